@@ -1,0 +1,85 @@
+# Everything a person does with a checkout. Needs make, a Python >= 3.11 and the package index, nothing else.
+# `make PYTHON=/path/to/python` chooses the Python; `make demo ARGS='--port 8180'` passes options on.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install -qq --progress-bar off -c requirements.lock
+RUN := $(VENV)/.installed-run
+TEST := $(VENV)/.installed-test
+DEV := $(VENV)/.installed-dev
+WANTED := pyproject.toml requirements.lock
+ARGS ?=
+
+.PHONY: help demo test check fix bench lock clean
+
+help:
+	@echo 'make demo    start a long-poll service, the gateway before it, and print lines to paste'
+	@echo 'make test    run all tests'
+	@echo 'make check   format, lint, types, house rules'
+	@echo 'make fix     put format and lint right where that can be done by machine'
+	@echo 'make bench   measure: memory per held poll, time per call, against a naive proxy'
+	@echo 'make lock    refresh requirements.lock from the package index'
+	@echo 'make clean   remove $(VENV) and caches'
+
+demo: $(RUN)
+	@$(BIN)/gateway demo $(ARGS)
+
+test: $(TEST)
+	$(BIN)/python -m pytest tests --ignore=tests/bench $(ARGS)
+
+check: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_house.py
+
+fix: $(DEV)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(TEST)
+	$(BIN)/python -m tests.bench $(ARGS)
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Making $(VENV) with $$("$$python" --version) .."; \
+	    "$$python" -m venv $(VENV) && exit 0; \
+	    rm -rf $(VENV); \
+	    echo "Error: $$python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	    exit 1; \
+	  fi; \
+	done; \
+	echo 'Error: no Python >= 3.11 found; install one, or name it: make PYTHON=/path/to/python3.11' >&2; \
+	exit 1
+
+$(RUN): $(WANTED) | $(BIN)/python
+	@echo 'Installing the gateway (half a minute the first time) ..'
+	@$(INSTALL) -e .
+	@touch $@
+
+$(TEST): $(WANTED) | $(BIN)/python
+	@echo 'Installing the gateway and what its tests need (half a minute the first time) ..'
+	@$(INSTALL) -e '.[test]'
+	@touch $@
+
+$(DEV): $(WANTED) | $(BIN)/python
+	@echo 'Installing the gateway and what its checks need (half a minute the first time) ..'
+	@$(INSTALL) -e '.[test,dev]'
+	@touch $@
+
+LOCK_VENV := build/lock-venv
+lock:
+	@rm -rf $(LOCK_VENV)
+	@$(or $(PYTHON),python3.11) -m venv $(LOCK_VENV)
+	@echo 'Resolving all dependencies afresh ..'
+	@$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check install -qq --progress-bar off '.[test,dev]'
+	@{ echo '# Constraints of every install in the Makefile. Refreshed by `make lock` (Python 3.11, all extras).'; \
+	  $(LOCK_VENV)/bin/python -m pip --disable-pip-version-check freeze --exclude longpoll-gateway; } > $(LOCK_VENV)/lock.txt
+	@mv $(LOCK_VENV)/lock.txt requirements.lock
+	@rm -rf $(LOCK_VENV)
+	@echo "requirements.lock holds $$(grep -c == requirements.lock) packages"
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The operator's listener: health, readiness, and what is held right now."""

@@ -1,0 +1,93 @@
+"""The decisions of a call on its way in: which plan, whether it is a poll, and until when it may be held. Plain
+functions on the Call and the Snapshot, run in this order by `serve`; each returns None to let the call on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gateway import refusals
+from gateway.holds import ask, blank, budget
+from gateway.outcome import Outcome
+from gateway.pipeline import Verdict
+from gateway.policies import cors
+from gateway.routing import NotFound
+from gateway.target import without_port
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.head import RequestHead
+    from gateway.plan import Plan, Snapshot
+
+_NEVER_SERVED = frozenset({"CONNECT", "TRACE"})
+
+
+def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
+    """Writes `plan` and `params`; 404, 405 with Allow, 421, 413, or the answer to a CORS preflight."""
+    router = snapshot.router
+    host = without_port(head.host)
+    found = router.find(host, head.path, head.method)
+    if head.method == "OPTIONS" and "Origin" in head.headers:
+        wanted = router.find(host, head.path, head.headers.get("Access-Control-Request-Method", ""))
+        if not isinstance(wanted, NotFound) and wanted.plan.cors is not None:
+            answer = cors.preflight(wanted.plan.cors, head)
+            if answer is not None:
+                call.plan = wanted.plan
+                return answer
+    if isinstance(found, NotFound):
+        if found.allow:
+            return refusals.method_not_allowed(found.allow)
+        return refusals.NO_ROUTE if found.known_host else refusals.UNKNOWN_HOST
+    if head.method in _NEVER_SERVED:
+        return refusals.method_not_allowed(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+    call.plan, call.params = found
+    if found.plan.cors is not None:
+        call.origin = head.headers.get("Origin")
+    if head.length is not None and head.length > found.plan.max_body:
+        return refusals.TOO_LARGE
+    return None
+
+
+def wish(call: Call, head: RequestHead) -> Verdict:
+    """Writes `hold`, `asked`, `told` and `cursor` when the request is a poll; otherwise it is an ordinary call."""
+    hold = call.plan.hold if call.plan is not None else None
+    if hold is None:
+        return None
+    asked = ask.read(hold, head)
+    call.note = asked.note
+    if asked.refused:
+        return refusals.OVER_MAX
+    if asked.held:
+        call.hold = hold
+        call.asked, call.told = asked.seconds, asked.told
+        call.cursor = hold.cursor(head)
+    return None
+
+
+def limit(call: Call, plan: Plan, limits: list[tuple[str, float]], now: float, wall: float) -> str | None:
+    """Writes the deadline: the earliest of what the client asked for and of everything that ends a hold sooner.
+
+    `limits` are (cause, loop seconds); the token's end is added here. Returns the cause for which the hold would be too
+    short to be worth sending, None when it is long enough.
+    """
+    hold, head = call.hold, call.head
+    assert hold is not None and head is not None
+    if hold.template is not None:
+        call.blank = blank.render(hold.template, head)
+    if plan.bound_to_token and call.identity is not None and call.identity.not_after is not None:
+        limits.append(("token", now + call.identity.not_after - wall))
+    grant = budget.grant(now, call.asked, hold, limits, call.told)
+    call.granted, call.clamped_by = grant.hold, grant.clamped_by
+    call.deadline, call.upstream_due, call.rewrite = grant.deadline, grant.upstream_due, grant.rewrite
+    return grant.answer_now
+
+
+def no_hold(call: Call, cause: str, draining: Verdict, late: Verdict) -> Verdict:
+    """What a poll gets whose hold would be too short: 401 for a token, no news where we may say it."""
+    if cause == "token":
+        return refusals.EXPIRED
+    if call.blank is not None:
+        outcome = Outcome.DRAINED if cause == "drain" else Outcome.BLANK
+        return replace(call.blank, outcome=outcome, close=cause == "drain")
+    return draining if cause == "drain" else late

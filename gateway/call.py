@@ -1,0 +1,117 @@
+"""The Call: the one object of a request, filled forward. Each field has one writer, named beside it. While a poll is
+parked this object, its two sockets and one timer slot are all that is alive; nothing else is kept for settling.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from gateway.clock import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.edge.http1 import Downstream
+    from gateway.head import RequestHead, ResponseHead
+    from gateway.holds.plan import HoldPlan
+    from gateway.identity.claims import Identity
+    from gateway.outcome import Outcome
+    from gateway.pipeline import Reply
+    from gateway.plan import Plan
+    from gateway.serve import Serve
+    from gateway.upstream.balance import Endpoint
+    from gateway.upstream.forward import Dial
+    from gateway.upstream.http1 import UpstreamConnection
+
+
+class State(IntEnum):
+    """Where a call stands. The columns of the event table in `serve`."""
+
+    OPENING = 0  # the head is read, nothing decided
+    ADMITTING = 1  # steps are running
+    WAITING = 2  # a step waits for something (keys, a queue)
+    PARKED = 3  # forwarded (or being connected); the upstream has not begun to answer
+    RELAYING = 4  # the answer is passing through
+    SETTLED = 5
+
+
+class Lease:
+    """Capacity borrowed, given back exactly once: the release is written next to the acquire, settle calls it."""
+
+    __slots__ = ("release",)
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self.release = release
+
+
+class Call:
+    __slots__ = (
+        # open (edge)
+        "conn", "serve", "id", "head", "method", "path", "query", "peer", "started", "bytes_in",
+        # route
+        "plan", "params", "origin",
+        # ask: is it a poll, and for how long (seconds)
+        "hold", "asked", "told",
+        # identify
+        "identity",
+        # limit: instants in loop seconds
+        "granted", "clamped_by", "deadline", "upstream_due", "rewrite", "blank",
+        # forward
+        "up", "endpoint", "attempts", "sent_at", "first_byte_at", "replay_head", "cursor", "leases",
+        # relay
+        "status", "bytes_out", "sample", "ending",
+        # settle
+        "state", "outcome", "ended", "note",
+        # timers
+        "due", "tick",
+    )  # fmt: skip
+
+    def __init__(
+        self, conn: Downstream, serve: Serve, call_id: str, head: RequestHead | None, peer: str, started: float
+    ) -> None:
+        self.conn: Downstream = conn
+        self.serve = serve
+        self.id = call_id
+        self.head = head  # dropped when the call is parked
+        self.method = head.method if head is not None else ""
+        self.path = head.path if head is not None else ""
+        self.query = head.query if head is not None else ""
+        self.peer = peer
+        self.started = started
+        self.bytes_in = 0
+        self.plan: Plan | None = None
+        self.params: dict[str, str] | None = None
+        self.origin: str | None = None
+        self.hold: HoldPlan | None = None
+        self.asked: float | None = None
+        self.told: float = NEVER  # what the upstream understands if nothing is rewritten
+        self.identity: Identity | None = None
+        self.granted: float | None = None
+        self.clamped_by: str | None = None
+        self.deadline: float = NEVER
+        self.upstream_due: float = NEVER
+        self.rewrite = False  # the wish is written into the forwarded request
+        self.blank: Reply | None = None  # the no-news answer we may give
+        self.up: UpstreamConnection | Dial | None = None
+        self.endpoint: Endpoint | None = None
+        self.attempts = 0
+        self.sent_at: float | None = None
+        self.first_byte_at: float | None = None
+        self.replay_head: bytes | None = None
+        self.cursor: str | None = None
+        self.leases: tuple[Lease, ...] = ()
+        self.status = 0
+        self.bytes_out = 0
+        self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until we know whether it is news
+        self.ending: Outcome | None = None  # how the call will end if nothing comes between
+        self.state = State.OPENING
+        self.outcome: Outcome | None = None
+        self.ended: float | None = None
+        self.note: str | None = None
+        self.due = NEVER
+        self.tick = 0
+
+    def on_due(self, now: float) -> None:
+        """The one clock of this call ran out (`clock.Timers`)."""
+        self.serve.on_deadline(self, now)

@@ -1,0 +1,114 @@
+"""Time as a thing that is handed in: a Clock that tests may replace, and Timers, the one structure that every
+deadline of every connection and call stands in. An armed entry costs one set slot: no handle, no closure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+NEVER = float("inf")
+TICK = 0.05  # seconds; a deadline fires at most this much late
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """`now` is monotonic seconds (every deadline), `wall` is Unix seconds (tokens, records)."""
+
+    now: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+
+class Entry(Protocol):
+    """Something with one running clock. `due` and `tick` belong to Timers once armed."""
+
+    due: float
+    tick: int
+
+    def on_due(self, now: float) -> None: ...
+
+
+class Timers:
+    """Deadlines in buckets of one TICK. Re-arming later than the bucket an entry stands in moves nothing: the
+    bucket re-files it when it comes up, so a connection that is used every second costs no set operation.
+    """
+
+    __slots__ = ("_buckets", "_handle", "_loop", "_next", "_order", "now")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        # uvloop's own clock stands still within a turn and counts milliseconds; both read CLOCK_MONOTONIC
+        self.now = time.monotonic if type(loop).__module__.startswith("uvloop") else loop.time
+        self._buckets: dict[int, set[Entry]] = {}
+        self._order: list[int] = []  # heap of the bucket numbers
+        self._handle: asyncio.TimerHandle | None = None
+        self._next = 0
+
+    def arm(self, entry: Entry, due: float) -> None:
+        """Calls `entry.on_due(now)` once `due` (loop seconds) has passed; replaces what was armed before."""
+        entry.due = due
+        tick = int(due / TICK) + 1 if due != NEVER else 0
+        if entry.tick:
+            if not tick or entry.tick <= tick:
+                return
+            self._discard(entry)
+        if tick:
+            self._file(entry, tick)
+
+    def cancel(self, entry: Entry) -> None:
+        """Forgets the entry; no reference to it is kept."""
+        entry.due = NEVER
+        if entry.tick:
+            self._discard(entry)
+
+    def _discard(self, entry: Entry) -> None:
+        bucket = self._buckets.get(entry.tick)
+        entry.tick = 0
+        if bucket is not None:
+            bucket.discard(entry)
+
+    def _file(self, entry: Entry, tick: int) -> None:
+        entry.tick = tick
+        bucket = self._buckets.get(tick)
+        if bucket is not None:
+            bucket.add(entry)
+            return
+        self._buckets[tick] = {entry}
+        heapq.heappush(self._order, tick)
+        if not self._next or tick < self._next:
+            self._schedule(tick)
+
+    def _schedule(self, tick: int) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._next = tick
+        self._handle = self._loop.call_at(tick * TICK, self._fire)
+
+    def _call(self, entry: Entry, now: float) -> None:
+        try:
+            entry.on_due(now)
+        except Exception as error:  # a bug in one call must not lose the deadlines of the others
+            self._loop.call_exception_handler({"message": "a deadline failed", "exception": error})
+
+    def _fire(self) -> None:
+        self._handle = None
+        self._next = 0
+        now = self.now()
+        while self._order and self._order[0] * TICK <= now:
+            bucket = self._buckets.pop(heapq.heappop(self._order))
+            for entry in bucket:
+                entry.tick = 0
+            for entry in bucket:
+                if entry.due <= now:
+                    entry.due = NEVER
+                    self._call(entry, now)
+                elif entry.due != NEVER and not entry.tick:
+                    self._file(entry, int(entry.due / TICK) + 1)
+        while self._order and not self._buckets[self._order[0]]:
+            del self._buckets[heapq.heappop(self._order)]  # everything in it was cancelled
+        if self._order and (not self._next or self._order[0] < self._next):
+            self._schedule(self._order[0])

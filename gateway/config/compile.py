@@ -1,0 +1,243 @@
+"""From a checked Config to a Snapshot: every name resolved, every predicate bound, every header line ready as bytes, so
+that nothing is left to look up while a request runs. Secrets and key files are read here, once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.config.merge import Merged, merge_route
+from gateway.config.references import read_secret, read_text
+from gateway.holds.blank import compile_template
+from gateway.holds.cursor import compile_cursor
+from gateway.holds.idle import compile_idle
+from gateway.holds.plan import AskPlace, HoldPlan, Jitter
+from gateway.holds.predicate import compile_when
+from gateway.identity.keys import KeySet
+from gateway.identity.places import credential_cookies, credential_headers
+from gateway.identity.verify import Provider
+from gateway.pipeline import Step
+from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
+from gateway.policies.allow_list import compile_allow_list
+from gateway.policies.cors import OWNED, compile_cors
+from gateway.policies.headers import HeaderRules, compile_header_rules
+from gateway.policies.jwt import compile_jwt
+from gateway.routing import Router, Rule
+from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.headers import HOP_BY_HOP, OURS
+
+if TYPE_CHECKING:
+    from gateway.config import schema
+    from gateway.config.schema.upstream import UpstreamTls
+    from gateway.config.settings import Config
+
+Environ = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A Snapshot and what was left out on the way, in sentences for the operator."""
+
+    snapshot: Snapshot
+    notices: tuple[str, ...]
+
+
+def compile_config(config: Config, wall: Callable[[], float], environ: Environ = os.environ) -> Compiled:
+    """Compiles a checked configuration. Raises ValueError ("what; remedy") for what only reading files can show."""
+    merged = [merge_route(config, route) for route in config.routes]
+    providers = {name: _provider(name, table, merged, environ) for name, table in config.jwt.items()}
+    upstreams = {name: _upstream(name, table, environ) for name, table in config.upstreams.items()}
+    plans = [_plan(config, each, providers, upstreams[each.route.upstream], wall, environ) for each in merged]
+    rules = (Rule(each.route.match.host, each.route.match.path, each.route.match.methods) for each in merged)
+    snapshot = Snapshot(
+        router=Router(zip(rules, plans, strict=True)),
+        plans=tuple(plans),
+        edge=_edge(config),
+        upstreams=upstreams,
+        trusted=tuple(ipaddress.ip_network(each) for each in config.server.trusted_proxies),
+        log_values=_log_values(config),
+    )
+    notices = tuple(notice for provider in providers.values() for notice in provider.keys.notices)
+    return Compiled(snapshot, notices)
+
+
+def _edge(config: Config) -> EdgeLimits:
+    server = config.server
+    return EdgeLimits(
+        header_timeout=server.header_timeout,
+        body_idle_timeout=server.body_idle_timeout,
+        write_idle_timeout=server.write_idle_timeout,
+        keepalive_timeout=server.keepalive_timeout,
+        max_head=server.max_head,
+        max_body=server.max_body,
+        front_idle_timeout=server.front.idle_timeout if server.front is not None else None,
+    )
+
+
+def _log_values(config: Config) -> frozenset[str]:
+    """The query values that may be logged: those named, less what may hold a token."""
+    secret = {place.name for table in config.jwt.values() for place in table.from_ if place.where == "query"}
+    bags = (*config.policies.values(), *config.routes)
+    secret |= {place.name for bag in bags if bag.hold for place in bag.hold.secret if place.where == "query"}
+    return frozenset(config.log.query_values) - secret
+
+
+def _provider(name: str, table: schema.JwtProvider, merged: Iterable[Merged], environ: Environ) -> Provider:
+    keys, where = table.keys, f"[jwt.{name}]"
+    if keys.secret is not None:
+        found = KeySet.from_secret(read_secret(keys.secret, environ).encode(), table.algorithms, where)
+    elif keys.public_key is not None:
+        found = KeySet.from_public_key(read_text(keys.public_key).encode(), table.algorithms, str(keys.public_key))
+    elif keys.jwks is not None:
+        found = KeySet.from_jwks(read_text(keys.jwks), table.algorithms, str(keys.jwks))
+    else:
+        raise ValueError(f"{where}.keys: names no key to verify with; write secret, public_key or jwks")
+    kept = {claim for each in merged if each.jwt is not None for claim in each.jwt.claims}
+    kept |= {claim for each in merged for claim in each.upstream.identity.claims}
+    return Provider(
+        name, table.issuer, table.audience, table.algorithms, found, table.leeway, table.consumer, table.tenant,
+        table.require, frozenset(kept),
+    )  # fmt: skip
+
+
+def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
+    upstream = Upstream(name, table.balance, table.keepalive, table.max_held)
+    context = _client_tls(table.tls) if any(each.url.scheme == "https" for each in table.endpoints) else None
+    upstream.endpoints = tuple(
+        Endpoint(
+            upstream, each.url.host, each.url.port, each.weight, context if each.url.scheme == "https" else None,
+            table.tls.server_name, each.url.path,
+        )
+        for each in table.endpoints
+    )  # fmt: skip
+    return upstream
+
+
+def _client_tls(table: UpstreamTls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(table.ca) if table.ca is not None else None)
+    if table.cert is not None:
+        context.load_cert_chain(table.cert, table.key)
+    return context
+
+
+def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], upstream: Upstream,
+          wall: Callable[[], float], environ: Environ) -> Plan:  # fmt: skip
+    route = merged.route
+    places = _credential_places(config, merged)
+    secrets = [*places, *(str(place) for place in (merged.hold.secret if merged.hold else ()))]
+    return Plan(
+        route=route.name,
+        path=route.match.path,
+        upstream=upstream,
+        steps=_steps(merged, providers, config, wall),
+        hold=compile_hold(merged.hold, merged.dialect) if merged.hold is not None else None,
+        request=_request_shape(merged, places, environ),
+        response=_response_shape(merged),
+        cors=_cors(merged),
+        max_body=merged.max_body if merged.max_body is not None else config.server.max_body,
+        bound_to_token=merged.jwt is None or merged.jwt.expiry == "bound",
+        secret_params=tuple(place[5:] for place in secrets if place.startswith("path:")),
+        connect_timeout=merged.connect_timeout,
+        response_timeout=merged.response_timeout,
+        body_idle_timeout=merged.body_idle_timeout,
+    )
+
+
+def _credential_places(config: Config, merged: Merged) -> list[str]:
+    names = merged.jwt.provider if merged.jwt is not None else ()
+    return [str(place) for name in names for place in config.jwt[name].from_]
+
+
+def _steps(
+    merged: Merged, providers: Mapping[str, Provider], config: Config, wall: Callable[[], float]
+) -> tuple[Step, ...]:
+    """SCREEN before IDENTIFY: a stranger is turned away before any signature is checked."""
+    steps: list[Step] = [compile_allow_list(table.addresses) for table in merged.allow_lists]
+    if merged.jwt is not None:
+        chosen = [providers[name] for name in merged.jwt.provider]
+        sources = [tuple(str(place) for place in config.jwt[name].from_) for name in merged.jwt.provider]
+        steps.append(compile_jwt(chosen, sources, merged.jwt.scopes, merged.jwt.claims, merged.route.name, wall))
+    return tuple(steps)
+
+
+def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> RequestShape:
+    table, upstream = merged.route, merged.upstream
+    secret_set = {name: read_secret(value, environ) for name, value in upstream.headers.set.items()}
+    rules = [HeaderRules(secret_set, upstream.headers.remove)]
+    rules += [HeaderRules({n: read_secret(v, environ) for n, v in each.request.set.items()}, each.request.remove)
+              for each in merged.headers]  # fmt: skip
+    drop, add = compile_header_rules(rules)
+    identity = upstream.identity
+    told = [(identity.consumer, "consumer"), (identity.tenant, "tenant")]
+    told += [(header, f"claims.{claim}") for claim, header in identity.claims.items()]
+    names = tuple((header.encode("ascii"), what) for header, what in told if header is not None)
+    forwarded = upstream.forward_authorization
+    credentials = frozenset() if forwarded else credential_headers(places) | {b"authorization"}
+    return RequestShape(
+        drop=HOP_BY_HOP | OURS | drop | credentials | {name.lower() for name, _ in names},
+        drop_cookies=() if forwarded else tuple(name.encode("ascii") for name in credential_cookies(places)),
+        add=add,
+        identity=names,
+        rewrite=table.rewrite,
+    )
+
+
+def _response_shape(merged: Merged) -> ResponseShape:
+    rules = [HeaderRules({n: read_secret(v, {}) for n, v in each.response.set.items()}, each.response.remove)
+             for each in merged.headers]  # fmt: skip
+    drop, add = compile_header_rules(rules)
+    return ResponseShape(drop | OWNED if merged.cors is not None else drop, add)
+
+
+def _cors(merged: Merged) -> Cors | None:
+    table = merged.cors
+    if table is None:
+        return None
+    methods = table.methods or merged.route.match.methods or ("*",)
+    return compile_cors(table.origins, methods, table.headers, table.expose, table.credentials, table.max_age)
+
+
+def compile_hold(table: schema.Hold, dialect: str) -> HoldPlan:
+    """A `hold` table as numbers and bound functions. Raises ValueError for what is no predicate or place."""
+    idle, limit = compile_idle(table.idle)
+    empty = table.empty
+    template = None
+    if empty.answer == "template":
+        template = compile_template(empty.status, _texts(empty.headers), empty.body, empty.needs)
+    return HoldPlan(
+        dialect=dialect,
+        when=compile_when(table.when),
+        ask=tuple(AskPlace(each.in_, each.name, each.unit) for each in table.ask),
+        absent=table.absent,
+        zero=table.zero,
+        negative=table.negative,
+        min=table.min,
+        max=table.max,
+        over_max=table.over_max,
+        rewrite=table.rewrite,
+        jitter=Jitter(table.jitter.ratio, table.jitter.span, table.jitter.early),
+        margin=table.margin,
+        client_timeout=table.client_timeout,
+        answer=empty.answer,
+        template=template,
+        idle=idle,
+        idle_body_limit=limit,
+        cursor=compile_cursor(table.cursor.request),
+        replay=table.replay,
+        refusals={
+            int(status): (
+                tuple((n.encode(), v.encode()) for n, v in _texts(words.headers).items()),
+                words.body.encode(),
+            )
+            for status, words in table.refusals.items()
+        },
+    )
+
+
+def _texts(headers: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in headers.items()}

@@ -1,0 +1,32 @@
+"""The settings a person may write, table by table, as frozen pydantic models without behaviour."""
+
+from gateway.config.schema.base import Table as Table
+from gateway.config.schema.document import Document as Document
+from gateway.config.schema.document import Part as Part
+from gateway.config.schema.hold import Ask as Ask
+from gateway.config.schema.hold import CursorSettings as CursorSettings
+from gateway.config.schema.hold import Empty as Empty
+from gateway.config.schema.hold import Hold as Hold
+from gateway.config.schema.hold import JitterSettings as JitterSettings
+from gateway.config.schema.hold import OwnWords as OwnWords
+from gateway.config.schema.identity import JwtProvider as JwtProvider
+from gateway.config.schema.identity import Keys as Keys
+from gateway.config.schema.kinds import AllowList as AllowList
+from gateway.config.schema.kinds import BodySize as BodySize
+from gateway.config.schema.kinds import Cors as Cors
+from gateway.config.schema.kinds import Headers as Headers
+from gateway.config.schema.kinds import Jwt as Jwt
+from gateway.config.schema.route import Match as Match
+from gateway.config.schema.route import Policy as Policy
+from gateway.config.schema.route import Route as Route
+from gateway.config.schema.server import Admin as Admin
+from gateway.config.schema.server import Front as Front
+from gateway.config.schema.server import Log as Log
+from gateway.config.schema.server import Server as Server
+from gateway.config.schema.server import State as State
+from gateway.config.schema.server import Tls as Tls
+from gateway.config.schema.upstream import Endpoint as Endpoint
+from gateway.config.schema.upstream import HeaderEdit as HeaderEdit
+from gateway.config.schema.upstream import IdentityHeaders as IdentityHeaders
+from gateway.config.schema.upstream import Upstream as Upstream
+from gateway.config.schema.upstream import UpstreamTls as UpstreamTls

@@ -1,0 +1,147 @@
+"""A `hold` table: how one protocol asks to be held, waits and says "no news". Times are seconds.
+Every default is the careful one: nothing is held, changed, cut or repeated unless the dialect says so.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from gateway.config.durations import parse_duration
+from gateway.config.fields import (
+    Duration,
+    Flag,
+    LiteralValue,
+    Ratio,
+    RuleHeader,
+    Text,
+    default,
+    later,
+    one_or_list,
+    only,
+    place,
+)
+from gateway.config.schema.base import Table
+from gateway.config.texts import Place, parse_place
+
+_WHEN_DEPTH = 8
+
+
+def _when(value: object, depth: int = 0) -> Any:
+    """The shape of a `when`: predicates in a list or in any, all and not tables. Their text is compiled later."""
+    if depth > _WHEN_DEPTH:
+        raise ValueError(f"nests deeper than {_WHEN_DEPTH}; write fewer any/all tables")
+    if isinstance(value, str) and depth:
+        return value
+    if isinstance(value, (list, tuple)) and depth == 0:
+        return [_when(item, 1) for item in value]
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("any", "all", "not"):
+        name, items = next(iter(value.items()))
+        if name == "not":
+            return {name: _when(items, depth + 1)}
+        if isinstance(items, list) and items:
+            return {name: [_when(item, depth + 1) for item in items]}
+    raise ValueError('is not a condition; write a list such as ["query:since present"], or { any = [..] }')
+
+
+def _absent(value: object) -> float | None:
+    if value == "none":
+        return None
+    return float("inf") if value == "unbounded" else parse_duration(value)
+
+
+def _key(value: object) -> str:
+    return "consumer" if value == "consumer" else str(parse_place(value, ("consumer", "query", "path", "header")))
+
+
+class Ask(Table):
+    """One place where a client may state its wish; a header item is written `"Prefer/wait"`."""
+
+    in_: Annotated[
+        Literal["query", "header", "header-item"],
+        later("form", "json", "path", "session", instead='"query", "header" or "header-item"'),
+    ] = Field(alias="in", examples=["query"])
+    name: Text = Field(examples=["timeout"])
+    unit: Literal["s", "ms", "duration"] = "s"
+
+
+class JitterSettings(Table):
+    """What the upstream adds to a hold (a ratio of it, up to a span) or takes off it (`early`)."""
+
+    ratio: Ratio = 0.0
+    span: Duration = default("0s")
+    early: Duration = default("0s")
+
+
+class Empty(Table):
+    """The "no news" answer. `answer` says who may give it: "template" (the gateway), "origin" or "never"."""
+
+    answer: Literal["template", "origin", "never"] = "origin"
+    status: Annotated[int, Field(strict=True, ge=200, le=599)] = 200
+    headers: dict[RuleHeader, LiteralValue] = Field(default_factory=dict)
+    body: str = ""
+    needs: tuple[Text, ...] = ()
+
+
+class CursorSettings(Table):
+    """Where a poll says how far it has read, and where an answer says how far it goes."""
+
+    request: Annotated[tuple[Text, ...], one_or_list(Text)] = ()
+    response: Text | None = None
+    acknowledges: Flag = False
+
+
+class OwnWords(Table):
+    """A refusal in a protocol's own words instead of problem+json."""
+
+    headers: dict[RuleHeader, LiteralValue] = Field(default_factory=dict)
+    body: str = ""
+
+
+_SecretPlace = Annotated[
+    Place,
+    PlainValidator(place("path", "query", "header", "cookie")),
+    WithJsonSchema({"type": "string", "pattern": "^(path|query|header|cookie):"}),
+]
+
+
+class Hold(Table):
+    """A hold dialect. `when` [] means every request is a poll; all of a list must hold.
+
+    `absent` is the hold of a poll that states none: seconds, None ("none": an ordinary call) or infinity
+    ("unbounded"). `client_timeout` is what clients of this protocol wait. See DESIGN of `empty.answer` in Empty.
+    """
+
+    when: Annotated[
+        Any,
+        PlainValidator(_when),
+        WithJsonSchema({"anyOf": [{"type": "array"}, {"type": "object", "maxProperties": 1}]}),
+    ] = default((), examples=[["query:since present"]])
+    ask: tuple[Ask, ...] = ()
+    absent: Annotated[
+        float | None, PlainValidator(_absent), WithJsonSchema({"type": "string", "examples": ["25s", "unbounded"]})
+    ] = default("none", examples=["25s"])
+    zero: Literal["none", "default"] = "none"
+    negative: Literal["none", "default"] = "none"
+    min: Duration = default("0s")
+    max: Duration = default("60s")
+    over_max: Literal["clamp", "reject", "pass"] = "clamp"
+    rewrite: Flag = False
+    jitter: JitterSettings = Field(default_factory=JitterSettings)
+    margin: Duration = default("5s")
+    client_timeout: Duration | None = None
+    empty: Empty = Field(default_factory=Empty)
+    idle: tuple[Text, ...] = ("status == 204",)
+    cursor: CursorSettings = Field(default_factory=CursorSettings)
+    replay: Literal[
+        "cursor", "cursor-exclusive", "lease", "until-ack", "destructive", "session", "never"
+    ] = "never"  # fmt: skip
+    key: Annotated[str, PlainValidator(_key), WithJsonSchema({"type": "string"})] = "consumer"
+    concurrency: Annotated[
+        Literal["many"], later("newest-wins", "oldest-wins", "session-fatal", instead='"many"')
+    ] = "many"  # fmt: skip
+    refusals: dict[Literal["401", "403", "429", "503"], OwnWords] = Field(default_factory=dict)
+    min_repoll: Annotated[str, only("0s", '"0s"')] = "0s"
+    early_headers: Annotated[Literal[False], only(False, "false")] = False
+    secret: tuple[_SecretPlace, ...] = ()

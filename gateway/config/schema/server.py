@@ -1,0 +1,119 @@
+"""The tables of the process itself: `[server]`, `[admin]`, `[state]`, `[log]`. Times are seconds, sizes bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+
+from gateway.config.fields import (
+    Duration,
+    FileRef,
+    Later,
+    ListenAddress,
+    Network,
+    SecretRef,
+    Size,
+    Text,
+    Timeout,
+    default,
+    later,
+    one_or_list,
+    only,
+)  # fmt: skip
+from gateway.config.references import parse_file
+from gateway.config.schema.base import Table
+
+
+class Tls(Table):
+    """One certificate chain and its key, as PEM files."""
+
+    cert: FileRef = Field(examples=["file:tls/cert.pem"])
+    key: FileRef = Field(examples=["file:tls/key.pem"])
+    client_ca: Later = None
+
+
+class Front(Table):
+    """The edge in front of this gateway, if any. No hold is granted that ends at or after `idle_timeout`."""
+
+    name: Text = "front"
+    idle_timeout: Timeout = Field(examples=["60s"])
+
+
+def _one_certificate(value: object) -> object:
+    if not isinstance(value, list):
+        return value
+    if len(value) != 1:
+        raise ValueError("several certificates are not available in this version; write one { cert = .., key = .. }")
+    return value[0]
+
+
+class Server(Table):
+    """`[server]`: where to listen and the clocks and limits of the downstream side."""
+
+    listen: Annotated[tuple[ListenAddress, ...], one_or_list(ListenAddress)] = default(
+        ("127.0.0.1:8080",), min_length=1, examples=[["127.0.0.1:8080"]]
+    )
+    tls: Annotated[Tls | None, BeforeValidator(_one_certificate)] = None
+    trusted_proxies: tuple[Network, ...] = ()
+    drain: Duration = default("25s")
+    stop_grace: Timeout = default("30s")
+    header_timeout: Timeout = default("10s")
+    body_idle_timeout: Timeout = default("15s")
+    write_idle_timeout: Timeout = default("30s")
+    keepalive_timeout: Timeout = default("75s")
+    max_head: Size = default("16KiB")
+    max_body: Size = default("10MiB")
+    half_close: Literal["gone", "answer"] = "gone"
+    front: Front | None = None
+    workers: Annotated[Literal[1], only(1, "1")] = 1
+    proxy_protocol: Annotated[Literal[False], only(False, "false")] = False
+    max_connections: Later = None
+    per_address: Later = None
+    shutdown_delay: Later = None
+    ramp: Later = None
+    fair_share: Later = None
+
+
+class Admin(Table):
+    """`[admin]`: the operator's listener. Without the table there is none. Other than loopback needs a token."""
+
+    listen: ListenAddress = default("127.0.0.1:9090")
+    token: SecretRef | None = None
+
+
+class State(Table):
+    """`[state]`: where rates, caps and leases live. This version keeps them in the process."""
+
+    url: Annotated[
+        Literal["memory://"], later("shared://", "redis:", "rediss:", instead='"memory://"')
+    ] = "memory://"  # fmt: skip
+    on_failure: Later = None
+
+
+def _calls(value: object, info: ValidationInfo) -> Path | None:
+    if value == "stdout":
+        return None
+    if value == "otlp":
+        raise ValueError('"otlp" is not available in this version; write "stdout" or "file:PATH"')
+    if not isinstance(value, str) or not value.startswith("file:"):
+        raise ValueError('is not a destination; write "stdout" or "file:PATH"')
+    base = info.context.get("base") if isinstance(info.context, dict) else None
+    return parse_file(value, base if isinstance(base, Path) else Path())
+
+
+class Log(Table):
+    """`[log]`: the record of calls. `calls` is the file it goes to, None for standard output.
+
+    `query_values` names the query parameters whose values may be logged; of all others only the name is.
+    """
+
+    calls: Annotated[
+        Path | None,
+        PlainValidator(_calls),
+        WithJsonSchema({"type": "string", "examples": ["stdout", "file:var/calls.jsonl"]}),
+    ] = default("stdout")
+    query_values: tuple[Text, ...] = ()
+    level: Literal["debug", "info", "notice", "warning", "error"] = "info"
+    start_of_hold: Later = None

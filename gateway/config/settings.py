@@ -1,0 +1,34 @@
+"""A checked configuration as one value: every table of every file, and the file each came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config.schema import Admin, JwtProvider, Log, Policy, Route, Server, State, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a piece was written: the file as it is named to the person, and the piece's key path in it."""
+
+    file: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration. `origins` tells where a piece was written, by its key: `("policy", "p")`, `("jwt", "main")`,
+    `("upstream", "u")`, `("route", "r")`. Policies hold the shipped ones that some route uses.
+    """
+
+    path: Path
+    server: Server
+    admin: Admin | None
+    state: State
+    log: Log
+    jwt: dict[str, JwtProvider]
+    upstreams: dict[str, Upstream]
+    policies: dict[str, Policy]
+    routes: tuple[Route, ...]
+    origins: dict[tuple[str, str], Origin]

@@ -1,0 +1,129 @@
+"""Small texts with rules of their own: names, header names and values, methods, hosts, path templates, places in
+a request. Pure parsers; every error is a ValueError whose text is "what is wrong; what to write instead".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config.durations import quoted
+from gateway.config.references import Secret, parse_secret
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # RFC 9110 5.6.2
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 5.5
+_HOST = re.compile(r"(\*\.)?(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9_.-]{0,251}[a-z0-9])?)")
+_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,=:@-]+")  # RFC 3986 3.3, less ";" and escapes
+_PARAM = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,31})\}")
+
+# The connection's own fields (RFC 9110 7.6.1, RFC 9112 6): a rule that touched them would break the framing.
+_FRAMING = frozenset(
+    ("connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te", "trailer", "expect",
+     "host", "proxy-connection")
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a request a value stands: `where` is "header", "cookie", "query" or "path"."""
+
+    where: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.where}:{self.name}"
+
+
+def parse_name(value: object) -> str:
+    """A name of a route, policy, provider or upstream: a bounded label that is safe in logs and metrics."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError("is not a name; write letters, digits, '_', '-' and '.', at most 64")
+    return value
+
+
+def parse_token(value: object) -> str:
+    """A header name (RFC 9110 5.1)."""
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise ValueError('is not a header name; write one such as "X-Example"')
+    return value
+
+
+def parse_header_name(value: object) -> str:
+    """A header name that a rule may set or remove."""
+    name = parse_token(value)
+    if name.lower() in _FRAMING:
+        raise ValueError(f'the gateway itself decides "{name}"; remove it')
+    return name
+
+
+def parse_literal(value: object) -> str:
+    """A header's value as it stands (RFC 9110 5.5: no control characters, no spaces around it)."""
+    if not isinstance(value, str):
+        raise ValueError("is not a header value; write text in quotes")
+    if not _VALUE.fullmatch(value) or value != value.strip():
+        raise ValueError("holds characters no header may carry; write visible ASCII, without spaces around it")
+    return value
+
+
+def parse_header_value(value: object, base: Path) -> Secret:
+    """A header's value: `"env:NAME"` or `"file:PATH"`, else the text itself."""
+    text = parse_literal(value)
+    return parse_secret(text, base) if text else Secret("literal", "")
+
+
+def parse_method(value: object) -> str:
+    """An HTTP method in upper case (RFC 9110 9.1: methods are case-sensitive)."""
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise ValueError('is not a method; write one such as "GET"')
+    if value != value.upper():
+        raise ValueError(f'{quoted(value)} is not a method, they are case-sensitive; write "{value.upper()}"')
+    if value in ("CONNECT", "TRACE"):
+        raise ValueError(f'"{value}" is never forwarded; remove it')
+    return value
+
+
+def parse_host(value: object) -> str:
+    """The host a route answers for: lower case, no port; `"*.example.com"` is every name below it."""
+    if not isinstance(value, str):
+        raise ValueError('is not a host; write text in quotes, such as "api.example.com"')
+    host = value.lower()
+    if not _HOST.fullmatch(host):
+        raise ValueError(f'{quoted(value)} is not a host; write a name without port, such as "api.example.com"')
+    return host
+
+
+def parse_template(value: object) -> str:
+    """A path template: `"/a"`, `"/a/{x}"` (one segment), `"/a/**"` (everything below, only at the end)."""
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError('is not a path; write one that begins with "/", such as "/updates"')
+    parts = value[1:].split("/")
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        if not ((last and part in ("", "**")) or _PARAM.fullmatch(part) or _is_segment(part)):
+            raise ValueError(
+                f'{quoted(part)} cannot be a part of a path; write plain text, "{{x}}" for one part, or "**" at the end'
+            )
+    names = _PARAM.findall(value)
+    if len(names) != len(set(names)):
+        raise ValueError("uses one name for two parts; give each {part} its own name")
+    return value
+
+
+def _is_segment(part: str) -> bool:
+    return _SEGMENT.fullmatch(part) is not None and part not in (".", "..") and "**" not in part
+
+
+def template_names(template: str) -> tuple[str, ...]:
+    """The names in `{}` of a path template, in order."""
+    return tuple(_PARAM.findall(template))
+
+
+def parse_place(value: object, allowed: tuple[str, ...]) -> Place:
+    """`"header:Authorization"`, `"cookie:token"`, `"query:access_token"`, `"path:token"`, as far as `allowed`."""
+    where, colon, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if where not in allowed or not colon or not _TOKEN.fullmatch(name):
+        choices = " or ".join(f'"{each}:NAME"' for each in allowed)
+        raise ValueError(f"is not a place in a request; write {choices}")
+    return Place(where, name)

@@ -1,0 +1,1 @@
+"""The demo: a small but real long-poll service, its page, and the gateway started before it."""

@@ -1,0 +1,1 @@
+"""The downstream edge: listeners and the connections of clients."""

@@ -1,0 +1,395 @@
+"""One client connection: HTTP/1.1 and 1.0, one call at a time, the next request kept as bytes until it is settled.
+While a poll is parked there is no parser and no task here, and reading goes on, so that a hang-up is noticed at once.
+What a call means is decided in `serve`; this file turns bytes into calls and answers into bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from enum import IntEnum
+from random import getrandbits
+from typing import TYPE_CHECKING, cast
+
+from gateway import refusals
+from gateway.call import Call, State
+from gateway.clock import NEVER, Timers
+from gateway.edge.answer import answer_bytes, relay_bytes
+from gateway.outcome import Outcome
+from gateway.parse import BadBodyError, Body, Parsers
+from gateway.pipeline import HeaderList, Refusal
+
+if TYPE_CHECKING:
+    from gateway.head import RequestHead, ResponseHead
+    from gateway.plan import EdgeLimits
+    from gateway.serve import Serve
+
+UPLOAD_BUFFER = 64 * 1024  # bytes of a body read before the call is admitted; then the client is made to wait
+LINGER = 2.0  # seconds an unread body is still taken in after the answer, so that a reset does not destroy it
+LINGER_BYTES = 1024 * 1024
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Phase(IntEnum):
+    IDLE = 0  # between requests
+    HEAD = 1  # part of a head has come
+    HELD_BODY = 2  # a call is being admitted, its body is not read yet
+    BODY = 3  # the body is passing upstream
+    CALL = 4  # the request is complete, a call is under way
+    LINGER = 5  # answered; what still comes is thrown away
+    CLOSED = 6
+
+
+class Edge:
+    """What all connections of the process share."""
+
+    __slots__ = ("connections", "half_close", "limits", "parsers", "serve", "timers")
+
+    def __init__(self, serve: Serve, parsers: Parsers, timers: Timers, limits: EdgeLimits, half_close: str) -> None:
+        self.serve = serve
+        self.parsers = parsers
+        self.timers = timers
+        self.limits = limits
+        self.half_close = half_close
+        self.connections: set[Downstream] = set()
+
+    def report(self, error: Exception) -> None:
+        """Tells the operator about a bug, as the loop tells about every other."""
+        asyncio.get_running_loop().call_exception_handler({"message": "a call failed", "exception": error})
+
+
+class Downstream(asyncio.Protocol):
+    __slots__ = ("_body", "_buffer", "_chunked", "_edge", "_keep", "_looping", "_phase", "_reading_paused", "_seen",
+                 "_unsent", "call", "due", "peer", "scheme", "tick", "transport", "version")  # fmt: skip
+
+    def __init__(self, edge: Edge, scheme: str) -> None:
+        self._edge = edge
+        self.scheme = scheme
+        self.transport: asyncio.Transport | None = None
+        self.call: Call | None = None
+        self.peer = ""
+        self.version = 1
+        self.due = NEVER
+        self.tick = 0
+        self._buffer = b""
+        self._body: Body | None = None  # of the request, until it has ended
+        self._chunked = False  # the answer is chunked by us
+        self._keep = True
+        self._looping = False
+        self._phase = Phase.IDLE
+        self._reading_paused = False
+        self._seen = 0  # LINGER: bytes thrown away; writing: what was unsent when the clock was set
+        self._unsent = False  # the transport holds bytes the client has not taken
+
+    # -- the connection ------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self.transport = transport
+        # With a limit of 0, `pause_writing` means "not all of it left" and `resume_writing` means "all of it has".
+        transport.set_write_buffer_limits(high=0)
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0] if isinstance(peer, tuple) else ""
+        self._edge.connections.add(self)
+        self._arm(self._edge.limits.header_timeout)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._phase = Phase.CLOSED
+        self._edge.timers.cancel(self)
+        self._edge.connections.discard(self)
+        self.transport = None
+        self._buffer = b""
+        if self.call is not None:
+            self._edge.serve.on_gone(self.call)
+
+    def eof_received(self) -> bool:
+        """The client shut its sending side. By default it counts as gone; what is already answered still leaves."""
+        if self._phase in (Phase.CALL, Phase.BODY, Phase.HELD_BODY):
+            answered = self.call is not None and self.call.state is State.RELAYING
+            return self.scheme == "http" and (answered or self._edge.half_close == "answer") and self._stop_keeping()
+        return False
+
+    def _stop_keeping(self) -> bool:
+        self._keep = False
+        return self._body is None
+
+    def _arm(self, seconds: float) -> None:
+        self._edge.timers.arm(self, self._edge.timers.now() + seconds if seconds != NEVER else NEVER)
+
+    def on_due(self, now: float) -> None:
+        """One clock runs at a time; the phase says which."""
+        call = self.call
+        if self._unsent and self.transport is not None:
+            self._write_overdue(call)
+        elif self._phase is Phase.HEAD:
+            self._refuse(refusals.HEAD_TIMEOUT)
+        elif self._phase in (Phase.BODY, Phase.HELD_BODY) and call is not None:
+            self._edge.serve.on_bad_upload(call, refusals.BODY_TIMEOUT)
+        elif self._phase in (Phase.IDLE, Phase.LINGER):
+            self._close()
+
+    def _write_overdue(self, call: Call | None) -> None:
+        """The client has taken nothing for the whole time, or something: then it gets another."""
+        assert self.transport is not None
+        unsent = self.transport.get_write_buffer_size()
+        if unsent < self._seen:
+            self._seen = unsent
+            self._arm(self._edge.limits.write_idle_timeout)
+            return
+        self.abort(reset=True)
+        if call is not None:
+            self._edge.serve.on_gone(call, Outcome.CLIENT_TIMEOUT)
+
+    # -- the request ---------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        phase = self._phase
+        if phase is Phase.LINGER:
+            self._seen += len(data)
+            if self._seen > LINGER_BYTES:
+                self._close()
+            return
+        if phase is Phase.CLOSED:
+            return
+        self._buffer = self._buffer + data if self._buffer else data
+        if phase is Phase.BODY:
+            self._read_body()
+        elif phase is Phase.HELD_BODY:
+            if len(self._buffer) > UPLOAD_BUFFER:
+                self.pause_upload()
+        elif phase is Phase.CALL:
+            if len(self._buffer) > self._edge.limits.max_head:
+                self._flooded()
+        else:
+            self._run()
+
+    def _flooded(self) -> None:
+        """More pipelined bytes than one head may have, while a call is under way: nobody honest does that."""
+        call = self.call
+        self.abort(reset=True)
+        if call is not None:
+            self._edge.serve.on_gone(call)
+
+    def _run(self) -> None:
+        """Reads requests one after the other; a loop, because thousands of refused ones may lie in one packet."""
+        if self._looping:
+            return
+        self._looping = True
+        while self._phase <= Phase.HEAD and self._buffer:
+            if not self._read_head():
+                break
+        self._looping = False
+
+    def _read_head(self) -> bool:
+        """Takes one request head out of the buffer; False when it is not complete yet."""
+        buffer = self._buffer
+        if buffer[0] in b"\r\n":  # empty lines before a request line are skipped (RFC 9112 2.2)
+            buffer = self._buffer = buffer.lstrip(b"\r\n")
+            if not buffer:
+                return False
+        limits = self._edge.limits
+        end = buffer.find(b"\r\n\r\n", 0, limits.max_head)
+        if end < 0:
+            return self._await_head(buffer, limits)
+        line = buffer.find(b"\r\n")
+        raw, self._buffer = buffer[: end + 4], buffer[end + 4 :]
+        if line > limits.max_line:
+            self._refuse(refusals.LINE_TOO_LONG)
+        elif raw.count(b"\n") > limits.max_headers + 2:
+            self._refuse(refusals.HEAD_TOO_LARGE)
+        else:
+            parsed = self._edge.parsers.request(raw, self.scheme)
+            if isinstance(parsed, Refusal):
+                self._refuse(parsed)
+            else:
+                self._open(*parsed)
+        return True
+
+    def _await_head(self, buffer: bytes, limits: EdgeLimits) -> bool:
+        if buffer.find(b"\n", 0, limits.max_line + 2) < 0 and len(buffer) > limits.max_line:
+            self._refuse(refusals.LINE_TOO_LONG)
+        elif len(buffer) >= limits.max_head:
+            self._refuse(refusals.HEAD_TOO_LARGE)
+        elif buffer.count(b"\n") != buffer.count(b"\r\n"):
+            self._refuse(refusals.MALFORMED)  # a bare LF would be waited on for ever
+        elif self._phase is Phase.IDLE:
+            self._phase = Phase.HEAD
+            self._arm(limits.header_timeout)
+        return False
+
+    def _new_call(self, head: RequestHead | None) -> Call:
+        edge = self._edge
+        call = self.call = Call(self, edge.serve, f"{getrandbits(128):032x}", head, self.peer, edge.timers.now())
+        return call
+
+    def _open(self, head: RequestHead, body: Body | None) -> None:
+        self.version = head.version
+        self._keep = head.keep_alive
+        self._body = body
+        self._phase = Phase.CALL if body is None else Phase.HELD_BODY
+        self._arm(NEVER if body is None else self._edge.limits.body_idle_timeout)
+        call = self._new_call(head)
+        try:
+            self._edge.serve.open(call)
+        except Exception as error:  # a bug in one call is an answer and a record, not a dropped connection
+            self._edge.report(error)
+            self._edge.serve.refuse(call, refusals.INTERNAL)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Ends the connection over a request that is not one."""
+        self._phase = Phase.CALL
+        self._keep = False
+        self._buffer = b""
+        self._edge.serve.refuse(self._new_call(None), refusal)
+
+    # -- the request's body --------------------------------------------------------------------------------------
+
+    def start_upload(self, expect: bool) -> None:
+        """The head went upstream: the body may follow. Only now is a waiting client told to go on (RFC 9110 10.1.1)."""
+        if self._phase is not Phase.HELD_BODY or self.transport is None:
+            return
+        if expect and not self._buffer:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._phase = Phase.BODY
+        self.resume_upload()
+        if self._buffer:
+            self._read_body()
+
+    def _read_body(self) -> None:
+        body, call = self._body, self.call
+        assert body is not None and call is not None
+        data, self._buffer = self._buffer, b""
+        try:
+            content, taken = body.feed(data)
+        except BadBodyError:
+            self._edge.serve.on_bad_upload(call, refusals.BAD_BODY)
+            return
+        self._arm(self._edge.limits.body_idle_timeout)
+        if body.ended:
+            self._buffer = data[taken:]
+            self._body = None
+            self._phase = Phase.CALL
+            self._arm(NEVER)
+        self._edge.serve.on_upload(call, content, body.ended)
+
+    def pause_upload(self) -> None:
+        """The upstream takes no more just now. Only a body is ever held back, never a parked call's hang-up."""
+        if self._body is not None and not self._reading_paused and self.transport is not None:
+            self._reading_paused = True
+            self.transport.pause_reading()
+            self._arm(NEVER)
+
+    def resume_upload(self) -> None:
+        if self._reading_paused:
+            self._reading_paused = False
+            if self.transport is not None:
+                self.transport.resume_reading()
+                self._arm(self._edge.limits.body_idle_timeout)
+
+    # -- the answer ----------------------------------------------------------------------------------------------
+
+    def answer(self, status: int, headers: HeaderList, body: bytes, close: bool) -> bool:
+        """Sends an answer of our own. True when all of it left our buffer."""
+        self._keep = self._keep and not close and self._body is None and not self._edge.serve.draining
+        method = self.call.method if self.call is not None else ""
+        return self._send(answer_bytes(status, headers, body, method, self.version, self._keep))
+
+    def begin(self, head: ResponseHead, drop: frozenset[bytes], extra: bytes, data: bytes, ended: bool) -> bool:
+        """Sends an upstream's head, and what came with it. True when all of it left our buffer."""
+        call = self.call
+        assert call is not None
+        self._keep = self._keep and self._body is None and not self._edge.serve.draining
+        raw, self._chunked, self._keep = relay_bytes(head, drop, extra, call.method, self.version, self._keep)
+        return self._send(raw + self._frame(data, ended))
+
+    def write(self, data: bytes) -> None:
+        self._send(self._frame(data, False))
+
+    def finish(self) -> bool:
+        """The answer is complete. True when all of it left our buffer."""
+        return self._send(b"0\r\n\r\n") if self._chunked else not self._unsent
+
+    def _frame(self, data: bytes, ended: bool) -> bytes:
+        if not self._chunked:
+            return data
+        framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        return framed + b"0\r\n\r\n" if ended else framed
+
+    def _send(self, data: bytes) -> bool:
+        if self.transport is not None and data:
+            self.transport.write(data)
+        return not self._unsent
+
+    def pause_writing(self) -> None:
+        self._unsent = True
+        if self.transport is not None:
+            self._seen = self.transport.get_write_buffer_size()
+            self._arm(self._edge.limits.write_idle_timeout)
+        if self.call is not None:
+            self._edge.serve.on_choked(self.call)
+
+    def resume_writing(self) -> None:
+        self._unsent = False
+        self._arm(NEVER)
+        if self.call is not None:
+            self._edge.serve.on_drained(self.call)
+
+    def abort(self, *, reset: bool) -> None:
+        """Breaks the connection off. With `reset` the client sees RST where a plain end could look complete."""
+        transport, self.transport = self.transport, None
+        self._phase = Phase.CLOSED
+        if transport is None:
+            return
+        if not reset:
+            transport.close()
+            return
+        raw = transport.get_extra_info("socket")
+        if raw is not None and raw.family != getattr(socket, "AF_UNIX", None):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
+
+    # -- after the answer ----------------------------------------------------------------------------------------
+
+    def settled(self, call: Call) -> None:
+        """The call is over: the next request on the connection, or its end."""
+        self.call = None
+        if self._phase is Phase.CLOSED or self.transport is None:
+            return
+        if not self._keep:
+            self._linger()
+            return
+        self._phase = Phase.IDLE
+        self._chunked = False
+        if self._buffer:
+            self._phase = Phase.HEAD
+            self._arm(self._edge.limits.header_timeout)
+            self._run()
+        else:
+            self._arm(self._edge.limits.keepalive_timeout)
+
+    def _linger(self) -> None:
+        """Closes; but a client that is still sending is let finish for a moment, or the reset that closing then
+        causes would destroy the answer on its way (RFC 9112 9.6)."""
+        unread = self._body is not None or bool(self._buffer)
+        self._buffer, self._body, self._seen = b"", None, 0
+        assert self.transport is not None
+        if not unread or not self.transport.can_write_eof():
+            self._close()
+            return
+        self._phase = Phase.LINGER
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resume_reading()
+        self.transport.write_eof()
+        self._arm(LINGER)
+
+    def _close(self) -> None:
+        self._phase = Phase.CLOSED
+        if self.transport is not None:
+            self.transport.close()
+
+    def close_if_idle(self) -> None:
+        """Draining: a connection without a call is closed, one with a call ends after it."""
+        if self.call is None and self._phase in (Phase.IDLE, Phase.HEAD):
+            self._close()

@@ -1,0 +1,97 @@
+"""Listening sockets. What is set on them here, accepted connections inherit: no system call per connection."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+
+from gateway.config.addresses import Listen
+
+BACKLOG = 4096
+PROBE_AFTER = 60  # seconds of silence before a peer is probed
+PROBE_EVERY = 15
+PROBES = 4
+USER_TIMEOUT = 60_000  # milliseconds that sent bytes may stay unacknowledged (RFC 5482)
+
+
+class ListenError(OSError):
+    """An address cannot be listened on; the text is one sentence for the operator."""
+
+
+def bind(listen: Listen) -> list[socket.socket]:
+    """Listening sockets for one address: several where a name has several. Raises ListenError."""
+    try:
+        if listen.path is not None:
+            return [_unix(Path(listen.path))]
+        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return [_tcp(family, address) for family, _, _, _, address in dict.fromkeys(found)]
+    except OSError as error:
+        raise ListenError(error.errno or 0, f"cannot listen on {listen}: {_reason(error)}") from None
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "the address is in use; stop what uses it or choose another port"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "permission denied; choose a port above 1023 or give the process CAP_NET_BIND_SERVICE"
+    return f"{(error.strerror or 'unknown error').lower()}; check the address"
+
+
+def _tcp(family: int, address: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe(sock)
+        sock.bind(address)
+        return _listening(sock)
+    except OSError:
+        sock.close()
+        raise
+
+
+def _unix(path: Path) -> socket.socket:
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(str(path))
+        return _listening(sock)
+    except OSError:
+        sock.close()
+        raise
+
+
+def _listening(sock: socket.socket) -> socket.socket:
+    sock.setblocking(False)
+    sock.listen(BACKLOG)
+    return sock
+
+
+def _remove_stale(path: Path) -> None:
+    """A socket file that nobody listens on is left over from a process that was killed."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe_socket:
+        try:
+            probe_socket.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+
+
+def probe(sock: socket.socket) -> None:
+    """Finds peers that vanished without a word: keep-alive probes, and a limit on unacknowledged bytes."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", PROBE_AFTER), ("TCP_KEEPINTVL", PROBE_EVERY), ("TCP_KEEPCNT", PROBES),
+        ("TCP_USER_TIMEOUT", USER_TIMEOUT),
+    ):  # fmt: skip
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

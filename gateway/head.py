@@ -1,0 +1,125 @@
+"""The heads of HTTP messages as values: what a parser read, with nothing decided yet. No I/O, no policy.
+A request head lives from `open` to `forward`; it is dropped before a call is parked.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import unquote_plus
+
+from multidict import CIMultiDictProxy
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+
+
+class RequestHead:
+    """One parsed request head.
+
+    `path` is the canonical path (`target.canonical_path`), `query` the raw text after `?` (no `#`, ASCII only),
+    `raw_headers` the fields in the order and spelling they came in, `headers` the same, case-insensitive.
+    `length` is the body's Content-Length in bytes, None when `chunked` or when there is no body (then 0 is meant).
+    """
+
+    __slots__ = ("_args", "chunked", "expect", "headers", "host", "keep_alive", "length", "method", "path", "query",
+                 "raw_headers", "scheme", "version")  # fmt: skip
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        *,
+        host: str,
+        headers: CIMultiDictProxy[str],
+        raw_headers: RawHeaders,
+        version: int = 1,
+        length: int | None = None,
+        chunked: bool = False,
+        keep_alive: bool = True,
+        expect: bool = False,
+        scheme: str = "http",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.host = host  # lower case, with the port only if the client sent one
+        self.headers = headers
+        self.raw_headers = raw_headers
+        self.version = version  # minor version of HTTP/1
+        self.length = length
+        self.chunked = chunked
+        self.keep_alive = keep_alive
+        self.expect = expect  # Expect: 100-continue
+        self.scheme = scheme
+        self._args: tuple[tuple[str, str], ...] | None = None
+
+    @property
+    def has_body(self) -> bool:
+        return self.chunked or bool(self.length)
+
+    @property
+    def args(self) -> tuple[tuple[str, str], ...]:
+        """The query's names and values, decoded, in order; parsed on first use."""
+        if self._args is None:
+            self._args = parse_query(self.query)
+        return self._args
+
+    def arg(self, name: str) -> str | None:
+        """The first value of a query parameter, or None."""
+        for key, value in self.args:
+            if key == name:
+                return value
+        return None
+
+    def without_arg(self, name: str) -> None:
+        """Drops a query parameter from what is routed, logged and forwarded (a token in the query)."""
+        self.query = remove_arg(self.query, name)
+        self._args = None
+
+
+class ResponseHead(NamedTuple):
+    """One parsed response head. `length` is None when the body is chunked or ends with the connection."""
+
+    status: int
+    reason: str
+    headers: CIMultiDictProxy[str]
+    raw_headers: RawHeaders
+    version: int
+    length: int | None
+    chunked: bool
+    keep_alive: bool
+
+
+def _decode(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
+
+
+def parse_query(query: str) -> tuple[tuple[str, str], ...]:
+    """Splits `a=1&b=2` into decoded pairs (WHATWG URL, application/x-www-form-urlencoded parsing)."""
+    if not query:
+        return ()
+    pairs = (part.partition("=") for part in query.split("&") if part)
+    return tuple((_decode(name), _decode(value)) for name, _, value in pairs)
+
+
+def remove_arg(query: str, name: str) -> str:
+    """The query without any parameter of that decoded name."""
+    return "&".join(part for part in query.split("&") if _decode(part.partition("=")[0]) != name)
+
+
+def set_arg(query: str, name: str, value: str) -> str:
+    """The query with the first parameter of that name set (others of the name dropped), or with it appended.
+
+    `name` and `value` must need no escaping (durations and plain parameter names do not).
+    """
+    parts: list[str] = []
+    done = False
+    for part in query.split("&") if query else ():
+        if _decode(part.partition("=")[0]) != name:
+            parts.append(part)
+        elif not done:
+            parts.append(f"{name}={value}")
+            done = True
+    if not done:
+        parts.append(f"{name}={value}")
+    return "&".join(parts)

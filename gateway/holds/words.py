@@ -1,0 +1,16 @@
+"""Help for the person who mistyped a word of a hold policy. Belongs here: suggestions and the shared phrases
+of error texts. Runs at load time only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+LATER = "not available in this version"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`, did you mean `x`?` for the nearest known word, or an empty string."""
+    near = get_close_matches(word.lower(), list(known), n=1)
+    return f", did you mean `{near[0]}`?" if near else ""

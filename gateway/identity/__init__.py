@@ -1,0 +1,1 @@
+"""Who is calling: keys, token verification and what of a token's claims the gateway keeps."""

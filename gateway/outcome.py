@@ -1,0 +1,102 @@
+"""Every way a call can end, as a closed list. One table says for each ending who is to blame, what an
+upstream endpoint is charged with, which sampling class it belongs to and how loud its log line is.
+A new ending is a new row here and a golden record; nothing else may invent one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Blame(StrEnum):
+    """Who caused the ending: nobody, the client's side, this gateway, or the upstream."""
+
+    NONE = "none"
+    DOWNSTREAM = "downstream"
+    GATEWAY = "gateway"
+    UPSTREAM = "upstream"
+
+
+class Outcome(StrEnum):
+    """The ending of one call, as it stands in the record, the metrics and the docs."""
+
+    ANSWERED = "answered"  # an ordinary call got its answer
+    NEWS = "news"  # a poll was answered with news
+    EMPTY = "empty"  # the upstream itself said "no news"
+    BLANK = "blank"  # we said "no news" before the upstream was due
+    OVERRUN = "overrun"  # we said "no news" although the upstream was due
+    STREAMED = "streamed"
+    TUNNELLED = "tunnelled"
+    CLIENT_GONE = "client_gone"
+    CLIENT_TIMEOUT = "client_timeout"  # the client sent or took nothing for too long
+    EVICTED = "evicted"
+    DRAINED = "drained"
+    EXPIRED = "expired"  # the hold was cut at the end of its token
+    REVOKED = "revoked"
+    RATE_LIMITED = "rate_limited"
+    CAPPED = "capped"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    BAD_REQUEST = "bad_request"
+    TOO_LARGE = "too_large"
+    NO_ROUTE = "no_route"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    PREFLIGHT = "preflight"  # a CORS preflight, answered here
+    UPSTREAM_ERROR = "upstream_error"  # the upstream's own 5xx, relayed
+    UPSTREAM_REFUSED = "upstream_refused"  # no connection could be had
+    UPSTREAM_RESET = "upstream_reset"  # the connection died before an answer
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    UPSTREAM_BAD = "upstream_bad"  # the answer was not HTTP we can relay
+    TRUNCATED = "truncated"  # the answer was cut after its head was relayed
+    OVERLOADED = "overloaded"
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What an outcome means to everyone who counts: blame, strike against the endpoint, sampling class, level."""
+
+    blame: Blame = Blame.NONE
+    strike: bool = False
+    share: str = "news"  # "news", "empty" or "error": the class of `telemetry.sample`
+    level: str = "info"
+
+
+_QUIET = Ending(share="empty")
+_CLIENT = Ending(Blame.DOWNSTREAM)
+_REFUSED = Ending(Blame.DOWNSTREAM, level="notice")
+_UPSTREAM = Ending(Blame.UPSTREAM, strike=True, share="error", level="warning")
+
+ENDINGS: dict[Outcome, Ending] = {
+    Outcome.ANSWERED: Ending(),
+    Outcome.NEWS: Ending(),
+    Outcome.EMPTY: _QUIET,
+    Outcome.BLANK: _QUIET,
+    Outcome.OVERRUN: Ending(Blame.UPSTREAM, share="error", level="notice"),
+    Outcome.STREAMED: Ending(),
+    Outcome.TUNNELLED: Ending(),
+    Outcome.CLIENT_GONE: Ending(Blame.DOWNSTREAM, share="empty"),
+    Outcome.CLIENT_TIMEOUT: _REFUSED,
+    Outcome.EVICTED: Ending(Blame.DOWNSTREAM, share="empty"),
+    Outcome.DRAINED: Ending(Blame.GATEWAY, share="empty"),
+    Outcome.EXPIRED: Ending(Blame.DOWNSTREAM, share="empty"),
+    Outcome.REVOKED: _REFUSED,
+    Outcome.RATE_LIMITED: _REFUSED,
+    Outcome.CAPPED: _REFUSED,
+    Outcome.UNAUTHENTICATED: _REFUSED,
+    Outcome.FORBIDDEN: _REFUSED,
+    Outcome.BAD_REQUEST: _REFUSED,
+    Outcome.TOO_LARGE: _REFUSED,
+    Outcome.NO_ROUTE: _REFUSED,
+    Outcome.METHOD_NOT_ALLOWED: _REFUSED,
+    Outcome.PREFLIGHT: Ending(),
+    Outcome.UPSTREAM_ERROR: Ending(Blame.UPSTREAM, share="error", level="warning"),
+    Outcome.UPSTREAM_REFUSED: _UPSTREAM,
+    Outcome.UPSTREAM_RESET: _UPSTREAM,
+    Outcome.UPSTREAM_TIMEOUT: _UPSTREAM,
+    Outcome.UPSTREAM_BAD: _UPSTREAM,
+    Outcome.TRUNCATED: _UPSTREAM,
+    Outcome.OVERLOADED: Ending(Blame.GATEWAY, share="error", level="warning"),
+    Outcome.INTERNAL_ERROR: Ending(Blame.GATEWAY, share="error", level="error"),
+}

@@ -1,0 +1,296 @@
+"""The only file that touches aiohttp's parsers. A fresh C parser reads one head at a time, cut out by the caller at
+CRLFCRLF, and afterwards only that message's chunked body; it never sees a byte of the next message. What the C parser
+lets pass and a proxy must not is refused here. `tests/wire` and `tests/unit/test_parse.py` are the contract with 3.14.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Protocol
+
+from aiohttp import http_exceptions, http_parser
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_parser import HttpRequestParser, HttpResponseParser, RawRequestMessage, RawResponseMessage
+from aiohttp.streams import StreamReader
+
+from gateway.head import RequestHead, ResponseHead
+from gateway.outcome import Outcome
+from gateway.pipeline import Refusal
+from gateway.target import canonical_host, parse_target
+
+_REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} [\x21-\xff]+ HTTP/([0-9])\.([0-9])\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
+_FIELD_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+_NO_LIMIT = 1 << 30  # sizes are decided by own counts before a parser is fed
+_NEVER_PAUSE = 1 << 20  # a stream is emptied after every feed of at most 256 KiB, so it never pauses anyone
+
+
+class MissingParserError(RuntimeError):
+    """aiohttp was installed without its C parser, whose pure-Python twin is not safe enough for a proxy."""
+
+
+class BadBodyError(Exception):
+    """A message body whose framing is broken: nothing after it on the connection can be trusted."""
+
+
+class Body(Protocol):
+    """The body of one message: `feed` takes bytes and returns (content, bytes consumed)."""
+
+    ended: bool
+
+    def feed(self, data: bytes) -> tuple[bytes, int]: ...
+
+
+class LengthBody:
+    """A body of a known number of bytes."""
+
+    __slots__ = ("_left", "ended")
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.ended = length == 0
+
+    def feed(self, data: bytes) -> tuple[bytes, int]:
+        taken = min(len(data), self._left)
+        self._left -= taken
+        self.ended = self._left == 0
+        return (data if taken == len(data) else data[:taken]), taken
+
+
+class CloseBody:
+    """A body that ends with its connection (RFC 9112 6.3, rule 8)."""
+
+    __slots__ = ("ended",)
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def feed(self, data: bytes) -> tuple[bytes, int]:
+        return data, len(data)
+
+
+class ChunkScanner:
+    """Finds where a chunked body ends, so that the C parser is never fed the next message. It decides only that;
+    the parser decodes and validates, and both must agree on the end."""
+
+    __slots__ = ("_left", "_line", "_trailer_size", "ended")
+
+    MAX_LINE = 1024  # a chunk's size and extensions, or one trailer field
+    MAX_TRAILERS = 8192
+    _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+
+    def __init__(self) -> None:
+        self._left = 0  # bytes of the current chunk, its CRLF included
+        self._line = b""
+        self._trailer_size = -1  # -1 until the last chunk
+        self.ended = False
+
+    def scan(self, data: bytes) -> int:
+        """Returns how many of these bytes belong to the body; raises BadBodyError."""
+        at, size = 0, len(data)
+        while at < size and not self.ended:
+            if self._left:
+                step = min(self._left, size - at)
+                self._left -= step
+                at += step
+                continue
+            end = data.find(b"\n", at)
+            stop = size if end < 0 else end + 1
+            self._line += data[at:stop]
+            at = stop
+            if len(self._line) > self.MAX_LINE:
+                raise BadBodyError("chunk line too long")
+            if end >= 0:
+                line, self._line = self._line, b""
+                self._take_line(line)
+        return at
+
+    def _take_line(self, line: bytes) -> None:
+        if self._trailer_size >= 0:
+            self._trailer_size += len(line)
+            if not line.endswith(b"\r\n") or self._trailer_size > self.MAX_TRAILERS:
+                raise BadBodyError("bad trailers")
+            self.ended = line == b"\r\n"
+            return
+        match = self._SIZE.fullmatch(line)
+        if match is None:
+            raise BadBodyError("bad chunk size")
+        length = int(match.group(1), 16)
+        if length:
+            self._left = length + 2
+        else:
+            self._trailer_size = 0
+
+
+class ChunkedBody:
+    """A chunked body (RFC 9112 7.1): decoded by the C parser, its end found by the scanner. Trailers are dropped."""
+
+    __slots__ = ("_parser", "_scanner", "_stream", "ended")
+
+    def __init__(self, parser: HttpRequestParser | HttpResponseParser, stream: StreamReader) -> None:
+        self._parser = parser
+        self._stream = stream
+        self._scanner = ChunkScanner()
+        self.ended = False
+
+    def feed(self, data: bytes) -> tuple[bytes, int]:
+        taken = self._scanner.scan(data)
+        try:
+            self._parser.feed_data(data if taken == len(data) else data[:taken])
+        except Exception as error:
+            raise BadBodyError(type(error).__name__) from None
+        stream = self._stream
+        if stream.exception() is not None or stream.is_eof() != self._scanner.ended:
+            raise BadBodyError("chunked framing")
+        self.ended = self._scanner.ended
+        return stream.read_nowait(-1), taken
+
+
+def _bad(slug: str, detail: str, status: int = 400, outcome: Outcome = Outcome.BAD_REQUEST) -> Refusal:
+    return Refusal(outcome, status, slug, detail, close=True)
+
+
+MALFORMED = _bad("malformed_request", "The request is not well-formed HTTP/1.1.")
+BAD_HOST = _bad("bad_host", "The request needs exactly one valid Host that agrees with its target.")
+BAD_TARGET = _bad("bad_target", "The request target is malformed or can be read in more than one way.")
+TWO_CREDENTIALS = _bad("two_credentials", "The request carries more than one Authorization field.")
+BAD_VERSION = _bad("http_version", "Only HTTP/1.1 and HTTP/1.0 are spoken here.", 505)
+BAD_METHOD = _bad("unknown_method", "The method is not known to this server.", 501)
+BAD_ENCODING = _bad("transfer_encoding", "The only transfer coding understood here is chunked.", 501)
+BAD_EXPECT = _bad("expectation", "The only expectation understood here is 100-continue.", 417)
+
+
+class Parsers:
+    """Makes parsers for one event loop; raises MissingParserError where aiohttp's C parser is not installed."""
+
+    __slots__ = ("_flow", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        if (
+            HttpRequestParser is http_parser.HttpRequestParserPy
+            or HttpResponseParser is http_parser.HttpResponseParserPy
+        ):
+            raise MissingParserError(
+                "aiohttp's C parser is missing (a pure-Python build, or AIOHTTP_NO_EXTENSIONS is set); "
+                "install an aiohttp wheel for this platform and unset AIOHTTP_NO_EXTENSIONS"
+            )
+        self._loop = loop
+        self._flow = BaseProtocol(loop)  # what streams would pause; it stands for nobody
+
+    def request(self, raw: bytes, scheme: str) -> tuple[RequestHead, Body | None] | Refusal:
+        """Reads one request head, complete with its CRLFCRLF. Sizes were checked by the caller."""
+        line = _REQUEST_LINE.match(raw)
+        if line is None:
+            return MALFORMED
+        if line.group(1) != b"1" or line.group(2) not in (b"0", b"1"):
+            return BAD_VERSION
+        parser = HttpRequestParser(
+            self._flow, self._loop, _NEVER_PAUSE, max_line_size=_NO_LIMIT, max_field_size=_NO_LIMIT,
+            max_headers=_NO_LIMIT, auto_decompress=False,
+        )  # fmt: skip
+        try:
+            messages, _, rest = parser.feed_data(raw)
+        except http_exceptions.BadHttpMethod:
+            return BAD_METHOD
+        except Exception:
+            return MALFORMED
+        if len(messages) != 1 or rest:
+            return MALFORMED
+        message, stream = messages[0]
+        head = _request_head(message, scheme)
+        if isinstance(head, Refusal) or not head.has_body:
+            return head if isinstance(head, Refusal) else (head, None)
+        return head, ChunkedBody(parser, stream) if head.chunked else LengthBody(head.length or 0)
+
+    def response(self, raw: bytes, method: str) -> tuple[ResponseHead, Body | None] | str:
+        """Reads one response head; a body is None where there is none. Returns the reason when it cannot be relayed."""
+        line = _STATUS_LINE.match(raw)
+        if line is None or not _FIELD_LINES.fullmatch(raw, line.end()):
+            return "malformed head"
+        parser = HttpResponseParser(
+            self._flow, self._loop, _NEVER_PAUSE, max_line_size=_NO_LIMIT, max_field_size=_NO_LIMIT,
+            max_headers=_NO_LIMIT, auto_decompress=False, read_until_eof=True, response_with_body=method != "HEAD",
+        )  # fmt: skip
+        try:
+            messages, _, _ = parser.feed_data(raw)
+        except Exception as error:
+            return type(error).__name__
+        if len(messages) != 1:
+            return "malformed head"
+        message, stream = messages[0]
+        head = _response_head(message)
+        if isinstance(head, str):
+            return head
+        if method == "HEAD" or head.status < 200 or head.status in (204, 304):  # RFC 9112 6.3, rule 1
+            return head, None
+        if head.chunked:
+            return head, ChunkedBody(parser, stream)
+        if head.length is None:
+            return head, CloseBody()
+        return head, LengthBody(head.length) if head.length else None
+
+
+def _request_head(message: RawRequestMessage, scheme: str) -> RequestHead | Refusal:
+    headers = message.headers
+    minor = message.version.minor
+    codings = headers.getall("Transfer-Encoding", ())
+    if codings:
+        if minor == 0 or "Content-Length" in headers:
+            return MALFORMED
+        if len(codings) != 1 or codings[0].lower() != "chunked":
+            return BAD_ENCODING
+    if len(headers.getall("Authorization", ())) > 1:
+        return TWO_CREDENTIALS
+    target = parse_target(message.path)
+    if target is None or (target.path == "*" and message.method != "OPTIONS"):
+        return BAD_TARGET if message.method != "CONNECT" else _connect(message, scheme)
+    host = _host(headers.getall("Host", ()), target.authority, minor)
+    if host is None:
+        return BAD_HOST
+    expect = headers.get("Expect")
+    if expect is not None and expect.lower() != "100-continue":
+        return BAD_EXPECT
+    length = headers.get("Content-Length")
+    if length is not None and not _DIGITS.fullmatch(length):
+        return MALFORMED
+    return RequestHead(
+        message.method, target.path, target.query, host=host, headers=headers, raw_headers=message.raw_headers,
+        version=minor, length=int(length) if length is not None else None, chunked=bool(codings),
+        keep_alive=not message.should_close, expect=expect is not None and minor == 1, scheme=scheme,
+    )  # fmt: skip
+
+
+def _connect(message: RawRequestMessage, scheme: str) -> RequestHead:
+    """CONNECT has an authority for a target; it is refused by method, so nothing else of it matters."""
+    return RequestHead(
+        "CONNECT", "*", "", host="", headers=message.headers, raw_headers=message.raw_headers,
+        version=message.version.minor, keep_alive=False, scheme=scheme,
+    )  # fmt: skip
+
+
+def _host(values: tuple[str, ...] | list[str], authority: str | None, minor: int) -> str | None:
+    """One Host, or none in HTTP/1.0 (RFC 9112 3.2); an absolute-form target must name the same authority."""
+    if not values and minor == 0:
+        return canonical_host(authority) if authority is not None else ""
+    if len(values) != 1:
+        return None
+    host = canonical_host(values[0])
+    if authority is not None and authority != host:
+        return None
+    return host
+
+
+def _response_head(message: RawResponseMessage) -> ResponseHead | str:
+    headers = message.headers
+    codings = headers.getall("Transfer-Encoding", ())
+    lengths = headers.getall("Content-Length", ())
+    if codings and (lengths or len(codings) > 1 or codings[0].lower() != "chunked" or message.version.minor == 0):
+        return "transfer coding"
+    if len(lengths) > 1 or (lengths and not _DIGITS.fullmatch(lengths[0])):
+        return "content length"
+    return ResponseHead(
+        message.code, message.reason, headers, message.raw_headers, message.version.minor,
+        int(lengths[0]) if lengths else None, bool(codings), not message.should_close,
+    )  # fmt: skip

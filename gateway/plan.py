@@ -1,0 +1,97 @@
+"""What a route compiled to, and the Snapshot of all of them. Frozen; a Call keeps the Snapshot it began with.
+What outlives a reload (pools, meters, leases) is referenced from here but lives outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.holds.plan import HoldPlan
+from gateway.pipeline import Step
+
+if TYPE_CHECKING:
+    from gateway.routing import Router
+    from gateway.upstream.balance import Upstream
+    from gateway.upstream.headers import Networks
+
+
+@dataclass(frozen=True, slots=True)
+class RequestShape:
+    """How a request is rewritten for the upstream: header names (lower case) to drop, fields to add, path.
+
+    `identity` maps a header name to the claim it carries: "consumer", "tenant" or "claims.<name>".
+    """
+
+    drop: frozenset[bytes] = frozenset()
+    add: bytes = b""  # ready header lines, each ending in CRLF
+    identity: tuple[tuple[bytes, str], ...] = ()
+    drop_cookies: tuple[bytes, ...] = ()
+    rewrite: str | None = None  # path template with {x} and the tail of /**
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseShape:
+    """How an answer is rewritten for the client: header names to drop, lines to add."""
+
+    drop: frozenset[bytes] = frozenset()
+    add: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Cross-origin rules of a route; `origins` are exact, or {"*"}."""
+
+    origins: frozenset[str]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+    expose: tuple[str, ...] = ()
+    credentials: bool = False
+    max_age: int = 600  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One route, compiled: everything a call needs from `route` to `settle`. Times in seconds, sizes in bytes."""
+
+    route: str
+    path: str  # the template, a bounded label
+    upstream: Upstream
+    steps: tuple[Step, ...] = ()
+    hold: HoldPlan | None = None
+    request: RequestShape = field(default_factory=RequestShape)
+    response: ResponseShape = field(default_factory=ResponseShape)
+    cors: Cors | None = None
+    max_body: int = 10 * 1024 * 1024
+    secret_params: tuple[str, ...] = ()  # path parameters that never reach a log
+    bound_to_token: bool = True  # a hold ends no later than its token
+    connect_timeout: float = 2.0
+    response_timeout: float = 30.0
+    body_idle_timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLimits:
+    """The downstream clocks (seconds) and sizes (bytes) of `[server]`."""
+
+    header_timeout: float = 10.0
+    body_idle_timeout: float = 15.0
+    write_idle_timeout: float = 30.0
+    keepalive_timeout: float = 75.0
+    max_head: int = 16 * 1024
+    max_line: int = 8 * 1024
+    max_headers: int = 128
+    max_body: int = 10 * 1024 * 1024
+    front_idle_timeout: float | None = None  # the edge in front of us gives up after this
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Router and plans of one configuration."""
+
+    router: Router
+    plans: tuple[Plan, ...]
+    edge: EdgeLimits
+    upstreams: dict[str, Upstream]
+    trusted: Networks = ()  # proxies whose X-Forwarded-For is believed
+    log_values: frozenset[str] = frozenset()  # query names whose values may be logged

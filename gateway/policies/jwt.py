@@ -1,0 +1,178 @@
+"""The kind `jwt`: finds the token of a call, has a provider verify it, asks for scopes and claims, and writes
+`call.identity`. Its refusals are challenges (RFC 6750 3); none repeats a byte of the token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from gateway.identity.claims import Identity, Rejected, texts_of
+from gateway.identity.jws import unverified_issuer
+from gateway.identity.places import (
+    Finder,
+    Params,
+    credential_cookies,
+    credential_headers,
+    finder,
+    names_of,
+    without_cookie,
+)
+from gateway.outcome import Outcome
+from gateway.pipeline import Refusal, Step, Verdict
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.head import RequestHead
+    from gateway.identity.verify import Provider
+
+__all__ = ["compile_jwt", "credential_cookies", "credential_headers", "without_cookie"]
+
+Verifier: TypeAlias = "Callable[[str, float], Identity | Rejected]"
+Wanted: TypeAlias = "Mapping[str, Sequence[object] | str | int]"
+Permit: TypeAlias = "Callable[[Identity], Refusal | None]"
+Places: TypeAlias = "tuple[tuple[Finder, Verifier], ...]"
+
+_OUTCOMES = {400: Outcome.BAD_REQUEST, 401: Outcome.UNAUTHENTICATED, 403: Outcome.FORBIDDEN}
+_NO_ISSUER = Rejected("wrong_issuer", "the token is from an issuer that is not known here")
+
+
+def compile_jwt(
+    providers: Sequence[Provider],
+    sources: Sequence[tuple[str, ...]],
+    scopes: tuple[str, ...],
+    claims: Wanted,
+    realm: str,
+    wall: Callable[[], float],
+) -> Step:
+    """The step that identifies a call. `sources` are the places of each provider, in the order of `providers`.
+
+    The first place that holds a token decides; the providers that list this place are asked. Query
+    parameters that may hold a token are taken out of the call wherever it was found. `claims` maps a claim to
+    the values of which it must have one. `wall` tells Unix seconds. Raises ValueError for an unknown place
+    and for a claim that some provider does not keep.
+    """
+    _check_kept(providers, claims)
+    places = _places(providers, sources)
+    query_names = names_of("query", (source for listed in sources for source in listed))
+    permit = _permit(realm, scopes, claims)
+    missing = _refusal(realm, 401, "token_missing", "a token is needed here", None)
+    repeated = _refusal(realm, 400, "token_repeated", "the token was sent twice", "invalid_request")
+
+    def identify(call: Call) -> Verdict:
+        head = call.head
+        if head is None:
+            return missing
+        verify, tokens = _first_tokens(places, head, call.params)
+        if query_names and head.query:
+            _strip_query(call, head, query_names)
+        if len(tokens) != 1:
+            return repeated if tokens else missing
+        found = verify(tokens[0], wall())
+        if isinstance(found, Rejected):
+            return _refusal(realm, 401, found.slug, found.detail, "invalid_token")
+        call.identity = found  # also when it is forbidden: the record then says who was refused
+        return permit(found)
+
+    return identify
+
+
+def _places(providers: Sequence[Provider], sources: Sequence[tuple[str, ...]]) -> Places:
+    """Every place once, in order, with who is asked about a token found there."""
+    askers: dict[str, list[Provider]] = {}
+    for provider, listed in zip(providers, sources, strict=True):
+        for source in listed:
+            place = source.lower() if source.startswith("header:") else source
+            askers.setdefault(place, []).append(provider)
+    if not askers:
+        raise ValueError("jwt: no provider with a place for its tokens; name one in provider")
+    return tuple((finder(place), _verifier(tuple(asked))) for place, asked in askers.items())
+
+
+def _first_tokens(places: Places, head: RequestHead, params: Params) -> tuple[Verifier, tuple[str, ...]]:
+    for find, verify in places:
+        tokens = find(head, params)
+        if tokens:
+            return verify, tokens
+    return places[0][1], ()
+
+
+def _strip_query(call: Call, head: RequestHead, names: tuple[str, ...]) -> None:
+    for name in names:
+        if any(found == name for found, _ in head.args):
+            head.without_arg(name)
+            call.query = head.query
+
+
+def _verifier(providers: tuple[Provider, ...]) -> Verifier:
+    return providers[0].verify if len(providers) == 1 else partial(_verify_any, providers)
+
+
+def _verify_any(providers: tuple[Provider, ...], token: str, wall: float) -> Identity | Rejected:
+    """Asks the providers whose issuer the token names, in order. Of several rejections the last one counts
+    that came after a good signature, else the last one."""
+    for provider in providers:
+        known = provider.recall(token, wall)
+        if known is not None:
+            return known
+    issuer = unverified_issuer(token)
+    rejected = _NO_ISSUER
+    for provider in providers:
+        if provider.issuer is None or provider.issuer == issuer:
+            found = provider.verify(token, wall)
+            if isinstance(found, Identity):
+                return found
+            if found.authentic or not rejected.authentic:
+                rejected = found
+    return rejected
+
+
+def _check_kept(providers: Sequence[Provider], claims: Wanted) -> None:
+    for provider in providers:
+        for name in claims:
+            if name not in provider.keep_claims:
+                raise ValueError(f"jwt: the provider {provider.name} does not keep the claim {name}")
+
+
+def _permit(realm: str, scopes: tuple[str, ...], claims: Wanted) -> Permit:
+    """The check of an identity against what a route asks for, with its refusals made once."""
+    needed = frozenset(scopes)
+    rules = tuple((name, _allowed(values)) for name, values in claims.items())
+    lacking = "the token lacks a scope that is needed here"
+    no_scope = _refusal(realm, 403, "insufficient_scope", lacking, "insufficient_scope", scopes)
+    unfit = "a claim of the token does not have a value that is allowed here"
+    no_claim = _refusal(realm, 403, "claim_not_allowed", unfit, "insufficient_scope")
+
+    def permit(identity: Identity) -> Refusal | None:
+        if not needed <= identity.scopes:
+            return no_scope
+        for name, allowed in rules:
+            if allowed.isdisjoint(texts_of(identity.claims.get(name))):
+                return no_claim
+        return None
+
+    return permit
+
+
+def _allowed(values: Sequence[object] | str | int) -> frozenset[str]:
+    listed = [values] if isinstance(values, str | int) else list(values)
+    return frozenset(texts_of(listed))
+
+
+def _refusal(
+    realm: str, status: int, slug: str, detail: str, error: str | None, scopes: tuple[str, ...] = ()
+) -> Refusal:
+    """A refusal with its challenge; a request without credentials is told no error code (RFC 6750 3.1)."""
+    parts = [f'realm="{_quotable(realm)}"']
+    if error is not None:
+        parts += [f'error="{error}"', f'error_description="{_quotable(detail)}"']
+    if scopes:
+        parts.append(f'scope="{_quotable(" ".join(scopes))}"')
+    challenge = (b"WWW-Authenticate", ("Bearer " + ", ".join(parts)).encode("ascii"))
+    return Refusal(_OUTCOMES[status], status, slug, detail, (challenge,))
+
+
+def _quotable(text: str) -> str:
+    """Text as RFC 6750 3 lets it stand between quotes: printable ASCII without quote and backslash."""
+    return "".join(char if " " <= char <= "~" and char not in '"\\' else "'" for char in text)

@@ -1,0 +1,40 @@
+"""A Refusal in the words of the wire: an RFC 9457 document, or the dialect's own. Never an echo of input, never a
+version of this software."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import orjson
+
+from gateway.pipeline import HeaderList, Refusal
+
+_TYPE = "urn:longpoll-gateway:"
+
+
+def render(
+    refusal: Refusal, call_id: str, own_words: tuple[HeaderList, bytes] | None = None
+) -> tuple[HeaderList, bytes]:
+    """Header fields and body of a refusal. `own_words` are a dialect's `refusals` for this status."""
+    headers = refusal.headers
+    if refusal.retry_after is not None:
+        headers = (*headers, (b"Retry-After", b"%d" % refusal.retry_after))
+    if own_words is not None:
+        return (*headers, *own_words[0], (b"Cache-Control", b"no-store")), own_words[1]
+    document = {
+        "type": _TYPE + refusal.slug,
+        "title": reason(refusal.status),
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "instance": call_id,
+    }
+    fields = ((b"Content-Type", b"application/problem+json"), (b"Cache-Control", b"no-store"))
+    return (*headers, *fields), orjson.dumps(document)
+
+
+def reason(status: int) -> str:
+    """The phrase of a status code, or a plain one for a code nobody registered."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

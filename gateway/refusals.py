@@ -1,0 +1,49 @@
+"""The refusals a call may meet before it is forwarded, in one list: reason, status and words. No echo of input."""
+
+from __future__ import annotations
+
+from gateway.outcome import Outcome
+from gateway.pipeline import Refusal
+
+NO_ROUTE = Refusal(Outcome.NO_ROUTE, 404, "no_route", "Nothing is served at this path.")
+UNKNOWN_HOST = Refusal(Outcome.NO_ROUTE, 421, "unknown_host", "This server does not answer for that host.")
+OVER_MAX = Refusal(
+    Outcome.BAD_REQUEST, 400, "hold_too_long", "The request asks to be held longer than is allowed here."
+)
+TOO_LARGE = Refusal(
+    Outcome.TOO_LARGE, 413, "body_too_large", "The request body is larger than is allowed here.", close=True
+)
+BAD_BODY = Refusal(Outcome.BAD_REQUEST, 400, "malformed_body", "The request body is not well framed.", close=True)
+LINE_TOO_LONG = Refusal(Outcome.BAD_REQUEST, 414, "target_too_long", "The request line is too long.", close=True)
+HEAD_TOO_LARGE = Refusal(Outcome.BAD_REQUEST, 431, "head_too_large", "The request head is too large.", close=True)
+MALFORMED = Refusal(
+    Outcome.BAD_REQUEST, 400, "malformed_request", "The request is not well-formed HTTP/1.1.", close=True
+)
+HEAD_TIMEOUT = Refusal(
+    Outcome.CLIENT_TIMEOUT, 408, "head_timeout", "The request head did not arrive in time.", close=True
+)
+BODY_TIMEOUT = Refusal(
+    Outcome.CLIENT_TIMEOUT, 408, "body_timeout", "The request body did not arrive in time.", close=True
+)
+EXPIRED = Refusal(
+    Outcome.UNAUTHENTICATED, 401, "token_expired", "The token ends too soon for this call; present a fresh one.",
+    headers=((b"WWW-Authenticate", b'Bearer error="invalid_token", error_description="The token ends too soon"'),),
+)  # fmt: skip
+REVOKED = Refusal(
+    Outcome.REVOKED, 401, "token_revoked", "The token is no longer accepted.",
+    headers=((b"WWW-Authenticate", b'Bearer error="invalid_token"'),),
+)  # fmt: skip
+DRAINING = Refusal(
+    Outcome.DRAINED, 503, "draining", "This gateway is being restarted; ask again.", retry_after=1, close=True
+)
+INTERNAL = Refusal(
+    Outcome.INTERNAL_ERROR, 500, "internal_error", "This gateway failed to handle the request.", close=True
+)
+
+
+def method_not_allowed(allow: tuple[str, ...]) -> Refusal:
+    """405 with the methods that would have been served (RFC 9110 15.5.6)."""
+    return Refusal(
+        Outcome.METHOD_NOT_ALLOWED, 405, "method_not_allowed", "The method is not served at this path.",
+        headers=((b"Allow", ", ".join(allow).encode("ascii")),),
+    )  # fmt: skip

@@ -1,0 +1,147 @@
+"""From host, path and method to a plan. A tree of path segments per host, built once per Snapshot: finding a route
+costs the same with one route or five thousand. The most specific route wins; a tie is an error when it is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from gateway.plan import Plan
+
+_TAIL = "**"
+
+
+class RouteConflictError(ValueError):
+    """Two routes would match the same request equally well."""
+
+
+class Rule(NamedTuple):
+    """What a route matches: `host` exact, `*.suffix` or None for any; `path` with `{x}` and a last `**`."""
+
+    host: str | None
+    path: str
+    methods: tuple[str, ...]  # () = any
+
+
+class Found(NamedTuple):
+    plan: Plan
+    params: dict[str, str] | None
+
+
+class NotFound(NamedTuple):
+    """No route. `allow` names the methods of the path when only the method is wrong; `known_host`: 404, not 421."""
+
+    allow: tuple[str, ...]
+    known_host: bool
+
+
+@dataclass(slots=True)
+class _Node:
+    literal: dict[str, _Node] = field(default_factory=dict)
+    param: _Node | None = None
+    tail: dict[str, _Leaf] = field(default_factory=dict)  # by method; "" = any
+    leaf: dict[str, _Leaf] = field(default_factory=dict)
+
+
+class _Leaf(NamedTuple):
+    plan: Plan
+    names: tuple[str, ...]
+
+
+class Router:
+    """Immutable once built; raises RouteConflictError naming both routes."""
+
+    def __init__(self, rules: Iterable[tuple[Rule, Plan]]) -> None:
+        self._hosts: dict[str, _Node] = {}
+        self._suffixes: dict[str, _Node] = {}
+        self._any: _Node | None = None
+        for rule, plan in rules:
+            _insert(self._root(rule.host), rule, plan)
+
+    def _root(self, host: str | None) -> _Node:
+        if host is None:
+            if self._any is None:
+                self._any = _Node()
+            return self._any
+        table, name = (self._suffixes, host[1:]) if host.startswith("*.") else (self._hosts, host)
+        return table.setdefault(name.lower(), _Node())
+
+    def find(self, host: str, path: str, method: str) -> Found | NotFound:
+        """The plan for a request: host without port in lower case, canonical path. An exact host is tried before a
+        `*.suffix` (longest first), that before routes for any host; the first tree that has the path decides."""
+        allow: set[str] = set()
+        roots = self._roots(host)
+        for root in roots:
+            found = _walk(root, path.split("/")[1:] if path != "*" else ["*"], method, allow)
+            if found is not None:
+                leaf, values = found
+                return Found(leaf.plan, dict(zip(leaf.names, values, strict=True)) if leaf.names else None)
+        return NotFound(tuple(sorted(allow)), bool(roots))
+
+    def _roots(self, host: str) -> list[_Node]:
+        roots = []
+        if host in self._hosts:
+            roots.append(self._hosts[host])
+        if self._suffixes:
+            at = host.find(".")
+            while at >= 0:
+                if host[at:] in self._suffixes:
+                    roots.append(self._suffixes[host[at:]])
+                at = host.find(".", at + 1)
+        if self._any is not None:
+            roots.append(self._any)
+        return roots
+
+
+def _insert(node: _Node, rule: Rule, plan: Plan) -> None:
+    names: list[str] = []
+    parts = rule.path.split("/")[1:]
+    tail = parts[-1] == _TAIL
+    for part in parts[:-1] if tail else parts:
+        if part.startswith("{") and part.endswith("}"):
+            names.append(part[1:-1])
+            node.param = node.param or _Node()
+            node = node.param
+        else:
+            node = node.literal.setdefault(part, _Node())
+    leaves = node.tail if tail else node.leaf
+    if tail:
+        names.append(_TAIL)
+    for method in _with_head(rule.methods):
+        if method in leaves:
+            other = leaves[method].plan.route
+            raise RouteConflictError(f"routes '{other}' and '{plan.route}' match the same requests ({rule.path})")
+        leaves[method] = _Leaf(plan, tuple(names))
+
+
+def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """HEAD is allowed wherever GET is (RFC 9110 9.3.2)."""
+    if not methods:
+        return ("",)
+    return (*methods, "HEAD") if "GET" in methods and "HEAD" not in methods else methods
+
+
+def _walk(node: _Node, parts: list[str], method: str, allow: set[str]) -> tuple[_Leaf, list[str]] | None:
+    """Literal before `{x}` before `**`, segment by segment from the left, going back where a branch ends nowhere."""
+    if not parts:
+        leaf = _pick(node.leaf, method, allow)
+        return (leaf, []) if leaf else None
+    head, rest = parts[0], parts[1:]
+    child = node.literal.get(head)
+    if child is not None and (found := _walk(child, rest, method, allow)):
+        return found
+    if node.param is not None and head and (found := _walk(node.param, rest, method, allow)):
+        found[1].insert(0, head)
+        return found
+    leaf = _pick(node.tail, method, allow)
+    return (leaf, ["/".join(parts)]) if leaf else None
+
+
+def _pick(leaves: dict[str, _Leaf], method: str, allow: set[str]) -> _Leaf | None:
+    leaf = leaves.get(method) or leaves.get("")
+    if leaf is None:
+        allow.update(leaves)
+    return leaf

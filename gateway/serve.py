@@ -1,0 +1,406 @@
+"""The life of a call: run the admission without a task, then react to events until it is settled, once. The table at
+the end says what each event does in each state. Knows no sockets: `call.conn` and `call.up` are told what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gateway import admission, refusals
+from gateway.call import Call, State
+from gateway.clock import NEVER, Clock, Timers
+from gateway.drain import Drain
+from gateway.head import ResponseHead
+from gateway.holds import budget
+from gateway.outcome import Outcome
+from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
+from gateway.policies import cors
+from gateway.problem import render
+from gateway.upstream import failure
+from gateway.upstream.forward import Dial, Forwarder
+from gateway.upstream.headers import client_address
+
+if TYPE_CHECKING:
+    from gateway.plan import Plan, Snapshot
+
+
+class Serve:
+    """Takes calls from the edge and settles each exactly once, which hands it to `settled` for its record."""
+
+    def __init__(self, snapshot: Snapshot, clock: Clock, timers: Timers, forwarder: Forwarder,
+                 settled: Callable[[Call], None]) -> None:  # fmt: skip
+        self.snapshot = snapshot
+        self.draining: Drain | None = None
+        self._clock = clock
+        self._timers = timers
+        self._forwarder = forwarder
+        self._settled = settled
+        self._table = {event: tuple(getattr(self, row.get(state, "_ignore")) for state in State)
+                       for event, row in TABLE.items()}  # fmt: skip
+
+    # -- admission -----------------------------------------------------------------------------------------------
+
+    def open(self, call: Call) -> None:
+        """Routes a call whose head was read and runs its admission."""
+        head = call.head
+        assert head is not None
+        call.state = State.ADMITTING
+        if self.snapshot.trusted:
+            call.peer = client_address(call.peer, head, self.snapshot.trusted)
+        verdict = admission.route(call, head, self.snapshot) or admission.wish(call, head)
+        if verdict is not None:
+            self._say(call, verdict)
+        else:
+            self._admit(call, 0)
+
+    def _admit(self, call: Call, first: int) -> None:
+        plan = call.plan
+        assert plan is not None
+        verdict, index = run(call, plan.steps, first)
+        if isinstance(verdict, asyncio.Future):
+            call.state = State.WAITING
+            verdict.add_done_callback(lambda done: self.on_resumed(call, done, index))
+            return
+        if verdict is None and call.hold is not None:
+            verdict = self._limit(call, plan)
+        if verdict is None:
+            call.state = State.PARKED
+            verdict = self._forwarder.forward(call, plan)
+        if verdict is not None:
+            self._say(call, verdict)
+
+    def _resume(self, call: Call, done: asyncio.Future[Verdict], index: int) -> None:
+        call.state = State.ADMITTING
+        if done.cancelled() or done.exception() is not None:
+            self._say(call, refusals.INTERNAL)
+        elif (verdict := done.result()) is not None:
+            self._say(call, verdict)
+        else:
+            self._admit(call, index)
+
+    def _limit(self, call: Call, plan: Plan) -> Verdict:
+        now, limits = self._timers.now(), []
+        if self.draining is not None:
+            limits.append(("drain", self.draining.slot(now, random.random())))
+        if self.snapshot.edge.front_idle_timeout is not None:
+            limits.append(("front", call.started + self.snapshot.edge.front_idle_timeout))
+        cause = admission.limit(call, plan, limits, now, self._clock.wall())
+        return admission.no_hold(call, cause, self._draining_refusal(), failure.TIMEOUT) if cause is not None else None
+
+    def _draining_refusal(self) -> Refusal:
+        drain = self.draining
+        if drain is None:
+            return refusals.DRAINING
+        return replace(refusals.DRAINING, retry_after=drain.retry_after(random.random()))
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def on_resumed(self, call: Call, done: asyncio.Future[Verdict], index: int) -> None:
+        """A step that waited has its verdict."""
+        self._table["resumed"][call.state](call, done, index)
+
+    def on_head(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
+        """The upstream began to answer; `data` is the part of the body that came along."""
+        self._table["head"][call.state](call, head, data, ended)
+
+    def on_body(self, call: Call, data: bytes) -> None:
+        self._table["body"][call.state](call, data)
+
+    def on_end(self, call: Call) -> None:
+        self._table["end"][call.state](call)
+
+    def on_failure(self, call: Call, refusal: Refusal, note: str) -> None:
+        """The upstream failed; `refusal` says how the client is told if it can still be told."""
+        self._table["failure"][call.state](call, refusal, note)
+
+    def on_late(self, call: Call) -> None:
+        """Connecting took so long that no hold worth sending is left."""
+        self._table["late"][call.state](call)
+
+    def on_deadline(self, call: Call, now: float) -> None:
+        self._table["deadline"][call.state](call, now)
+
+    def on_gone(self, call: Call, outcome: Outcome = Outcome.CLIENT_GONE) -> None:
+        """The client left, or took nothing for too long."""
+        self._table["gone"][call.state](call, outcome)
+
+    def on_upload(self, call: Call, data: bytes, ended: bool) -> None:
+        """A piece of the request body arrived."""
+        self._table["upload"][call.state](call, data, ended)
+
+    def on_bad_upload(self, call: Call, refusal: Refusal) -> None:
+        """The request body is malformed, too large or too slow."""
+        self._table["bad_upload"][call.state](call, refusal)
+
+    def on_choked(self, call: Call) -> None:
+        """The client reads slower than the upstream sends."""
+        self._table["choked"][call.state](call)
+
+    def on_drained(self, call: Call) -> None:
+        """Everything written to the client has left our buffer."""
+        self._table["drained"][call.state](call)
+
+    def on_evict(self, call: Call) -> None:
+        """Somebody else takes this call's place."""
+        self._table["evict"][call.state](call)
+
+    def on_revoked(self, call: Call) -> None:
+        """The caller may no longer be served."""
+        self._table["revoked"][call.state](call)
+
+    def on_drain(self, call: Call, drain: Drain) -> None:
+        """The process is going to end: every call gets its instant within the window."""
+        self._table["drain"][call.state](call, drain)
+
+    # -- what events do ------------------------------------------------------------------------------------------
+
+    def _ignore(self, call: Call, *_: Any) -> None:
+        """An event that came too late or means nothing here."""
+
+    def _begin(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
+        plan, hold = call.plan, call.hold
+        assert plan is not None
+        call.state = State.RELAYING
+        call.status = head.status
+        call.first_byte_at = self._timers.now()
+        if hold is None:
+            call.ending = Outcome.UPSTREAM_ERROR if head.status >= 500 else Outcome.ANSWERED
+        else:
+            self._judge(call, head, data, ended)
+        if call.endpoint is not None:
+            call.endpoint.overruns = 0
+        call.bytes_out += len(data)
+        extra = plan.response.add
+        if plan.cors is not None:
+            extra += lines(cors.response_headers(plan.cors, call.origin))
+        sent = call.conn.begin(head, plan.response.drop, extra, data, ended)
+        if ended and sent:
+            self._settle(call, call.ending)
+        elif sent:  # else its clock stands still until the client has caught up
+            self._timers.arm(call, self._timers.now() + plan.body_idle_timeout)
+
+    def _judge(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
+        """Is this answer news? A short body is kept until its end where the dialect must read it to know."""
+        hold = call.hold
+        assert hold is not None
+        limit = hold.idle_body_limit
+        if not ended and limit and len(data) <= limit and (head.length is None or head.length <= limit):
+            call.sample = (head, data)
+            call.ending = Outcome.NEWS
+        elif hold.idle(head, data if len(data) <= limit else b"\0" * (limit + 1)):
+            call.ending = Outcome.EMPTY
+        elif head.status >= 400:
+            call.ending = Outcome.UPSTREAM_ERROR if head.status >= 500 else Outcome.ANSWERED
+        else:
+            call.ending = Outcome.NEWS
+
+    def _relay(self, call: Call, data: bytes) -> None:
+        if call.sample is not None:
+            head, body = call.sample
+            fits = call.hold is not None and len(body) + len(data) <= call.hold.idle_body_limit
+            call.sample = (head, body + data) if fits else None
+        call.bytes_out += len(data)
+        call.conn.write(data)
+        if call.plan is not None and call.state is State.RELAYING and call.due != NEVER:
+            self._timers.arm(call, self._timers.now() + call.plan.body_idle_timeout)
+
+    def _end(self, call: Call) -> None:
+        if call.sample is not None:
+            head, body = call.sample
+            call.sample = None
+            self._judge(call, head, body, True)
+        self._timers.arm(call, NEVER)
+        if call.conn.finish():
+            self._settle(call, call.ending)
+
+    def _fail(self, call: Call, refusal: Refusal, note: str) -> None:
+        """Nothing was relayed yet: a cursor poll may be sent again, everything else is told."""
+        call.note = note
+        if call.replay_head is not None and refusal.outcome is Outcome.UPSTREAM_RESET and call.plan is not None:
+            again = self._forwarder.replay(call, call.plan)
+            if again is None:
+                return
+        self._say(call, refusal)
+
+    def _truncate(self, call: Call, refusal: Refusal, note: str) -> None:
+        """The answer broke off: so does the connection, never to look complete."""
+        call.note = note
+        call.conn.abort(reset=True)
+        self._settle(call, Outcome.TRUNCATED)
+
+    def _late(self, call: Call) -> None:
+        self._quiet(call, self._timers.now())
+
+    def _overdue(self, call: Call, now: float) -> None:
+        """A parked call's clock ran out: of the connection attempt, of an ordinary call, or of a hold."""
+        if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
+            self._forwarder.connect_timed_out(call, call.plan, call.up)
+        elif call.hold is not None:
+            self._quiet(call, now)
+        else:
+            self._say(call, self._draining_refusal() if call.clamped_by == "drain" else failure.TIMEOUT)
+
+    def _quiet(self, call: Call, now: float) -> None:
+        """We want this hold to end: the table of who may say "no news" (DESIGN.md section 4)."""
+        cause = call.clamped_by
+        if call.blank is not None:
+            self._say(call, self._no_news(call, now, cause))
+        elif cause == "drain" and call.hold is not None and call.hold.answer == "never":
+            call.conn.abort(reset=False)
+            self._settle(call, Outcome.DRAINED)
+        elif cause == "drain":
+            self._say(call, self._draining_refusal())
+        elif cause == "token":
+            self._say(call, refusals.EXPIRED)
+        else:
+            self._say(call, failure.TIMEOUT)
+
+    def _no_news(self, call: Call, now: float, cause: str | None) -> Refusal | Reply:
+        """The template: a blank while the upstream was not yet due, an overrun after, a 504 once that is a habit."""
+        reply, endpoint = call.blank, call.endpoint
+        assert reply is not None
+        if now < call.upstream_due or cause == "drain":
+            outcome = {"token": Outcome.EXPIRED, "drain": Outcome.DRAINED}.get(cause or "", Outcome.BLANK)
+            return replace(reply, outcome=outcome, close=cause == "drain")
+        if endpoint is not None:
+            endpoint.overruns += 1
+            if not budget.overrun_answer(endpoint.overruns):
+                return failure.TIMEOUT
+        return replace(reply, outcome=Outcome.OVERRUN)
+
+    def _stall(self, call: Call, now: float) -> None:
+        """The upstream began to answer and stopped."""
+        self._truncate(call, failure.TIMEOUT, "body_idle")
+
+    def _leave(self, call: Call, outcome: Outcome) -> None:
+        self._settle(call, outcome)
+
+    def _pass_on(self, call: Call, data: bytes, ended: bool) -> None:
+        plan = call.plan
+        assert plan is not None
+        call.bytes_in += len(data)
+        if call.bytes_in > plan.max_body:
+            self.on_bad_upload(call, refusals.TOO_LARGE)
+            return
+        if call.up is not None:
+            call.up.upload(data, ended)
+        if call.hold is None and call.state is State.PARKED:
+            self._timers.arm(call, self._timers.now() + plan.response_timeout)
+
+    def _reject_upload(self, call: Call, refusal: Refusal) -> None:
+        self._say(call, refusal)
+
+    def _break_off(self, call: Call, refusal: Refusal) -> None:
+        call.conn.abort(reset=True)
+        self._settle(call, refusal.outcome)
+
+    def _hold_back(self, call: Call) -> None:
+        self._timers.arm(call, NEVER)
+        if call.up is not None:
+            call.up.pause()
+
+    def _go_on(self, call: Call) -> None:
+        """The client caught up: read on, or settle what was only waiting for its last byte to leave."""
+        if call.up is None:
+            self._settle(call, call.ending)
+            return
+        call.up.resume()
+        assert call.plan is not None
+        self._timers.arm(call, self._timers.now() + call.plan.body_idle_timeout)
+
+    def _evict(self, call: Call) -> None:
+        if call.blank is not None:
+            self._say(call, replace(call.blank, outcome=Outcome.EVICTED))
+
+    def _revoke(self, call: Call) -> None:
+        self._say(call, refusals.REVOKED)
+
+    def _cut(self, call: Call) -> None:
+        """Revoked while the answer passes through: it ends here, visibly."""
+        call.conn.abort(reset=True)
+        self._settle(call, Outcome.REVOKED)
+
+    def _wind_down(self, call: Call, drain: Drain) -> None:
+        """A parked poll with a template ends spread over the window; everything else may run until its end."""
+        end = drain.slot(self._timers.now(), random.random()) if call.blank is not None else drain.end
+        if end < call.deadline:
+            call.deadline, call.clamped_by = end, "drain"
+        if end < call.due:
+            self._timers.arm(call, end)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def refuse(self, call: Call, refusal: Refusal) -> None:
+        """Ends a call that was malformed before it could be routed, or that a bug stopped on its way."""
+        if call.state < State.RELAYING:
+            self._say(call, refusal)
+
+    def _say(self, call: Call, verdict: Refusal | Reply) -> None:
+        """The gateway answers itself."""
+        if isinstance(verdict, Reply):
+            headers, body = verdict.headers, verdict.body
+        else:
+            own = call.hold.refusals.get(verdict.status) if call.hold is not None else None
+            headers, body = render(verdict, call.id, own)
+        plan = call.plan
+        if plan is not None and plan.cors is not None and verdict.outcome is not Outcome.PREFLIGHT:
+            headers = (*headers, *cors.response_headers(plan.cors, call.origin))
+        if call.up is not None:
+            call.up.cancel()
+            call.up = None
+        call.state = State.RELAYING
+        call.status = verdict.status
+        call.ending = verdict.outcome
+        self._timers.arm(call, NEVER)
+        call.bytes_out = len(body)
+        if call.conn.answer(verdict.status, headers, body, verdict.close):
+            self._settle(call, verdict.outcome)
+
+    def _settle(self, call: Call, outcome: Outcome | None) -> None:
+        """Exactly once: the connection to the upstream is given up or back, leases return, the record is written."""
+        call.state = State.SETTLED
+        call.outcome = outcome
+        call.ended = self._timers.now()
+        self._timers.cancel(call)
+        if call.up is not None:
+            call.up.cancel()
+            call.up = None
+        leases, call.leases = call.leases, ()
+        for lease in leases:
+            lease.release()
+        self._settled(call)
+        call.conn.settled(call)
+
+
+def lines(headers: HeaderList) -> bytes:
+    return b"".join(b"%b: %b\r\n" % field for field in headers)
+
+
+S = State
+TABLE: dict[str, dict[State, str]] = {
+    "resumed": {S.WAITING: "_resume"},
+    "head": {S.PARKED: "_begin"},
+    "body": {S.RELAYING: "_relay"},
+    "end": {S.RELAYING: "_end"},
+    "failure": {S.PARKED: "_fail", S.RELAYING: "_truncate"},
+    "late": {S.PARKED: "_late"},
+    "deadline": {S.WAITING: "_overdue", S.PARKED: "_overdue", S.RELAYING: "_stall"},
+    "gone": {
+        S.OPENING: "_leave",
+        S.ADMITTING: "_leave",
+        S.WAITING: "_leave",
+        S.PARKED: "_leave",
+        S.RELAYING: "_leave",
+    },
+    "upload": {S.PARKED: "_pass_on", S.RELAYING: "_pass_on"},
+    "bad_upload": {S.PARKED: "_reject_upload", S.RELAYING: "_break_off"},
+    "choked": {S.RELAYING: "_hold_back"},
+    "drained": {S.RELAYING: "_go_on"},
+    "evict": {S.WAITING: "_evict", S.PARKED: "_evict"},
+    "revoked": {S.WAITING: "_revoke", S.PARKED: "_revoke", S.RELAYING: "_cut"},
+    "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down"},
+}

@@ -1,0 +1,1 @@
+"""What a call leaves behind: its record, and where records go."""

@@ -1,0 +1,103 @@
+"""One call as one record: a pure function from a settled Call to a flat dictionary. The fields are a contract with
+whoever reads the log (docs/record.md). Never a token, a secret, or a query value that was not allowed by name.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from gateway.head import parse_query
+from gateway.outcome import ENDINGS, Outcome
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+
+VERSION = 1  # of the schema; a field may be added under the same number, never changed or taken away
+MAX_TEXT = 512  # characters of anything a client could make long
+MAX_ARGS = 32
+
+
+def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> dict[str, object]:
+    """The record of a settled call. `wall` is Unix seconds and `now` loop seconds of the same instant.
+
+    Times are in seconds with microseconds, sizes in bytes; what does not apply to a call is absent.
+    """
+    ended = call.ended if call.ended is not None else now
+    outcome = call.outcome or Outcome.INTERNAL_ERROR
+    took = ended - call.started
+    held = _held(call, ended)
+    record: dict[str, object] = {
+        "v": VERSION,
+        "time": timestamp(wall - (now - call.started)),
+        "id": call.id,
+        "trace": call.id,
+        "route": call.plan.route if call.plan is not None else None,
+        "method": call.method,
+        "path": shown_path(call),
+        "status": call.status or None,
+        "outcome": outcome.value,
+        "blame": ENDINGS[outcome].blame.value,
+        "peer": call.peer,
+        "took": round(took, 6),
+        "work": round(took - held, 6),
+        "bytes_in": call.bytes_in,
+        "bytes_out": call.bytes_out,
+        "attempts": call.attempts,
+    }
+    if call.identity is not None:
+        record["consumer"] = call.identity.consumer
+        record["tenant"] = call.identity.tenant
+    if call.query:
+        record["query"], values = _query(call.query, log_values)
+        if values:
+            record["query_values"] = values
+    if call.endpoint is not None:
+        record["endpoint"] = call.endpoint.name
+    if call.first_byte_at is not None:
+        record["first_byte"] = round(call.first_byte_at - call.started, 6)
+    if call.hold is not None:
+        record["dialect"] = call.hold.dialect
+        record["hold_asked"] = call.asked
+        record["hold_granted"] = round(call.granted, 3) if call.granted is not None else None
+        record["clamped_by"] = call.clamped_by
+        record["held"] = round(held, 6)
+        if call.cursor is not None:
+            record["cursor"] = call.cursor[:MAX_TEXT]
+    if call.note is not None:
+        record["note"] = call.note
+    return record
+
+
+def shown_path(call: Call) -> str:
+    """The canonical path as it may be shown: without what the route declares secret, and of bounded length."""
+    path = call.path
+    if call.plan is not None and call.plan.secret_params and call.params:
+        for name in call.plan.secret_params:
+            path = path.replace(call.params.get(name) or "\0", "***")
+    return path[:MAX_TEXT]
+
+
+def _held(call: Call, ended: float) -> float:
+    """Seconds a poll was parked: from its request sent to the answer's first byte, or to its end."""
+    if call.hold is None or call.sent_at is None:
+        return 0.0
+    return (call.first_byte_at if call.first_byte_at is not None else ended) - call.sent_at
+
+
+def _query(query: str, allowed: frozenset[str]) -> tuple[list[str], dict[str, str]]:
+    args = parse_query(query[:8192])[:MAX_ARGS]
+    names = [name[:64] for name, _ in args]
+    return names, {name: value[:MAX_TEXT] for name, value in args if name in allowed} if allowed else {}
+
+
+def timestamp(wall: float) -> str:
+    """Unix seconds as RFC 3339 in UTC with milliseconds."""
+    second = int(wall)
+    return f"{_second(second)}.{int((wall - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,53 @@
+"""The one place where an I/O exception or a broken answer becomes an Outcome, and where an upstream's failure becomes
+words for the client. Nothing here echoes what the upstream said.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from gateway.outcome import Outcome
+from gateway.pipeline import Refusal
+
+REFUSED = Refusal(
+    Outcome.UPSTREAM_REFUSED, 502, "upstream_refused", "The service behind this gateway cannot be reached."
+)
+RESET = Refusal(Outcome.UPSTREAM_RESET, 502, "upstream_reset", "The service behind this gateway closed the connection.")
+BAD = Refusal(Outcome.UPSTREAM_BAD, 502, "upstream_bad", "The service behind this gateway sent a malformed answer.")
+TIMEOUT = Refusal(
+    Outcome.UPSTREAM_TIMEOUT,
+    504,
+    "upstream-timeout",
+    "The service behind this gateway did not answer in time.",
+)
+CONNECT_TIMEOUT = Refusal(
+    Outcome.UPSTREAM_REFUSED,
+    504,
+    "upstream-connect-timeout",
+    "The service behind this gateway cannot be reached in time.",
+)
+OVERLOADED = Refusal(
+    Outcome.OVERLOADED,
+    503,
+    "overloaded",
+    "The service behind this gateway holds as many calls as it may.",
+    retry_after=5,
+)
+
+INTERNAL = Refusal(
+    Outcome.INTERNAL_ERROR, 500, "internal_error", "This gateway failed to handle the request.", close=True
+)
+
+
+def of_connect(error: BaseException) -> tuple[Refusal, str]:
+    """Why no connection could be had: the refusal and a note for the record (an errno's name, never free text)."""
+    if isinstance(error, ssl.SSLError):
+        return REFUSED, "tls"
+    if isinstance(error, TimeoutError):
+        return CONNECT_TIMEOUT, "timeout"
+    return REFUSED, type(error).__name__
+
+
+def of_loss(error: BaseException | None) -> tuple[Refusal, str]:
+    """Why a connection died before its answer was complete."""
+    return RESET, "closed" if error is None else type(error).__name__

@@ -1,0 +1,234 @@
+"""One HTTP/1.1 connection to an endpoint, as events: while a poll is parked on it there is no parser, no buffer and no
+task, only this object and its socket. It reads one answer at a time and tells `serve`; it decides nothing about calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, cast
+
+from gateway.call import Call
+from gateway.clock import NEVER, Timers
+from gateway.head import ResponseHead
+from gateway.parse import BadBodyError, Body, CloseBody, Parsers
+from gateway.pipeline import Refusal
+from gateway.upstream import failure
+from gateway.upstream.balance import MAX_IDLE
+
+if TYPE_CHECKING:
+    from gateway.upstream.balance import Endpoint
+
+MAX_HEAD = 64 * 1024  # bytes of an answer's head
+MAX_FIELDS = 256
+MAX_INFORMATIONAL = 16  # 1xx answers before the real one
+_KEEP_ALIVE = re.compile(r"\btimeout=(\d{1,6})", re.IGNORECASE)
+
+
+class UpstreamConnection(asyncio.Protocol):
+    __slots__ = (
+        "_body", "_buffer", "_informational", "_keep", "_parsers", "_paused", "_timers", "call", "due", "endpoint",
+        "idle_since", "keepalive", "reading_paused", "tick", "transport", "upload_done", "uploading",
+    )  # fmt: skip
+
+    def __init__(self, endpoint: Endpoint, parsers: Parsers, timers: Timers) -> None:
+        self.endpoint = endpoint
+        self.transport: asyncio.Transport | None = None
+        self.call: Call | None = None
+        self.idle_since = 0.0
+        self.keepalive = endpoint.upstream.keepalive
+        self.reading_paused = False
+        self.uploading = False  # the request's body is chunked by us
+        self.upload_done = True
+        self.due = NEVER
+        self.tick = 0
+        self._parsers = parsers
+        self._timers = timers
+        self._buffer = b""
+        self._body: Body | None = None  # of the answer being read
+        self._keep = False
+        self._informational = 0
+        self._paused = False
+
+    # -- the request ---------------------------------------------------------------------------------------------
+
+    def start(self, call: Call, head: bytes, chunked: bool, has_body: bool) -> None:
+        """Sends a request head and belongs to that call until `_done` or `cancel`."""
+        assert self.transport is not None
+        self.call = call
+        self.uploading = chunked
+        self.upload_done = not has_body
+        self._informational = 0
+        self._timers.arm(self, NEVER)
+        self.transport.write(head)
+
+    def upload(self, data: bytes, ended: bool) -> None:
+        """Sends a piece of the request body."""
+        if self.transport is None:
+            return
+        if self.uploading:
+            data = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            if ended:
+                data += b"0\r\n\r\n"
+        self.upload_done = ended
+        if data:
+            self.transport.write(data)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        if self.call is not None and self.call.conn is not None:
+            self.call.conn.pause_upload()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self.call is not None and self.call.conn is not None:
+            self.call.conn.resume_upload()
+
+    # -- the answer ----------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        call = self.call
+        if call is None:
+            self.close()  # bytes nobody asked for: whatever follows them cannot be trusted
+            return
+        try:
+            self._read_body(call, data) if self._body is not None else self._read_heads(call, data)
+        except BadBodyError as error:
+            self._fail(failure.BAD, str(error))
+
+    def _read_heads(self, call: Call, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                if len(data) > MAX_HEAD or data.count(b"\n") != data.count(b"\r\n"):
+                    self._fail(failure.BAD, "head")
+                    return
+                self._buffer = data
+                return
+            raw, data = data[: end + 4], data[end + 4 :]
+            self._buffer = b""
+            if len(raw) > MAX_HEAD or raw.count(b"\n") > MAX_FIELDS:
+                self._fail(failure.BAD, "head too large")
+                return
+            parsed = self._parsers.response(raw, call.method)
+            if isinstance(parsed, str):
+                self._fail(failure.BAD, parsed)
+                return
+            head, body = parsed
+            if head.status >= 200:
+                self._answer(call, head, body, data)
+                return
+            self._informational += 1
+            if head.status == 101 or self._informational > MAX_INFORMATIONAL:
+                self._fail(failure.BAD, "unasked 101" if head.status == 101 else "too many 1xx")
+                return
+
+    def _answer(self, call: Call, head: ResponseHead, body: Body | None, rest: bytes) -> None:
+        self._keep = head.keep_alive and not isinstance(body, CloseBody)
+        self._learn_keepalive(head)
+        content = b""
+        if body is not None and rest:
+            content, taken = body.feed(rest)
+            rest = rest[taken:]
+        ended = body is None or body.ended
+        if ended:
+            self._done(bool(rest))
+        else:
+            self._body = body
+        call.serve.on_head(call, head, content, ended)
+
+    def _read_body(self, call: Call, data: bytes) -> None:
+        body = self._body
+        assert body is not None
+        content, taken = body.feed(data)
+        if body.ended:
+            self._done(taken < len(data))
+            call.serve.on_body(call, content)
+            call.serve.on_end(call)
+        elif content:
+            call.serve.on_body(call, content)
+
+    def _learn_keepalive(self, head: ResponseHead) -> None:
+        """The upstream says how long it keeps an idle connection; we leave a second before it."""
+        said = head.headers.get("Keep-Alive")
+        if said is not None and (match := _KEEP_ALIVE.search(said)):
+            self.keepalive = float(match.group(1)) - 1.0
+
+    def _done(self, garbage: bool) -> None:
+        """The answer is complete: the connection rests with its endpoint, or closes when it cannot be used again."""
+        call, self.call, self._body = self.call, None, None
+        if call is not None:
+            call.up = None
+        endpoint = self.endpoint
+        if garbage or not self._keep or not self.upload_done or self.keepalive <= 0 or len(endpoint.idle) >= MAX_IDLE:
+            self.close()
+            return
+        self.resume()
+        self.idle_since = self._timers.now()
+        endpoint.idle.append(self)
+        self._timers.arm(self, self.idle_since + self.keepalive)
+
+    # -- flow, end and loss --------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Back-pressure: the client takes nothing, so nothing more is read."""
+        if self.transport is not None and not self.reading_paused:
+            self.reading_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self.reading_paused:
+            self.reading_paused = False
+            if self.transport is not None and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def cancel(self) -> None:
+        """The call is over here: the upstream must know at once, so the connection is reset, not drained."""
+        self.call = None
+        self._body = None
+        if self.transport is not None:
+            self.transport.abort()
+
+    def close(self) -> None:
+        self.call = None
+        if self.transport is not None:
+            self.transport.close()
+
+    def usable(self, now: float) -> bool:
+        return self.transport is not None and not self.transport.is_closing() and now - self.idle_since < self.keepalive
+
+    def on_due(self, now: float) -> None:
+        """The idle time is over."""
+        if self.call is None:
+            self.close()
+
+    def _fail(self, refusal: Refusal, note: str) -> None:
+        call = self.call
+        self.cancel()
+        if call is not None:
+            call.up = None
+            call.serve.on_failure(call, refusal, note)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self.transport = transport
+        transport.set_write_buffer_limits(high=64 * 1024)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._timers.cancel(self)
+        call, body = self.call, self._body
+        self.call = self._body = None
+        if call is None:
+            try:
+                self.endpoint.idle.remove(self)
+            except ValueError:
+                pass  # it was in use, or already taken out
+            return
+        call.up = None
+        if isinstance(body, CloseBody) and exc is None:
+            call.serve.on_end(call)
+        else:
+            call.serve.on_failure(call, *failure.of_loss(exc))

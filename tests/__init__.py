@@ -1,0 +1,1 @@
+"""Tests of the gateway; `kit` holds what they share."""

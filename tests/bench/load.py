@@ -1,0 +1,204 @@
+"""The clients, and two ways to load: a Crowd that holds polls and a ClosedLoop of short requests.
+Raw asyncio on purpose: the load shares its core with the upstream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from typing import Protocol, cast
+
+from .wire import answer_end
+
+PER_SOURCE = (
+    500  # connections from one 127.0.1.x address: below any per-address limit, far from any port limit
+)
+DIAL_AT_ONCE = 50  # below the backlog of an ordinary listener
+
+
+class Handler(Protocol):
+    """Who is told what a client got."""
+
+    def on_answer(self, client: Client, answer: bytes) -> None: ...
+    def on_lost(self, client: Client) -> None: ...
+
+
+class Client(asyncio.Protocol):
+    """One connection with at most one request under way."""
+
+    __slots__ = ("_buffer", "asked", "handler", "sock", "transport")
+    transport: asyncio.Transport
+
+    def __init__(self, handler: Handler, sock: socket.socket) -> None:
+        self.handler = handler
+        self.sock = sock
+        self.asked = 0.0  # perf_counter seconds; 0 when no request is under way
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+
+    def ask(self, wire: bytes) -> None:
+        self.asked = time.perf_counter()
+        self.transport.write(wire)
+
+    def data_received(self, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+        if answer_end(data):
+            self._buffer = b""
+            self.handler.on_answer(self, data)
+        else:
+            self._buffer = data
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.handler.on_lost(self)
+
+    def leave(self, reset: bool = False) -> None:
+        """Hangs up: with FIN, or with RST (SO_LINGER 0)."""
+        if reset:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+
+async def _dial(handler: Handler, port: int, index: int) -> Client:
+    loop = asyncio.get_running_loop()
+    sock = socket.socket()
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.bind((f"127.0.{1 + index // PER_SOURCE // 250}.{1 + index // PER_SOURCE % 250}", 0))
+    await loop.sock_connect(sock, ("127.0.0.1", port))
+    return (await loop.create_connection(lambda: Client(handler, sock), sock=sock))[1]
+
+
+async def dial(handler: Handler, port: int, count: int) -> list[Client]:
+    """Connects `count` clients, a few at a time."""
+    clients: list[Client] = []
+    for first in range(0, count, DIAL_AT_ONCE):
+        some = range(first, min(first + DIAL_AT_ONCE, count))
+        clients += await asyncio.gather(*(_dial(handler, port, index) for index in some))
+    return clients
+
+
+class Crowd:
+    """Clients that each hold one poll. `answers` are what came, `times` when (perf_counter seconds), `lost`
+    counts connections that ended without an answer."""
+
+    def __init__(self) -> None:
+        self.clients: list[Client] = []
+        self.answers: list[bytes] = []
+        self.times: list[float] = []
+        self.lost = 0
+        self._all: asyncio.Future[None] | None = None
+
+    async def dial(self, port: int, count: int) -> None:
+        self.clients = await dial(self, port, count)
+
+    def ask(self, wires: list[bytes]) -> None:
+        """Every client sends its own request; what came before is forgotten."""
+        self.answers, self.times = [], []
+        self._all = asyncio.get_running_loop().create_future()
+        for client, wire in zip(self.clients, wires, strict=True):
+            client.ask(wire)
+
+    async def answered(self, within: float) -> bool:
+        """Waits until every client has its answer or lost its connection; False when that took too long."""
+        assert self._all is not None
+        return bool((await asyncio.wait([self._all], timeout=within))[0])
+
+    def leave(self, reset: bool = False) -> None:
+        for client in self.clients:
+            client.leave(reset)
+
+    def on_answer(self, client: Client, answer: bytes) -> None:
+        self.times.append(time.perf_counter())
+        self.answers.append(answer)
+        client.asked = 0.0
+        self._count()
+
+    def on_lost(self, client: Client) -> None:
+        if client.asked:
+            self.lost += 1
+            self._count()
+
+    def _count(self) -> None:
+        over = len(self.answers) + self.lost >= len(self.clients)
+        if over and self._all is not None and not self._all.done():
+            self._all.set_result(None)
+
+
+class ClosedLoop:
+    """Connections that ask again as soon as they were answered, until the time or the requests run out."""
+
+    def __init__(self, wires: Iterator[bytes], until: float) -> None:
+        self.latencies: list[float] = []
+        self.bad: bytes | None = None  # the first answer that was not 200
+        self._wires = wires
+        self._until = until
+        self._working = 0
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self, port: int, connections: int) -> float:
+        """Seconds from the first request to the last answer."""
+        clients = await dial(self, port, connections)
+        began = time.perf_counter()
+        self._working = len(clients)
+        for client in clients:
+            self._next(client, began)
+        await self._done
+        took = time.perf_counter() - began
+        for client in clients:
+            client.leave()
+        return took
+
+    def _next(self, client: Client, now: float) -> None:
+        wire = next(self._wires, None) if now < self._until and self.bad is None else None
+        if wire is not None:
+            client.ask(wire)
+            return
+        self._working -= 1
+        if not self._working and not self._done.done():
+            self._done.set_result(None)
+
+    def on_answer(self, client: Client, answer: bytes) -> None:
+        now = time.perf_counter()
+        self.latencies.append(now - client.asked)
+        if answer[9:12] != b"200":
+            self.bad = answer
+        self._next(client, now)
+
+    def on_lost(self, client: Client) -> None:
+        if not self._done.done():
+            self.bad = self.bad or b"(the connection was closed)"
+            self._done.set_result(None)
+
+
+class Control:
+    """A connection to the upstream itself, for its counters."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def connect(cls, port: int) -> Control:
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def _ask(self, line: str) -> bytes:
+        self._writer.write(f"{line} HTTP/1.1\r\nHost: upstream\r\n\r\n".encode())
+        data = b""
+        while not answer_end(data):
+            data += await self._reader.read(4096)
+        return data.partition(b"\r\n\r\n")[2]
+
+    async def publish(self) -> int:
+        """Answers every held poll; how many there were."""
+        return int(await self._ask("POST /publish"))
+
+    async def stats(self) -> dict[str, float]:
+        stats: dict[str, float] = json.loads(await self._ask("GET /stats"))
+        return stats

@@ -1,0 +1,155 @@
+"""The two proxies that are compared, how each is started, and the stage a measure plays on: an upstream and
+a fresh proxy on their cores, in a directory of their own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import jwt
+
+from .load import Control
+from .process import MeasureError, Process, free_ports, spawn
+from .wire import request
+
+PROXY_CORE, LOAD_CORE = 0, 1
+SECRET = "a-secret-of-the-bench-long-enough-for-hs256-keys"
+ISSUER, AUDIENCE = "https://id.bench.local/", "bench"
+BLANK = b"[]"  # what the template of `/poll` says; the upstream never says it
+DRAIN = 2  # seconds
+
+CONFIG = """\
+[server]
+listen = ["127.0.0.1:{port}"]
+drain = "{drain}s"
+stop_grace = "30s"
+
+[admin]
+listen = "127.0.0.1:{admin}"
+
+[log]
+calls = "file:{directory}/calls.jsonl"
+
+[jwt.main]
+issuer = "{issuer}"
+audience = ["{audience}"]
+algorithms = ["HS256"]
+keys = {{ secret = "file:{directory}/secret" }}
+
+[upstream.bench]
+endpoints = ["http://127.0.0.1:{upstream}"]
+
+[policy.signed-in.jwt]
+provider = "main"
+
+[[route]]
+name = "now"
+match = {{ path = "/now", methods = ["GET"] }}
+upstream = "bench"
+policies = ["signed-in"]
+
+[[route]]
+name = "poll"
+match = {{ path = "/poll", methods = ["GET"] }}
+upstream = "bench"
+policies = ["signed-in"]
+
+[route.hold]
+when = []
+absent = "110s"
+min = "1s"
+max = "120s"
+margin = "5s"
+replay = "cursor"
+
+[route.hold.empty]
+answer = "template"
+status = 200
+headers = {{ Content-Type = "application/json" }}
+body = "{blank}"
+"""
+
+
+class Ports(NamedTuple):
+    """Where everyone listens."""
+
+    proxy: int
+    upstream: int
+    admin: int
+
+
+def gateway(ports: Ports, directory: Path) -> list[str]:
+    """The command of the gateway; writes its configuration: a JWT on both routes, one JSON line per call."""
+    (directory / "secret").write_text(SECRET)
+    path = directory / "gateway.toml"
+    path.write_text(
+        CONFIG.format(
+            port=ports.proxy, admin=ports.admin, upstream=ports.upstream, directory=directory, drain=DRAIN,
+            issuer=ISSUER, audience=AUDIENCE, blank=BLANK.decode(),
+        )
+    )  # fmt: skip
+    return [sys.executable, "-m", "gateway", "run", "-c", str(path)]
+
+
+def naive(ports: Ports, directory: Path) -> list[str]:
+    """The command of the naive proxy."""
+    return [sys.executable, "-m", "tests.bench.naive", str(ports.proxy), str(ports.upstream)]
+
+
+PROXIES: dict[str, Callable[[Ports, Path], list[str]]] = {"gateway": gateway, "naive": naive}
+
+
+def tokens() -> Iterator[str]:
+    """Tokens nobody has seen yet, without end."""
+    now = int(time.time())
+    for number in count():
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": f"user-{number}", "iat": now, "exp": now + 3600}
+        yield jwt.encode(claims, SECRET, "HS256")
+
+
+def wires(path: str, number: int, minted: Iterator[str]) -> list[bytes]:
+    """That many requests, each with a token of its own."""
+    return [request(path, next(minted)) for _ in range(number)]
+
+
+@dataclass(slots=True)
+class Stage:
+    """A proxy that listens, an upstream behind it, a source of new tokens. `listening` is in seconds."""
+
+    proxy: Process
+    port: int
+    control: Control
+    listening: float
+    tokens: Iterator[str]
+
+    async def held(self, number: int, within: float = 60.0) -> None:
+        """Waits until the upstream holds exactly that many polls."""
+        until = time.monotonic() + within
+        while (held := (await self.control.stats())["held"]) != number:
+            if time.monotonic() > until:
+                raise MeasureError(
+                    f"the upstream holds {held} polls, not {number}: {self.proxy.last_words()}"
+                )
+
+
+@asynccontextmanager
+async def stage(kind: str) -> AsyncIterator[Stage]:
+    """A fresh upstream and a fresh proxy of that kind; both are gone when the block is left."""
+    with TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        ports = Ports(*free_ports(3))
+        argv = [sys.executable, "-m", "tests.bench.upstream", str(ports.upstream)]
+        with spawn("upstream", argv, LOAD_CORE, directory) as behind:
+            await behind.listening(ports.upstream)
+            with spawn(kind, PROXIES[kind](ports, directory), PROXY_CORE, directory) as proxy:
+                listening = await proxy.listening(ports.proxy)
+                control = await Control.connect(ports.upstream)
+                yield Stage(proxy, ports.proxy, control, listening, tokens())

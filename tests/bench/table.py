@@ -1,0 +1,137 @@
+"""The table at the end: which rows there are, what bar each has to meet, and how the figures are laid out.
+Pure: figures in, text and plain values out.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .measure import Figures, Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure: its title, how it is written, and its bars. `bar` is an upper limit, with `at_least` a
+    lower one; `ratio` limits the gateway's figure by the naive proxy's."""
+
+    key: str
+    title: str
+    form: str = ".1f"
+    bar: float | None = None
+    ratio: float | None = None
+    at_least: bool = False
+
+    def bar_text(self) -> str:
+        sign = ">=" if self.at_least else "<="
+        own = [f"{sign} {self.bar:,g}"] if self.bar is not None else []
+        return " and ".join(own + ([f"<= {self.ratio:g}x"] if self.ratio is not None else []))
+
+    def verdict(self, gateway: float | None, naive: float | None) -> str:
+        """ "ok", "MISS", or "" where there is no bar. A ratio that could not be had does not count against us
+        when the naive proxy is the one that gave no figure."""
+        if self.bar is None and self.ratio is None:
+            return ""
+        if gateway is None:
+            return "MISS"
+        if self.bar is not None and (gateway < self.bar if self.at_least else gateway > self.bar):
+            return "MISS"
+        if self.ratio is not None and naive and gateway / naive > self.ratio:
+            return "MISS"
+        return "ok"
+
+
+def rows(scale: Scale) -> tuple[Row, ...]:
+    """The rows in the order they are printed."""
+    return (
+        Row("hold_kib", "KiB per held poll", ".2f", bar=6, ratio=0.32),
+        Row("wake_us", "CPU us per wake"),
+        Row("woken", "polls answered after a wake", ",.0f", bar=scale.polls, at_least=True),
+        Row("wake_all", f"ms until all {scale.polls:,} are answered", ".0f", bar=1000),
+        Row("wake_p50", "  p50", ".0f"),
+        Row("wake_p99", "  p99", ".0f"),
+        Row("short_us", "CPU us per short request, known tokens", ratio=0.5),
+        Row("short_rps", "  requests per second", ",.0f"),
+        Row("short_p99", "  p99 ms", ".2f"),
+        Row("unseen_us", "CPU us per short request, 0 % cached tokens"),
+        Row("unseen_rps", "  requests per second", ",.0f"),
+        Row("unseen_p99", "  p99 ms", ".2f"),
+        Row("idle_ms", "idle CPU, ms per s per 1,000 parked", ".2f", bar=2),
+        Row("listening", "ms from start to listening", ".0f", bar=1000),
+        Row("storm_fin", f"ms until upstream sees {scale.storm:,} hang-ups (FIN)", ".0f", bar=500),
+        Row("storm_rst", f"ms until upstream sees {scale.storm:,} hang-ups (RST)", ".0f", bar=500),
+        Row(
+            "drain_blanks",
+            f"of {scale.storm:,} polls drained with no-news",
+            ",.0f",
+            bar=scale.storm,
+            at_least=True,
+        ),
+        Row("drain_exit", "s from SIGTERM to exit, drain 2 s", ".2f", bar=3),
+    )
+
+
+def median(samples: Sequence[Figures]) -> Figures:
+    """The median of each figure; one that did not come about counts as infinitely long."""
+    gathered: dict[str, list[float]] = {}
+    for sample in samples:
+        for key, value in sample.items():
+            gathered.setdefault(key, []).append(float("inf") if value is None else value)
+    middles = {key: statistics.median(values) for key, values in gathered.items()}
+    return {key: None if middle == float("inf") else middle for key, middle in middles.items()}
+
+
+def lay_out(scale: Scale, gateway: Figures, naive: Figures) -> list[dict[str, object]]:
+    """The rows that were measured, as plain values (this is what `--json` writes)."""
+    table: list[dict[str, object]] = []
+    for row in rows(scale):
+        if row.key not in gateway and row.key not in naive:
+            continue
+        ours, theirs = gateway.get(row.key), naive.get(row.key)
+        table.append(
+            {
+                "key": row.key,
+                "measure": row.title,
+                "gateway": ours,
+                "naive": theirs,
+                "ratio": ours / theirs if ours is not None and theirs else None,
+                "bar": row.bar_text(),
+                "verdict": row.verdict(ours, theirs) if row.key in gateway else "",
+            }
+        )
+    return table
+
+
+def _cell(form: str, figures: Figures, key: str) -> str:
+    if key not in figures:
+        return "-"
+    value = figures[key]
+    return "never" if value is None else format(value, form)
+
+
+def render(scale: Scale, gateway: Figures, naive: Figures) -> str:
+    """The table as text."""
+    forms = {row.key: row.form for row in rows(scale)}
+    lines = [("measure", "gateway", "naive", "ratio", "bar", "")]
+    for entry in lay_out(scale, gateway, naive):
+        key, ratio = str(entry["key"]), entry["ratio"]
+        lines.append(
+            (
+                str(entry["measure"]),
+                _cell(forms[key], gateway, key),
+                _cell(forms[key], naive, key),
+                f"{ratio:.2f}x" if isinstance(ratio, float) else "",
+                str(entry["bar"]),
+                str(entry["verdict"]),
+            )
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(6)]
+    return "\n".join(_line(line, widths) for line in lines)
+
+
+def _line(cells: Sequence[str], widths: list[int]) -> str:
+    title, *numbers = cells[:4]
+    right = [number.rjust(width) for number, width in zip(numbers, widths[1:4], strict=True)]
+    left = [cell.ljust(width) for cell, width in zip(cells[4:], widths[4:], strict=True)]
+    return "  ".join([title.ljust(widths[0]), *right, *left]).rstrip()

@@ -1,0 +1,111 @@
+"""The upstream of the bench, a process of its own: `/now` answers at once, `/poll` is held until somebody
+says `POST /publish`, `/held` and `/stats` count. Raw asyncio so that it costs little beside what is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from typing import cast
+
+import uvloop
+
+from .wire import raise_descriptors
+
+
+def answer(body: bytes) -> bytes:
+    """A whole 200 answer around a JSON body."""
+    head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: "
+    return f"{head}{len(body)}\r\n\r\n".encode() + body
+
+
+NOW = answer(b'{"events":[],"cursor":1}')
+
+
+class Board:
+    """Who is held, and what has happened so far. Instants are CLOCK_MONOTONIC: good in every process."""
+
+    def __init__(self) -> None:
+        self.held: dict[Connection, None] = {}
+        self.polls = self.answered = self.gone = self.published = 0
+        self.last_gone = 0.0
+
+    def hold(self, connection: Connection) -> None:
+        self.polls += 1
+        self.held[connection] = None
+
+    def leave(self, connection: Connection) -> None:
+        if connection in self.held:
+            del self.held[connection]
+            self.gone += 1
+            self.last_gone = time.monotonic()
+
+    def publish(self) -> int:
+        """Answers everyone held; how many that were."""
+        self.published += 1
+        event = {"id": self.published, "message": "hello from upstream, this is one event"}
+        reply = answer(json.dumps({"events": [event], "cursor": self.published}).encode())
+        held, self.held = self.held, {}
+        for connection in held:
+            connection.write(reply)
+        self.answered += len(held)
+        return len(held)
+
+    def stats(self) -> bytes:
+        names = ("polls", "answered", "gone", "last_gone")
+        return json.dumps({name: getattr(self, name) for name in names} | {"held": len(self.held)}).encode()
+
+
+class Connection(asyncio.Protocol):
+    """Reads heads, nothing else: no request of the bench has a body."""
+
+    __slots__ = ("_board", "_buffer", "write")
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.write = cast(asyncio.Transport, transport).write  # uvloop's is no subclass of it
+
+    def data_received(self, data: bytes) -> None:
+        *heads, self._buffer = (self._buffer + data).split(b"\r\n\r\n")
+        for head in heads:
+            self._request(head)
+
+    def _request(self, head: bytes) -> None:
+        if head.startswith(b"GET /now"):
+            self.write(NOW)
+        elif head.startswith(b"GET /poll"):
+            self._board.hold(self)
+        elif head.startswith(b"POST /publish"):
+            self.write(answer(b"%d" % self._board.publish()))
+        elif head.startswith(b"GET /held"):
+            self.write(answer(b"%d" % len(self._board.held)))
+        elif head.startswith(b"GET /stats"):
+            self.write(answer(self._board.stats()))
+        else:
+            self.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._board.leave(self)
+
+
+async def serve(port: int) -> None:
+    board = Board()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(board), "127.0.0.1", port, backlog=65535)
+    await server.serve_forever()
+
+
+def main() -> None:
+    gc.disable()
+    raise_descriptors()
+    uvloop.run(serve(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Real servers and real clients with a gateway process between them."""

@@ -1,0 +1,1 @@
+"""The gateway on real sockets: raw bytes in, raw bytes out, upstreams that record all they get."""
