@@ -28,7 +28,7 @@ from gateway.config.settings import Config
 from gateway.descriptors import raise_limit
 from gateway.drain import Drain
 from gateway.edge.http1 import Downstream, Edge
-from gateway.edge.listen import bind
+from gateway.edge.listen import BACKLOG, bind
 from gateway.edge.tls import server_context
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
@@ -99,8 +99,10 @@ class App:
             for sock in bind(address):
                 encrypted = context if address.path is None else None
                 factory = partial(Downstream, self._edge, "https" if encrypted is not None else "http")
-                server = await loop.create_server(factory, sock=sock, ssl=encrypted, ssl_handshake_timeout=(
-                    config.server.header_timeout if encrypted is not None else None))  # fmt: skip
+                server = await loop.create_server(
+                    factory, sock=sock, ssl=encrypted, backlog=BACKLOG,
+                    ssl_handshake_timeout=config.server.header_timeout if encrypted is not None else None,
+                )  # fmt: skip
                 self._servers.append(server)
                 if address.path is not None:
                     self._sockets.append(Path(address.path))
@@ -114,10 +116,10 @@ class App:
         token = read_secret(admin.token, os.environ) if admin.token is not None else None
         loopback = is_loopback(admin.listen)
         application = make_admin(self, token, loopback and admin.listen.path is None)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
         await self._runner.setup()
         for sock in bind(admin.listen):
-            await web.SockSite(self._runner, sock, shutdown_timeout=0.1).start()
+            await web.SockSite(self._runner, sock).start()
             if admin.listen.path is None:
                 self.admin_port = sock.getsockname()[1]
             else:

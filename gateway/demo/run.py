@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import secrets
 import shlex
 import shutil
@@ -97,6 +98,8 @@ def run_demo(port: int, admin_port: int) -> int:
     if problem is not None:
         click.echo(f"Error: {problem}", err=True)
         return 1
+    # That anyone may call the page is meant here; a notice about it would only worry.
+    logging.getLogger("gateway").setLevel(logging.ERROR)
     folder = tempfile.TemporaryDirectory(prefix="gateway-demo-")
     with folder, asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_run(port, admin_port, Path(folder.name)))
@@ -214,9 +217,9 @@ curl -sS {timing} '{url}/updates?last_event_id=1&timeout=20'
 
 6. The gateway's own view, and the service's (its "gone" counts clients that left):
 
-curl -sS {admin}/healthz
-curl -sS {admin}/api/held
-curl -sS {url}/stats
+curl -sS -w '\\n' {admin}/healthz
+curl -sS -w '\\n' {admin}/api/held
+curl -sS -w '\\n' {url}/stats
 
 Ctrl-C ends the demo. Below: the record of every call, as it ends.
 """

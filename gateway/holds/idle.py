@@ -71,15 +71,19 @@ def _combine(statuses: tuple[_HeadTest, ...], headers: tuple[_HeadTest, ...], by
 
 def _by_body(bodies: tuple[_BodyTest, ...], documents: tuple[_JsonTest, ...]) -> _BodyTest:
     def test(body: bytes) -> bool:
-        if any(check(body) for check in bodies):
-            return True
+        for check in bodies:
+            if check(body):
+                return True
         if not documents:
             return False
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError:
             return False
-        return any(check(document) for check in documents)
+        for look in documents:  # noqa: SIM110 - any() with a generator costs three times as much
+            if look(document):
+                return True
+        return False
 
     return test
 

@@ -32,7 +32,7 @@ def json_object(raw: bytes) -> dict[str, object]:
     """
     text = raw.decode("utf-8")
     _check_depth(raw)
-    found = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    found = _DECODER.decode(text)
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")
     if "\\u" in text:
@@ -60,3 +60,7 @@ def _check_depth(raw: bytes) -> None:
         depth += 1 if bracket in b"[{" else -1
         if depth > MAX_DEPTH:
             raise ValueError("nested too deeply")
+
+
+# Made once: json.loads would make a new one for every token.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -24,8 +24,10 @@ OWNED = frozenset({
 ANY = "*"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://[a-z0-9\-._~\[\]:]+")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")  # what "*" means where browsers do not take it
 _VARY = (b"Vary", b"Origin")
-_PREFLIGHT_VARY = (b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
+_PREFLIGHT_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")  # what "*" means where browsers do not take it
+_VARY = (b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 
 
 def compile_cors(
@@ -38,14 +40,17 @@ def compile_cors(
 ) -> Cors:
     """The rules of a route, checked. `max_age` is in seconds; `expose` adds to EXPOSED.
 
-    Raises ValueError for "*" beside credentials or other origins, and for what is no origin or token.
+    Raises ValueError for "*" beside other origins, for "*" with credentials (except in `methods`, where it stands
+    for the usual ones), and for what is no origin or token.
     """
     found = frozenset(origins)
     if not found:
         raise ValueError('cors: origins is empty; name the pages that may call, such as ["https://app.example.com"]')
     if ANY in found and len(found) > 1:
         raise ValueError('cors: origins lists "*" beside others; write ["*"] or the others')
-    if credentials and ANY in {*found, *methods, *headers, *expose}:
+    if credentials and ANY in methods:
+        methods = _METHODS
+    if credentials and ANY in {*found, *headers, *expose}:
         raise ValueError('cors: "*" cannot be used with credentials = true; list the names')
     for origin in found - {ANY}:
         if not _ORIGIN.fullmatch(origin):

@@ -90,9 +90,7 @@ def _machine() -> dict[str, float | str]:
 @click.option("--repeat", type=int, default=1, show_default=True, help="Runs; the table shows medians.")
 @click.option("--quick", is_flag=True, help="5 s of idling instead of 30 s, fewer requests, one wake.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write every figure to this file.")
-def main(
-    only: str | None, proxies: str | None, polls: int, repeat: int, quick: bool, path: Path | None
-) -> None:
+def main(only: str | None, proxies: str | None, polls: int, repeat: int, quick: bool, path: Path | None) -> None:
     """Measure the gateway and a naive aiohttp proxy."""
     if sys.platform != "linux":
         raise click.ClickException("the bench reads /proc: run it on Linux")

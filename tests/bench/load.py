@@ -14,9 +14,7 @@ from typing import Protocol, cast
 
 from .wire import answer_end
 
-PER_SOURCE = (
-    500  # connections from one 127.0.1.x address: below any per-address limit, far from any port limit
-)
+PER_SOURCE = 500  # connections from one 127.0.1.x address: below any per-address limit, far from any port limit
 DIAL_AT_ONCE = 50  # below the backlog of an ordinary listener
 
 

@@ -64,10 +64,16 @@ async def warm(stage: Stage) -> None:
 async def park(stage: Stage, crowd: Crowd, polls: list[bytes]) -> None:
     """Every client of the crowd sends its poll; returns when the upstream holds them all."""
     crowd.ask(polls)
-    await stage.held(len(polls))
-    if crowd.answers or crowd.lost:
-        early = crowd.answers[0][:300] if crowd.answers else b"(connection closed)"
-        raise MeasureError(f"{stage.proxy.name} did not hold a poll: {early!r}")
+    until, held = time.monotonic() + 60, 0.0
+    while held != len(polls) and not crowd.answers and not crowd.lost and time.monotonic() < until:
+        held = (await stage.control.stats())["held"]
+        await asyncio.sleep(0.01)
+    if held != len(polls) or crowd.answers or crowd.lost:
+        said = f", {len(crowd.answers)} answered, such as {crowd.answers[0][:300]!r}" if crowd.answers else ""
+        raise MeasureError(
+            f"of {len(polls)} polls {held:g} are held, {crowd.lost} lost{said}."
+            f" {stage.proxy.name} printed: {stage.proxy.last_words()}"
+        )
 
 
 async def wake(stage: Stage, crowd: Crowd) -> Figures:
@@ -77,9 +83,7 @@ async def wake(stage: Stage, crowd: Crowd) -> Figures:
     await crowd.answered(60)
     took = sorted(at - began for at in crowd.times)
     await settle()
-    good = sum(
-        status(answer) == 200 and b'"events":[{' in answer.replace(b" ", b"") for answer in crowd.answers
-    )
+    good = sum(status(answer) == 200 and b'"events":[{' in answer.replace(b" ", b"") for answer in crowd.answers)
     if not took:
         return {"woken": 0, "wake_us": None, "wake_p50": None, "wake_p99": None, "wake_all": None}
     return {

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jwt
 
 from .load import Control
-from .process import MeasureError, Process, free_ports, spawn
+from .process import Process, free_ports, spawn
 from .wire import request
 
 PROXY_CORE, LOAD_CORE = 0, 1
@@ -129,15 +129,6 @@ class Stage:
     control: Control
     listening: float
     tokens: Iterator[str]
-
-    async def held(self, number: int, within: float = 60.0) -> None:
-        """Waits until the upstream holds exactly that many polls."""
-        until = time.monotonic() + within
-        while (held := (await self.control.stats())["held"]) != number:
-            if time.monotonic() > until:
-                raise MeasureError(
-                    f"the upstream holds {held} polls, not {number}: {self.proxy.last_words()}"
-                )
 
 
 @asynccontextmanager

@@ -29,17 +29,18 @@ class Row:
         return " and ".join(own + ([f"<= {self.ratio:g}x"] if self.ratio is not None else []))
 
     def verdict(self, gateway: float | None, naive: float | None) -> str:
-        """ "ok", "MISS", or "" where there is no bar. A ratio that could not be had does not count against us
-        when the naive proxy is the one that gave no figure."""
+        """ "ok", "MISS", or "" where there is no bar or the naive proxy gave no figure to compare with."""
         if self.bar is None and self.ratio is None:
             return ""
         if gateway is None:
             return "MISS"
         if self.bar is not None and (gateway < self.bar if self.at_least else gateway > self.bar):
             return "MISS"
-        if self.ratio is not None and naive and gateway / naive > self.ratio:
-            return "MISS"
-        return "ok"
+        if self.ratio is None:
+            return "ok"
+        if not naive:
+            return ""
+        return "ok" if gateway / naive <= self.ratio else "MISS"
 
 
 def rows(scale: Scale) -> tuple[Row, ...]:

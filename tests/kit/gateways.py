@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+
 from gateway.app import App
 
 from .waiting import until, until_sync
@@ -150,11 +151,11 @@ class Running:
         return await asyncio.to_thread(fetch, f"http://127.0.0.1:{self.admin_port}{path}")
 
     async def held(self) -> list[Record]:
-        """`/api/held` of the admin listener."""
+        """The calls of `/api/held`."""
         status, body = await self.admin("/api/held")
         assert status == 200, body
-        found = json.loads(body)
-        return found if isinstance(found, list) else found["held"]
+        calls: list[Record] = json.loads(body)["calls"]
+        return calls
 
 
 @dataclass

@@ -13,7 +13,7 @@ import pytest
 from tests.kit.gateways import SIGNED_IN, bearer, config, gateway, hold, route
 from tests.kit.raw import client, get
 from tests.kit.stage import stage
-from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream, answer
+from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream, Step, answer
 from tests.kit.waiting import until
 
 POLL = {"more": hold(), "routes": route(policies=["poll"])}
@@ -77,7 +77,7 @@ async def test_a_hung_upstream_is_overrun_twice_and_then_504(tmp_path: Path) -> 
 
 async def test_a_real_answer_between_forgives_overruns(tmp_path: Path) -> None:
     quiet = asyncio.Event()
-    scripts = [(quiet,), (quiet,), (answer(b"[1]"),), (quiet,), (quiet,)]
+    scripts: list[tuple[Step, ...]] = [(quiet,), (quiet,), (answer(b"[1]"),), (quiet,), (quiet,)]
     async with ScriptedUpstream(*scripts) as up, stage(up, tmp_path, **polls(**SHORT)) as (_, raw):
         assert [(await raw.ask(get())).status for _ in range(5)] == [200] * 5
 

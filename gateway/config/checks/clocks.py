@@ -7,9 +7,13 @@ from __future__ import annotations
 import math
 
 from gateway.config.checks.finding import Findings, Notice, View
-from gateway.config.durations import format_duration as say
 from gateway.config.merge import Merged
 from gateway.config.schema import Hold, Server
+
+
+def say(seconds: float) -> str:
+    """Always in seconds, so that the numbers of a sum can be compared by eye."""
+    return f"{seconds:g}s"
 
 
 def check_clocks(view: View) -> Findings:
@@ -68,7 +72,7 @@ def _wishes(view: View, merged: Merged, hold: Hold) -> Findings:
 
 def _ends(view: View, merged: Merged, hold: Hold, server: Server) -> Findings:
     held = longest(hold)
-    jitter = hold.jitter.ratio * held + hold.jitter.span
+    jitter = (hold.jitter.ratio * held if math.isfinite(held) else 0.0) + hold.jitter.span
     # The template is sent at the deadline; the upstream's own answer comes at the latest before the margin is used.
     least = held + jitter + (0.0 if hold.empty.answer == "template" else hold.margin)
     if hold.client_timeout is not None and hold.client_timeout <= least:

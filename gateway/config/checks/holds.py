@@ -30,11 +30,13 @@ def check_holds(view: View) -> Findings:
 
 
 def _template_of(view: View, merged: Merged, hold: Hold) -> Findings:
-    """The template as it is after merging: a route may write half of it."""
-    try:
-        _compile_template(hold.empty)
-    except ValueError as error:
-        yield view.of(merged, "hold.empty.body", str(error))
+    """The template as it is after merging: a route may have written half of it."""
+    own = merged.route.hold
+    if own is not None and "empty" in own.model_fields_set:
+        try:
+            _compile_template(hold.empty)
+        except ValueError as error:
+            yield view.at("route", merged.route.name, "hold.empty", str(error))
     if hold.empty.answer == "template":
         for text in _undeclared(hold):
             yield view.of(merged, "hold.empty.body", text)
@@ -51,6 +53,7 @@ def _compiles(view: View, table: str, name: str, hold: Hold) -> Iterator[Problem
         ("idle", compile_idle, hold.idle),
         ("cursor.request", compile_cursor, hold.cursor.request),
         ("empty.needs", compile_when, hold.empty.needs),
+        ("empty", _compile_template if table == "policy" else str, hold.empty),
     ]
     for key, compile_part, value in parts:
         try:

@@ -29,7 +29,8 @@ def check_kinds(view: View) -> Findings:
 
 def _once(view: View, route: Route) -> Findings:
     for kind in _ONCE:
-        givers = [name for name, policy in policies_of(view.config, route) if getattr(policy, kind) is not None]
+        bags = dict(policies_of(view.config, route))  # a policy named twice is another problem
+        givers = [name for name, policy in bags.items() if getattr(policy, kind) is not None]
         if len(givers) > 1:
             names = " and ".join(f"'{name}'" for name in givers)
             text = f"{kind} comes from {names}; name only one of them, or write [route.{kind}] for what differs"

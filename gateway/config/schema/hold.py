@@ -52,7 +52,12 @@ def _absent(value: object) -> float | None:
 
 
 def _key(value: object) -> str:
-    return "consumer" if value == "consumer" else str(parse_place(value, ("consumer", "query", "path", "header")))
+    if value == "consumer":
+        return "consumer"
+    try:
+        return str(parse_place(value, ("query", "path", "header")))
+    except ValueError as error:
+        raise ValueError(str(error).replace("write", 'write "consumer" or')) from None
 
 
 class Ask(Table):

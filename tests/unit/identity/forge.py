@@ -18,7 +18,7 @@ NOW = 1_800_000_000.0
 SECRET = b"0123456789abcdef" * 4
 CLAIMS: dict[str, Any] = {"iss": "https://id.test/", "aud": "updates", "sub": "alice", "exp": NOW + 3600}
 
-_CURVES = {
+_CURVES: dict[str, Any] = {
     "ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1, "ES256K": ec.SECP256K1,
 }  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import itertools
 import json
 from typing import Any
@@ -44,9 +46,6 @@ def unsigned(head: object, body: object = CLAIMS, signature: str = "") -> str:
 
 def hmac_with(secret: bytes, head: dict[str, Any]) -> str:
     """HS256 by hand: the library refuses to sign with a public key."""
-    import hashlib
-    import hmac
-
     signing_input = f"{b64(head)}.{b64(CLAIMS)}"
     return f"{signing_input}.{b64(hmac.digest(secret, signing_input.encode(), hashlib.sha256))}"
 
@@ -135,7 +134,7 @@ def test_keys_in_the_header_are_ignored() -> None:
         {"b64": None},
     ],
 )
-def test_extensions_are_not_understood(head: dict[str, object]) -> None:
+def test_extensions_are_not_understood(head: dict[str, Any]) -> None:
     assert reason(HMAC, token(head=head)) == "token_malformed"
 
 

@@ -30,7 +30,7 @@ def test_an_identity_holds_what_was_asked_for() -> None:
         sub="alice", realm={"tenant": "acme"}, scope="read write", tier="gold", roles=["a"], email="a@b.test", exp=END
     )
     found = identity(text, tenant="realm.tenant", keep_claims=frozenset({"tier", "realm.tenant", "roles", "none"}))
-    claims = {"tier": "gold", "realm.tenant": "acme", "roles": ["a"]}
+    claims: dict[str, object] = {"tier": "gold", "realm.tenant": "acme", "roles": ["a"]}
     assert found == Identity("main", "alice", "acme", END + LEEWAY, frozenset({"read", "write"}), claims)
 
 
@@ -54,7 +54,8 @@ def test_exp_with_leeway(wall: float, expected: str) -> None:
     [(-5, "accepted"), (LEEWAY, "accepted"), (LEEWAY + 0.001, "token_not_yet_valid"), (1e6, "token_not_yet_valid")],
 )
 def test_nbf_and_iat_with_leeway(claim: str, offset: float, expected: str) -> None:
-    assert reason(token(**{claim: NOW + offset})) == expected
+    times: dict[str, Any] = {claim: NOW + offset}
+    assert reason(token(**times)) == expected
 
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
@@ -115,7 +116,7 @@ def test_one_audience_must_match_exactly(audience: object, expected: str) -> Non
         ({"jti": None}, "missing_claim"),
     ],
 )
-def test_required_claims(claims: dict[str, object], expected: str) -> None:
+def test_required_claims(claims: dict[str, Any], expected: str) -> None:
     assert reason(token(**claims), required=("exp", "jti")) == expected
 
 

@@ -1,0 +1,218 @@
+"""What is wrong with one key: every class of problem, as the exact line a person reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .kit import BASE, ROUTE, checked
+
+HOLD = BASE + "[policy.p.hold]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[server]\ndrian = 1", "server.drian: unknown key; did you mean 'drain'?"),
+        ("[sever]", "sever: unknown key; did you mean 'server'?"),
+        ("[state]\nxyz = 1", "state.xyz: unknown key; write one of: url"),
+        ("[server]\nshutdown_delay = '0s'", "server.shutdown_delay: not available in this version; remove it"),
+        ("[server]\nmax_connections = 'auto'", "server.max_connections: not available in this version; remove it"),
+        ("[server]\nper_address = {}", "server.per_address: not available in this version; remove it"),
+        ("[telemetry]", "telemetry: not available in this version; remove it"),
+        ("[server]\nworkers = 2", "server.workers: not available in this version; write 1, or remove it"),
+        ("[server]\nworkers = 'auto'", "server.workers: not available in this version; write 1, or remove it"),
+        ("[server]\nproxy_protocol = true", "server.proxy_protocol: not available in this version; write false, or remove it"),
+        ("[server]\ndrain = 25", 'server.drain: is a number without a unit; write a duration in quotes, such as "25s"'),
+        ("[server]\nmax_head = '0B'", 'server.max_head: must be more than nothing; write a size such as "16KiB"'),
+        ("[server]\nheader_timeout = '0s'", 'server.header_timeout: must be longer than nothing; write a duration such as "25s"'),
+        ("[server]\nhalf_close = 'no'", 'server.half_close: is none of the values it can have; write "gone" or "answer"'),
+        ("[server]\nlisten = []", 'server.listen: is empty; write listen = ["127.0.0.1:8080"]'),
+        ("[server]\nlisten = ['a:b']", 'server.listen[0]: "a:b" is not an address; write "HOST:PORT", such as "127.0.0.1:8080"'),
+        ("[server]\ntrusted_proxies = '10.0.0.0/8'", "server.trusted_proxies: is of the wrong kind; write a list in [ ]"),
+        ("[server]\nfront = { name = 'alb' }", 'server.front.idle_timeout: is missing; write idle_timeout = "60s"'),
+        ("[server]\ntls = { cert = 'file:c' }", 'server.tls.key: is missing; write key = "file:tls/key.pem"'),
+        ("[server]\ntls = { cert = 'c', key = 'file:k' }", 'server.tls.cert: is not a file; write "file:PATH"'),
+        (
+            "[server]\ntls = [{ cert = 'file:c', key = 'file:k' }, { cert = 'file:c', key = 'file:k' }]",
+            "server.tls: several certificates are not available in this version; write one { cert = .., key = .. }",
+        ),
+        (
+            "[server]\ntls = { cert = 'file:c', key = 'file:k', client_ca = 'file:a' }",
+            "server.tls.client_ca: not available in this version; remove it",
+        ),
+        ("server = 1", "server: is of the wrong kind; write a table"),
+        ("[state]\nurl = 'redis://h'", 'state.url: "redis://h" is not available in this version; write "memory://"'),
+        ("[state]\non_failure = 'local'", "state.on_failure: not available in this version; remove it"),
+        ("[log]\ncalls = 'otlp'", 'log.calls: "otlp" is not available in this version; write "stdout" or "file:PATH"'),
+        ("[log]\ncalls = 'calls.jsonl'", 'log.calls: is not a destination; write "stdout" or "file:PATH"'),
+        ("[log]\nstart_of_hold = false", "log.start_of_hold: not available in this version; remove it"),
+        ("[log]\nquery_values = [1]", "log.query_values[0]: is of the wrong kind; write text in quotes"),
+        (
+            "[log]\nlevel = 'loud'",
+            'log.level: is none of the values it can have; write "debug", "info", "notice", "warning" or "error"',
+        ),
+        ("include = 'x'", "include: is of the wrong kind; write a list in [ ]"),
+        ("include = ['gone.toml']", "include[0]: there is no file gone.toml; check the path"),
+        ("[jwt.x]\nkeys = {}", 'jwt.x.algorithms: is missing; write algorithms = ["RS256"]'),
+        ("[jwt.x]\nalgorithms = ['RS256']", 'jwt.x.keys: is missing; write keys = { jwks = "file:keys.json" }'),
+        (
+            "[jwt.x]\nalgorithms = ['none']\nkeys = {}",
+            'jwt.x.algorithms[0]: "none" would accept tokens nobody signed; remove it',
+        ),
+        (
+            "[jwt.x]\nalgorithms = ['HS256', 'RS256']\nkeys = {}",
+            "jwt.x.algorithms: mixes a shared secret (HS..) with public keys, which lets a public key pass for the "
+            "secret; write two providers",
+        ),
+        ("[jwt.x]\nalgorithms = []\nkeys = {}", 'jwt.x.algorithms: is empty; write algorithms = ["RS256"]'),
+        (
+            "[jwt.x]\nalgorithms = ['RS256']\nkeys = { discovery = true }",
+            "jwt.x.keys.discovery: not available in this version; remove it",
+        ),
+        (
+            "[jwt.x]\nalgorithms = ['RS256']\nkeys = {}\nleeway = '61s'",
+            'jwt.x.leeway: is more than a minute; write at most "60s"',
+        ),
+        (
+            "[jwt.x]\nalgorithms = ['RS256']\nkeys = {}\nfrom = ['body:x']",
+            'jwt.x.from[0]: is not a place in a request; write "header:NAME" or "cookie:NAME" or "query:NAME" or '
+            '"path:NAME"',
+        ),
+        (
+            "[jwt.'a b']\nalgorithms = ['RS256']\nkeys = { jwks = 'file:gateway.toml' }",
+            "jwt.'a b': is not a name; write letters, digits, '_', '-' and '.', at most 64",
+        ),
+        ("[upstream.x]\nendpoints = []", 'upstream.x.endpoints: is empty; write endpoints = ["http://127.0.0.1:5000"]'),
+        ("[upstream.x]\nendpoints = [{ weight = 2 }]", 'upstream.x.endpoints[0].url: is missing; write url = "http://127.0.0.1:5000"'),
+        (
+            "[upstream.x]\nendpoints = [{ url = 'http://a', weight = 0 }]",
+            "upstream.x.endpoints[0].weight: must be at least 1; write 1",
+        ),
+        (
+            "[upstream.x]\nendpoints = 'http://a'\nbalance = 'hash:consumer'",
+            'upstream.x.balance: "hash:consumer" is not available in this version; write "least-held" or "round-robin"',
+        ),
+        ("[upstream.x]\nendpoints = 'http://a'\nmax_held = true", "upstream.x.max_held: is of the wrong kind; write a whole number"),
+        (
+            "[upstream.x]\nendpoints = 'http://a'\nforward_authorization = 1",
+            "upstream.x.forward_authorization: is of the wrong kind; write true or false",
+        ),
+        ("[upstream.x]\nendpoints = 'http://a'\nhealth = {}", "upstream.x.health: not available in this version; remove it"),
+        (
+            "[upstream.x]\nendpoints = 'http://a'\nheaders = { set = { Host = 'x' } }",
+            'upstream.x.headers.set.Host: the gateway itself decides "Host"; remove it',
+        ),
+        (
+            "[upstream.x]\nendpoints = 'http://a'\nheaders = { set = { X = \"a\\nb\" } }",
+            "upstream.x.headers.set.X: holds characters no header may carry; write visible ASCII, without spaces around it",
+        ),
+        ("[[route]]\nmatch = { path = '/' }\nupstream = 'u'", 'route[0].name: is missing; write name = "updates"'),
+        ("[[route]]\nname = 'x'\nupstream = 'u'", 'route[0].match: is missing; write match = { path = "/updates" }'),
+        ("[[route]]\nname = 'x'\nmatch = { path = '/' }", 'route[0].upstream: is missing; write upstream = "updates"'),
+        (
+            "[[route]]\nname = 'x'\nmatch = { path = 'x' }\nupstream = 'u'",
+            'route[0].match.path: is not a path; write one that begins with "/", such as "/updates"',
+        ),
+        ("[policy.p.rate_limit]", "policy.p.rate_limit: not available in this version; remove it"),
+        ("[policy.p.jtw]", "policy.p.jtw: unknown key; did you mean 'jwt'?"),
+        ("[policy.p.jwt]\nclaims = { a = [1.5] }", "policy.p.jwt.claims.a[0]: is not a claim's value; write text, a whole number, true or false"),
+        ("[[policy.p.headers]]\nwhen_claims = {}", "policy.p.headers[0].when_claims: not available in this version; remove it"),
+        ("[policy.p.cors]\norigins = ['a.com']", 'policy.p.cors.origins[0]: "a.com" is not an origin; write "https://HOST", or "*" for everyone'),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_is_one_line_with_a_remedy(tmp_path: Path, text: str, line: str) -> None:
+    toml = f"{text}\n{BASE}" if text.startswith(("include", "server =")) else f"{BASE}{text}\n"
+    assert checked(tmp_path, toml).problems == [f"gateway.toml: {line}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "when = 'query:x present'",
+            'when: is not a condition; write a list such as ["query:since present"], or { any = [..] }',
+        ),
+        (
+            "when = { some = [] }",
+            'when: is not a condition; write a list such as ["query:since present"], or { any = [..] }',
+        ),
+        (
+            "ask = [{ in = 'json', name = 'x' }]",
+            'ask[0].in: "json" is not available in this version; write "query", "header" or "header-item"',
+        ),
+        ("ask = [{ in = 'query' }]", 'ask[0].name: is missing; write name = "timeout"'),
+        (
+            "ask = [{ in = 'query', name = 'x', unit = 'm' }]",
+            'ask[0].unit: is none of the values it can have; write "s", "ms" or "duration"',
+        ),
+        ("absent = 'never'", 'absent: "never" is not a duration; write a number and ms, s, m or h, such as "25s"'),
+        ("zero = 'blank'", 'zero: is none of the values it can have; write "none" or "default"'),
+        ("jitter = { ratio = -1 }", "jitter.ratio: is not a ratio; write a number from 0 to 10, such as 0.0625"),
+        ("jitter = { ratio = nan }", "jitter.ratio: is not a ratio; write a number from 0 to 10, such as 0.0625"),
+        ("concurrency = 'newest-wins'", 'concurrency: "newest-wins" is not available in this version; write "many"'),
+        ("min_repoll = '5s'", 'min_repoll: not available in this version; write "0s", or remove it'),
+        ("early_headers = true", "early_headers: not available in this version; write false, or remove it"),
+        (
+            "refusals = { 500 = { body = '' } }",
+            'refusals.500: is not a key here; write "401", "403", "429" or "503"',
+        ),
+        (
+            "key = 'json:/x'",
+            'key: is not a place in a request; write "consumer" or "query:NAME" or "path:NAME" or "header:NAME"',
+        ),
+        (
+            "secret = ['token']",
+            'secret[0]: is not a place in a request; write "path:NAME" or "query:NAME" or "header:NAME" or "cookie:NAME"',
+        ),
+        ("empty = { status = 100 }", "empty.status: must be at least 200; write 200"),
+        ("empty = { answer = 'blank' }", 'empty.answer: is none of the values it can have; write "template", "origin" or "never"'),
+        ("empty = { status = 204, body = 'x' }", "empty: a 204 has no body; remove body, or write status = 200"),
+        (
+            "when = ['query:x presnt']",
+            "when: `query:x presnt`: `presnt` is no comparison, did you mean `present`?; write present, absent, == VALUE, "
+            "!= VALUE, > NUMBER, in (A, B), not in (A, B) or matches REGEX",
+        ),
+        (
+            "idle = ['x']",
+            'idle: `x` is no test of an answer; write "status == 204", "body empty", "json:/items == []" or "header:X == '
+            'VALUE"',
+        ),
+        (
+            "cursor = { request = 'json:/x' }",
+            "cursor.request: `json:/x`: `json:` is not available in this version; write query:NAME or header:NAME",
+        ),
+        (
+            "ask = [{ in = 'header-item', name = 'Prefer' }]",
+            'ask[0].name: is not an item of a header; write "HEADER/ITEM", such as "Prefer/wait"',
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_of_a_hold_is_one_line_with_a_remedy(tmp_path: Path, text: str, line: str) -> None:
+    assert checked(tmp_path, f"{HOLD}{text}\n").problems == [f"gateway.toml: policy.p.hold.{line}"]
+
+
+def test_all_problems_come_at_once_also_across_tables(tmp_path: Path) -> None:
+    text = BASE + ROUTE.replace('"u"', '"v"') + '[server]\ndrian = 1\n[policy.p.hold]\nmax = 1\n[upstream.w]\nendpoints = 1\n'
+    assert checked(tmp_path, text).problems == [
+        'gateway.toml: upstream.w.endpoints[0]: is of the wrong kind; write a table',
+        'gateway.toml: policy.p.hold.max: is a number without a unit; write a duration in quotes, such as "25s"',
+        "gateway.toml: server.drian: unknown key; did you mean 'drain'?",
+        "gateway.toml: route[0].upstream: there is no upstream 'v'; write one of: u, w",
+    ]  # fmt: skip
+
+
+def test_a_reference_to_a_broken_table_is_not_a_second_problem(tmp_path: Path) -> None:
+    text = BASE.replace('"http://127.0.0.1:5000"', "5") + ROUTE
+    assert checked(tmp_path, text).problems == [
+        "gateway.toml: upstream.u.endpoints[0]: is of the wrong kind; write a table"
+    ]
+
+
+def test_no_message_speaks_of_the_schema_library(tmp_path: Path) -> None:
+    text = "server = 1\nlog = []\nroute = 3\njwt = []\nupstream = [1]\npolicy = { p = 1 }\nadmin = true\n"
+    said = "\n".join(checked(tmp_path, text).problems).lower()
+    assert said
+    for word in ("pydantic", "input should", "value error", "validation", "dictionary", "instance", "tuple"):
+        assert word not in said
