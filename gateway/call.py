@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.plan import Plan
     from gateway.serve import Serve
     from gateway.upstream.balance import Endpoint
-    from gateway.upstream.forward import Dial
+    from gateway.upstream.dial import Dial
     from gateway.upstream.http1 import UpstreamConnection
 
 
@@ -48,7 +48,7 @@ class Lease:
 class Call:
     __slots__ = (
         # open (edge)
-        "conn", "serve", "id", "head", "method", "path", "query", "peer", "started", "bytes_in",
+        "conn", "serve", "id", "head", "method", "path", "query", "peer", "started", "framing", "bytes_in",
         # route
         "plan", "params", "origin",
         # ask: is it a poll, and for how long (seconds)
@@ -58,7 +58,7 @@ class Call:
         # limit: instants in loop seconds
         "granted", "clamped_by", "deadline", "upstream_due", "rewrite", "blank",
         # forward
-        "up", "endpoint", "attempts", "sent_at", "first_byte_at", "replay_head", "cursor", "leases",
+        "up", "endpoint", "attempts", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor", "leases",
         # relay
         "status", "bytes_out", "sample", "ending",
         # settle
@@ -79,6 +79,7 @@ class Call:
         self.query = head.query if head is not None else ""
         self.peer = peer
         self.started = started
+        self.framing = head.framing if head is not None else None
         self.bytes_in = 0
         self.plan: Plan | None = None
         self.params: dict[str, str] | None = None
@@ -98,7 +99,8 @@ class Call:
         self.attempts = 0
         self.sent_at: float | None = None
         self.first_byte_at: float | None = None
-        self.replay_head: bytes | None = None
+        self.wire: bytes | None = None  # the head as forwarded: until it is sent, or while it may be sent again
+        self.wait_sent: float | None = None  # seconds
         self.cursor: str | None = None
         self.leases: tuple[Lease, ...] = ()
         self.status = 0

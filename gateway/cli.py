@@ -5,6 +5,7 @@ when it runs, so that `gateway check` does not wait for the proxy. Nothing here 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,14 +29,19 @@ config_option = click.option(
 )
 
 
+def _exists(command: str) -> bool:
+    """Whether the module of a lazy command is there: an installation may leave one out."""
+    return importlib.util.find_spec(_LAZY[command].partition(":")[0]) is not None
+
+
 class LazyGroup(click.Group):
     """A group some of whose commands live in modules of their own, imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted((*super().list_commands(ctx), *_LAZY))
+        return sorted((*super().list_commands(ctx), *filter(_exists, _LAZY)))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _LAZY:
+        if cmd_name not in _LAZY or not _exists(cmd_name):
             return super().get_command(ctx, cmd_name)
         module, _, name = _LAZY[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)

@@ -54,8 +54,9 @@ class RequestHead:
         self._args: tuple[tuple[str, str], ...] | None = None
 
     @property
-    def has_body(self) -> bool:
-        return self.chunked or bool(self.length)
+    def framing(self) -> str | None:
+        """How the body is framed: "chunked", "length", or None when there is none."""
+        return "chunked" if self.chunked else "length" if self.length else None
 
     @property
     def args(self) -> tuple[tuple[str, str], ...]:

@@ -200,7 +200,7 @@ class Parsers:
             return MALFORMED
         message, stream = messages[0]
         head = _request_head(message, scheme)
-        if isinstance(head, Refusal) or not head.has_body:
+        if isinstance(head, Refusal) or head.framing is None:
             return head if isinstance(head, Refusal) else (head, None)
         return head, ChunkedBody(parser, stream) if head.chunked else LengthBody(head.length or 0)
 

@@ -21,7 +21,8 @@ from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
 from gateway.policies import cors
 from gateway.problem import render
 from gateway.upstream import failure
-from gateway.upstream.forward import Dial, Forwarder
+from gateway.upstream.dial import Dial
+from gateway.upstream.forward import Forwarder
 from gateway.upstream.headers import client_address
 
 if TYPE_CHECKING:
@@ -220,9 +221,12 @@ class Serve:
     def _fail(self, call: Call, refusal: Refusal, note: str) -> None:
         """Nothing was relayed yet: a cursor poll may be sent again, everything else is told."""
         call.note = note
-        if call.replay_head is not None and refusal.outcome is Outcome.UPSTREAM_RESET and call.plan is not None:
-            again = self._forwarder.replay(call, call.plan)
-            if again is None:
+        if refusal.outcome is Outcome.UPSTREAM_RESET and self._forwarder.may_replay(call) and call.plan is not None:
+            verdict = self._forwarder.replay(call, call.plan)
+            if verdict is None:
+                return
+            if verdict is failure.TOO_LATE:
+                self._quiet(call, self._timers.now())
                 return
         self._say(call, refusal)
 

@@ -23,7 +23,7 @@ _ONLY_MAIN = frozenset(Document.model_fields) - frozenset(Part.model_fields)
 @dataclass(slots=True)
 class Draft:
     """What could be understood. `known` holds every name that was written, by table, also of broken pieces: a
-    reference to one of those is not a second problem. `whole` tells whether nothing was cut out of the main tables."""
+    reference to one of those is not a second problem."""
 
     config: Config
     known: dict[str, set[str]]

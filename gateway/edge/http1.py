@@ -60,8 +60,10 @@ class Edge:
 
 
 class Downstream(asyncio.Protocol):
-    __slots__ = ("_body", "_buffer", "_chunked", "_edge", "_keep", "_looping", "_phase", "_reading_paused", "_seen",
-                 "_unsent", "call", "due", "peer", "scheme", "tick", "transport", "version")  # fmt: skip
+    __slots__ = (
+        "_body", "_buffer", "_chunked", "_edge", "_expect", "_keep", "_looping", "_phase", "_reading_paused", "_seen",
+        "_unsent", "call", "due", "peer", "scheme", "tick", "transport", "version",
+    )  # fmt: skip
 
     def __init__(self, edge: Edge, scheme: str) -> None:
         self._edge = edge
@@ -74,6 +76,7 @@ class Downstream(asyncio.Protocol):
         self.tick = 0
         self._buffer = b""
         self._body: Body | None = None  # of the request, until it has ended
+        self._expect = False
         self._chunked = False  # the answer is chunked by us
         self._keep = True
         self._looping = False
@@ -226,6 +229,7 @@ class Downstream(asyncio.Protocol):
     def _open(self, head: RequestHead, body: Body | None) -> None:
         self.version = head.version
         self._keep = head.keep_alive
+        self._expect = head.expect
         self._body = body
         self._phase = Phase.CALL if body is None else Phase.HELD_BODY
         self._arm(NEVER if body is None else self._edge.limits.body_idle_timeout)
@@ -245,11 +249,11 @@ class Downstream(asyncio.Protocol):
 
     # -- the request's body --------------------------------------------------------------------------------------
 
-    def start_upload(self, expect: bool) -> None:
+    def start_upload(self) -> None:
         """The head went upstream: the body may follow. Only now is a waiting client told to go on (RFC 9110 10.1.1)."""
         if self._phase is not Phase.HELD_BODY or self.transport is None:
             return
-        if expect and not self._buffer:
+        if self._expect and not self._buffer:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._phase = Phase.BODY
         self.resume_upload()

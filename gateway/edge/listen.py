@@ -9,12 +9,9 @@ import stat
 from pathlib import Path
 
 from gateway.config.addresses import Listen
+from gateway.sockets import probe
 
 BACKLOG = 4096
-PROBE_AFTER = 60  # seconds of silence before a peer is probed
-PROBE_EVERY = 15
-PROBES = 4
-USER_TIMEOUT = 60_000  # milliseconds that sent bytes may stay unacknowledged (RFC 5482)
 
 
 class ListenError(OSError):
@@ -83,15 +80,3 @@ def _remove_stale(path: Path) -> None:
             probe_socket.connect(str(path))
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
-
-
-def probe(sock: socket.socket) -> None:
-    """Finds peers that vanished without a word: keep-alive probes, and a limit on unacknowledged bytes."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", PROBE_AFTER), ("TCP_KEEPINTVL", PROBE_EVERY), ("TCP_KEEPCNT", PROBES),
-        ("TCP_USER_TIMEOUT", USER_TIMEOUT),
-    ):  # fmt: skip
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import get_default_algorithms
 
 from gateway.config.references import read_secret, read_text
+from gateway.identity.keys import KeySet
 
 if TYPE_CHECKING:
     from gateway.config.schema import JwtProvider
@@ -65,7 +66,9 @@ def _signing_key(provider: JwtProvider, environ: Mapping[str, str]) -> tuple[Any
         key_id = _name_in(read_text(keys.jwks), key) if keys.jwks is not None else None
         return key, _algorithm(key, provider.algorithms), key_id
     if keys.secret is not None:
-        return read_secret(keys.secret, environ), provider.algorithms[0], None
+        secret = read_secret(keys.secret, environ)
+        KeySet.from_secret(secret.encode(), provider.algorithms, "keys.secret")  # refuses one that is too short
+        return secret, provider.algorithms[0], None
     raise ValueError(
         "this provider has only public keys, nothing to sign with; add keys = { private_key = .. } beside them, "
         "or get a token from the issuer"

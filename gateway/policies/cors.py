@@ -26,8 +26,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://[a-z0-9\-._~\[\]:]+")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")  # what "*" means where browsers do not take it
 _VARY = (b"Vary", b"Origin")
-_PREFLIGHT_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")  # what "*" means where browsers do not take it
-_VARY = (b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
+_PREFLIGHT_VARY = (b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 
 
 def compile_cors(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.call import Lease
 
 if TYPE_CHECKING:
+    from gateway.upstream.dial import Dial
     from gateway.upstream.http1 import UpstreamConnection
 
 FRESH = 1.0  # seconds: an idle connection younger than this may carry what must not be repeated
@@ -24,18 +25,9 @@ class Endpoint:
     """One address of an upstream. `held` counts the calls it carries, `overruns` polls in a row left unanswered."""
 
     __slots__ = (
-        "host",
-        "idle",
-        "lease",
-        "name",
-        "overruns",
-        "port",
-        "prefix",
-        "server_name",
-        "tls",
-        "upstream",
-        "weight",
-    )
+        "dialing", "host", "idle", "lease", "name", "overruns", "port", "prefix", "server_name", "tls", "upstream",
+        "waiting", "weight",
+    )  # fmt: skip
 
     def __init__(
         self, upstream: Upstream, host: str, port: int, weight: int = 1, tls: ssl.SSLContext | None = None,
@@ -53,6 +45,8 @@ class Endpoint:
         self.name = bracketed if port == default else f"{bracketed}:{port}"  # what Host says, and the label
         self.idle: deque[UpstreamConnection] = deque()
         self.overruns = 0
+        self.dialing = 0  # connections being made, and the dials that wait for their turn
+        self.waiting: deque[Dial] = deque()
         self.lease = EndpointLease(self)
 
     @property

@@ -26,6 +26,9 @@ CONNECT_TIMEOUT = Refusal(
     "upstream-connect-timeout",
     "The service behind this gateway cannot be reached in time.",
 )
+TOO_LATE = Refusal(
+    Outcome.UPSTREAM_TIMEOUT, 504, "upstream_too_late", "No time was left to ask the service behind this gateway."
+)
 OVERLOADED = Refusal(
     Outcome.OVERLOADED,
     503,

@@ -1,5 +1,6 @@
 """From an admitted call to a request on an endpoint's connection: choose, connect, send, and the one replay a cursor
 poll may have. Nothing is sent twice that an upstream may have seen, except such a poll (DESIGN.md section 4).
+A parsed head is turned into the bytes to send at once: what waits for a connection, or for a replay, is one string.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gateway.clock import Timers
+from gateway.head import RequestHead
 from gateway.holds import ask, budget
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
 from gateway.upstream import failure
+from gateway.upstream.dial import Dial, Dialer
 from gateway.upstream.headers import request_head
 from gateway.upstream.http1 import UpstreamConnection
 
@@ -24,34 +27,14 @@ MAX_DIALS = 3  # endpoints tried for one call before it fails
 _REPEATABLE = frozenset({"cursor"})
 
 
-class Dial:
-    """A connection being made for a call: stands in `call.up` until there is one. A task lives only this long."""
-
-    __slots__ = ("task", "tried")
-
-    def __init__(self, tried: tuple[Endpoint, ...]) -> None:
-        self.task: asyncio.Task[None] | None = None
-        self.tried = tried
-
-    def cancel(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def upload(self, data: bytes, ended: bool) -> None:
-        raise AssertionError("a body is read only once its head is sent")
-
-
 class Forwarder:
-    __slots__ = ("_loop", "_parsers", "_timers")
+    __slots__ = ("_dialer", "_loop", "_parsers", "_timers")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers) -> None:
         self._loop = loop
         self._parsers = parsers
         self._timers = timers
+        self._dialer = Dialer(loop, parsers, timers, self._connected, self._failed)
 
     def forward(self, call: Call, plan: Plan, tried: tuple[Endpoint, ...] = ()) -> Refusal | None:
         """Begins to forward; a Refusal when there is nobody to forward to. What happens later arrives as events."""
@@ -61,50 +44,93 @@ class Forwarder:
         endpoint = upstream.pick(tried)
         if endpoint is None:
             return failure.REFUSED
+        now = self._timers.now()
+        if not self._prepare(call, plan, endpoint, now):
+            return failure.TOO_LATE
         call.endpoint = endpoint
         call.leases = (*call.leases, endpoint.lease.take())
         call.attempts += 1
-        connection = endpoint.take_idle(self._timers.now(), fresh=not repeatable(call))
+        connection = endpoint.take_idle(now, fresh=not repeatable(call))
         if connection is not None:
-            self._send(call, plan, connection)
-            return None
-        self._timers.arm(call, min(self._timers.now() + plan.connect_timeout, call.deadline))
-        dial = call.up = Dial((*tried, endpoint))
-        dial.task = self._loop.create_task(self._connect(call, plan, endpoint, dial))
+            self._send(call, plan, connection, now)
+        else:
+            self._timers.arm(call, min(now + plan.connect_timeout, call.deadline))
+            call.up = self._dialer.dial(call, (*tried, endpoint))
         return None
 
-    async def _connect(self, call: Call, plan: Plan, endpoint: Endpoint, dial: Dial) -> None:
-        connection = UpstreamConnection(endpoint, self._parsers, self._timers)
+    def _prepare(self, call: Call, plan: Plan, endpoint: Endpoint, now: float) -> bool:
+        """Writes `wire`, the head as that endpoint shall get it, with the wait that is left now; False when too little
+        is left to be worth sending. The parsed head is dropped."""
+        head = call.head or self._read_back(call)
+        query, wish, left = head.query, None, None
+        if call.hold is not None:
+            left = budget.wait_left(call.hold, call.granted or 0.0, call.deadline, now)
+            if left is None:
+                return False
+            if call.rewrite:
+                query, wish = ask.write(call.hold, head, left)
+            call.upstream_due = budget.due(call.hold, left if call.rewrite else call.told, now)
+        call.wire = request_head(call, plan, head, endpoint, query, wish, left)
+        call.wait_sent = left
+        call.head = None
+        return True
+
+    def _read_back(self, call: Call) -> RequestHead:
+        """The head of a call, from the bytes it was forwarded as (what the gateway added is added anew)."""
+        parsed = self._parsers.request(call.wire or b"", "http")
+        assert not isinstance(parsed, Refusal)
+        head = parsed[0]
+        head.path, head.query = call.path, call.query
+        head.scheme = head.headers.get("X-Forwarded-Proto", "http")
+        head.host = head.headers.get("X-Forwarded-Host", "")
+        return head
+
+    def _connected(self, dial: Dial, connection: UpstreamConnection) -> None:
+        call = dial.call
+        plan, now = call.plan, self._timers.now()
+        assert plan is not None
         try:
-            await self._loop.create_connection(
-                lambda: connection,
-                endpoint.host,
-                endpoint.port,
-                ssl=endpoint.tls,
-                server_hostname=endpoint.server_name,
-            )
-        except OSError as error:
-            self._next(call, plan, dial, *failure.of_connect(error))
-            return
-        except asyncio.CancelledError:
-            connection.close()  # it may have been made in the very turn that cancelled us
-            raise
-        dial.task = None
-        try:
-            self._send(call, plan, connection)
+            self._refresh(call, plan, dial.endpoint, now, connection)
         except Exception as error:
             connection.cancel()
             self._loop.call_exception_handler({"message": "a call could not be sent", "exception": error})
             call.serve.on_failure(call, failure.INTERNAL, "send")
 
+    def _refresh(self, call: Call, plan: Plan, endpoint: Endpoint, now: float, connection: UpstreamConnection) -> None:
+        """Sends, with a shorter wait when connecting took so long that the one prepared would end too late."""
+        if _still_fits(call, now) or self._prepare(call, plan, endpoint, now):
+            self._send(call, plan, connection, now)
+        else:
+            connection.close()
+            call.up = None
+            call.serve.on_late(call)
+
+    def _send(self, call: Call, plan: Plan, connection: UpstreamConnection, now: float) -> None:
+        raw = call.wire
+        assert raw is not None
+        if call.sent_at is not None or call.framing is not None or not repeatable(call):
+            call.wire = None  # it may not be sent again
+        call.up = connection
+        call.sent_at = now
+        self._timers.arm(call, call.deadline if call.hold is not None else now + plan.response_timeout)
+        connection.start(call, raw)
+        if call.framing is not None:
+            call.conn.start_upload()
+
     def connect_timed_out(self, call: Call, plan: Plan, dial: Dial) -> None:
         dial.cancel()
-        self._next(call, plan, dial, failure.CONNECT_TIMEOUT, "timeout")
+        self._elsewhere(dial, plan, failure.CONNECT_TIMEOUT, "timeout")
 
-    def _next(self, call: Call, plan: Plan, dial: Dial, refusal: Refusal, note: str) -> None:
+    def _failed(self, dial: Dial, error: OSError) -> None:
+        plan = dial.call.plan
+        assert plan is not None
+        self._elsewhere(dial, plan, *failure.of_connect(error))
+
+    def _elsewhere(self, dial: Dial, plan: Plan, refusal: Refusal, note: str) -> None:
         """Not a byte was sent, so any call may try the next endpoint."""
+        call = dial.call
         call.up = None
-        self._give_back(call, dial.tried[-1])
+        self._give_back(call, dial.endpoint)
         if len(dial.tried) >= MAX_DIALS or self.forward(call, plan, dial.tried) is not None:
             call.serve.on_failure(call, refusal, note)
 
@@ -112,47 +138,21 @@ class Forwarder:
         endpoint.lease.release()
         call.leases = tuple(lease for lease in call.leases if lease is not endpoint.lease)
 
-    def _send(self, call: Call, plan: Plan, connection: UpstreamConnection) -> None:
-        """Writes the head with the wish as it is now: what connecting took is no longer there to be held."""
-        head = call.head
-        assert head is not None
-        now = self._timers.now()
-        query, wish, left = head.query, None, None
-        if call.hold is not None:
-            left = budget.wait_left(call.hold, call.granted or 0.0, call.deadline, now)
-            if left is None:
-                connection.close()
-                call.up = None
-                call.serve.on_late(call)
-                return
-            if call.rewrite:
-                query, wish = ask.write(call.hold, head, left)
-                call.upstream_due = budget.due(call.hold, left, now)
-        raw = request_head(call, plan, head, connection.endpoint, query, wish, left)
-        if call.sent_at is None and not head.has_body and repeatable(call):
-            call.replay_head = raw
-        call.head = None  # a parked call keeps no head
-        call.up = connection
-        call.sent_at = now
-        self._timers.arm(call, call.deadline if call.hold is not None else now + plan.response_timeout)
-        connection.start(call, raw, head.chunked, head.has_body)
-        if head.has_body:
-            call.conn.start_upload(head.expect)
+    def may_replay(self, call: Call) -> bool:
+        """Whether a call whose connection died may be sent once more: only a poll that kept its bytes for it."""
+        return call.wire is not None and call.sent_at is not None
 
     def replay(self, call: Call, plan: Plan) -> Refusal | None:
-        """Sends a cursor poll whose connection died once more, on another endpoint where there is one, with what is
-        left of its hold. The head is read back from the bytes it was forwarded as."""
-        endpoint, raw = call.endpoint, call.replay_head
-        assert endpoint is not None and raw is not None
-        parsed = self._parsers.request(raw, "http")
-        assert not isinstance(parsed, Refusal)
-        head = parsed[0]
-        head.path, head.query = call.path, call.query
-        head.scheme = head.headers.get("X-Forwarded-Proto", "http")
-        head.host = head.headers.get("X-Forwarded-Host", "")
-        call.head, call.replay_head = head, None
+        """Sends a cursor poll once more, on another endpoint where there is one, with what is left of its hold."""
+        endpoint = call.endpoint
+        assert endpoint is not None
         self._give_back(call, endpoint)
         return self.forward(call, plan, (endpoint,) if len(plan.upstream.endpoints) > 1 else ())
+
+
+def _still_fits(call: Call, now: float) -> bool:
+    wait = call.wait_sent
+    return call.hold is None or wait is None or budget.wait_left(call.hold, wait, call.deadline, now) == wait
 
 
 def repeatable(call: Call) -> bool:

@@ -52,12 +52,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- the request ---------------------------------------------------------------------------------------------
 
-    def start(self, call: Call, head: bytes, chunked: bool, has_body: bool) -> None:
+    def start(self, call: Call, head: bytes) -> None:
         """Sends a request head and belongs to that call until `_done` or `cancel`."""
         assert self.transport is not None
         self.call = call
-        self.uploading = chunked
-        self.upload_done = not has_body
+        self.uploading = call.framing == "chunked"
+        self.upload_done = call.framing is None
         self._informational = 0
         self._timers.arm(self, NEVER)
         self.transport.write(head)

@@ -96,11 +96,14 @@ class Crowd:
     async def dial(self, port: int, count: int) -> None:
         self.clients = await dial(self, port, count)
 
-    def ask(self, wires: list[bytes]) -> None:
-        """Every client sends its own request; what came before is forgotten."""
+    def forget(self) -> None:
+        """A new round: what came before does not count."""
         self.answers, self.times = [], []
         self._all = asyncio.get_running_loop().create_future()
-        for client, wire in zip(self.clients, wires, strict=True):
+
+    def ask(self, wires: list[bytes], some: slice) -> None:
+        """Some of the clients send each its own request."""
+        for client, wire in zip(self.clients[some], wires[some], strict=True):
             client.ask(wire)
 
     async def answered(self, within: float) -> bool:

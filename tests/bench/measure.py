@@ -17,6 +17,7 @@ from .wire import status
 
 Figures = dict[str, float | None]
 CONNECTIONS = 32  # of the closed loop; also how many tokens repeat
+UNDER_WAY = 250  # polls asked before the ones before them are held
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +62,27 @@ async def warm(stage: Stage) -> None:
     await settle()
 
 
-async def park(stage: Stage, crowd: Crowd, polls: list[bytes]) -> None:
-    """Every client of the crowd sends its poll; returns when the upstream holds them all."""
-    crowd.ask(polls)
-    until, held = time.monotonic() + 60, 0.0
-    while held != len(polls) and not crowd.answers and not crowd.lost and time.monotonic() < until:
-        held = (await stage.control.stats())["held"]
-        await asyncio.sleep(0.01)
-    if held != len(polls) or crowd.answers or crowd.lost:
+async def held(stage: Stage, crowd: Crowd, number: int) -> None:
+    """Waits until the upstream holds that many polls; an answer or a lost connection instead fails the measure."""
+    until, there = time.monotonic() + 60, -1.0
+    while there < number and not crowd.answers and not crowd.lost and time.monotonic() < until:
+        there = (await stage.control.stats())["held"]
+        await asyncio.sleep(0.002)
+    if there < number or crowd.answers or crowd.lost:
         said = f", {len(crowd.answers)} answered, such as {crowd.answers[0][:300]!r}" if crowd.answers else ""
         raise MeasureError(
-            f"of {len(polls)} polls {held:g} are held, {crowd.lost} lost{said}."
+            f"of {number} polls {there:g} are held, {crowd.lost} lost{said}."
             f" {stage.proxy.name} printed: {stage.proxy.last_words()}"
         )
+
+
+async def park(stage: Stage, crowd: Crowd, polls: list[bytes]) -> None:
+    """Every client of the crowd sends its poll, at the pace of the proxy; returns when the upstream holds all."""
+    crowd.forget()
+    for first in range(0, len(polls), UNDER_WAY):
+        crowd.ask(polls, slice(first, first + UNDER_WAY))
+        await held(stage, crowd, first)
+    await held(stage, crowd, len(polls))
 
 
 async def wake(stage: Stage, crowd: Crowd) -> Figures:

@@ -76,13 +76,11 @@ class RawClient:
         try:
             data = await asyncio.wait_for(self.reader.read(65536), LIMIT)
         except (ConnectionError, ssl.SSLError) as error:
-            self.source.data += b""
             self.reset_by = error
             data = b""
-        if data:
-            self.source.data += data
-        else:
-            self.source.eof = True
+            self.source.data += self.reader._buffer  # type: ignore[attr-defined]  # what came before the reset
+        self.source.data += data
+        self.source.eof = not data
 
     reset_by: Exception | None = None  # set when the connection ended by RST instead of FIN
 

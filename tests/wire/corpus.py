@@ -1,5 +1,5 @@
 """Requests that two servers might read in two ways, made by hand and by a small grammar. Each case is the bytes of an
-attack, its name, and whether it has to be refused; what follows it on the connection is added by the test.
+attack, its name, and whether it has to be refused. NNNN in a target stands for the number the test gives to a case.
 """
 
 from __future__ import annotations
@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
-POST = "POST /case HTTP/1.1"
+SMUGGLED = b"GET /smuggled-NNNN HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = "POST /case-NNNN HTTP/1.1"
 HOST = "Host: localhost"
 CHUNKED = "Transfer-Encoding: chunked"
 
@@ -59,13 +59,13 @@ BAD_TRAILERS = [
     " folded", "no colon", "X: a\x00b", "\x00",
 ]  # fmt: skip
 BAD_LINES = [
-    "POST  /case HTTP/1.1", "POST /case  HTTP/1.1", "POST\t/case HTTP/1.1", "POST /case\tHTTP/1.1", " POST /case HTTP/1.1",
-    "POST /case HTTP/1.1 ", "POST /case HTTP/1.1\t", "POST /case", "POST /case HTTP/1.1 x", "POST /case http/1.1",
-    "POST /case HTTP/01.1", "POST /case HTTP/1.10", "POST /case HTTP/1,1", "POST /case HTTP/1.", "POST /case HTTP /1.1",
-    "POST /case HTTPS/1.1", "POST /case ICY/1.1", "POST /case HTTP/1.1\x00", "PO\x00ST /case HTTP/1.1",
-    "POST /ca\x00se HTTP/1.1", "POST /ca se HTTP/1.1", "POST /ca\rse HTTP/1.1", "\x0bPOST /case HTTP/1.1", "POST\x0b/case HTTP/1.1",
-    "POST /case HTTP/+1.1", "POST /case HTTP/1.1\r", "(POST) /case HTTP/1.1", "POST /case HTTP/1.1\r\n", "HTTP/1.1 200 OK",
-    "POST", "/case HTTP/1.1", "POST /case HTTP/2.0", "POST /case HTTP/3", "POST /case HTTP/0.9", "POST /case HTTP/1.\xb2",
+    "POST  /case-NNNN HTTP/1.1", "POST /case-NNNN  HTTP/1.1", "POST\t/case-NNNN HTTP/1.1", "POST /case-NNNN\tHTTP/1.1", " POST /case-NNNN HTTP/1.1",
+    "POST /case-NNNN HTTP/1.1 ", "POST /case-NNNN HTTP/1.1\t", "POST /case-NNNN", "POST /case-NNNN HTTP/1.1 x", "POST /case-NNNN http/1.1",
+    "POST /case-NNNN HTTP/01.1", "POST /case-NNNN HTTP/1.10", "POST /case-NNNN HTTP/1,1", "POST /case-NNNN HTTP/1.", "POST /case-NNNN HTTP /1.1",
+    "POST /case-NNNN HTTPS/1.1", "POST /case-NNNN ICY/1.1", "POST /case-NNNN HTTP/1.1\x00", "PO\x00ST /case-NNNN HTTP/1.1",
+    "POST /ca\x00se-NNNN HTTP/1.1", "POST /ca se HTTP/1.1", "POST /ca\rse HTTP/1.1", "\x0bPOST /case-NNNN HTTP/1.1", "POST\x0b/case-NNNN HTTP/1.1",
+    "POST /case-NNNN HTTP/+1.1", "POST /case-NNNN HTTP/1.1\r", "(POST) /case-NNNN HTTP/1.1", "POST /case-NNNN HTTP/1.1\r\n", "HTTP/1.1 200 OK",
+    "POST", "/case-NNNN HTTP/1.1", "POST /case-NNNN HTTP/2.0", "POST /case-NNNN HTTP/3", "POST /case-NNNN HTTP/0.9", "POST /case-NNNN HTTP/1.\xb2",
 ]  # fmt: skip
 BAD_FIELDS = [
     "no colon", ": empty name", "Na me: x", "N\x00: x", "X: a\x00b", "X: a\rb", "X: a\nb", "X: a\x0bb\x7f\x01", "X\xff: y",
@@ -99,7 +99,7 @@ def codings() -> Iterator[Case]:
     yield Case("TE twice", head(POST, HOST, CHUNKED, CHUNKED) + body)
     yield Case("TE twice around", head(POST, CHUNKED, HOST, "transfer-encoding: chunked") + body)
     for version in ("1.0",):
-        line = f"POST /case HTTP/{version}"
+        line = f"POST /case-NNNN HTTP/{version}"
         yield Case("TE on 1.0", head(line, HOST, CHUNKED, "Connection: keep-alive") + body)
         yield Case("TE and CL on 1.0", head(line, HOST, CHUNKED, "Content-Length: 5") + b"0\r\n\r\n" + SMUGGLED)
 
@@ -169,7 +169,7 @@ def lines() -> Iterator[Case]:
 
 def odd_but_legal() -> Iterator[Case]:
     for method in ("GET", "HEAD", "DELETE", "OPTIONS"):
-        line = f"{method} /case HTTP/1.1"
+        line = f"{method} /case-NNNN HTTP/1.1"
         yield Case(f"{method} with a body", head(line, HOST, "Content-Length: 5") + b"AAAAA", refused=False)
         data = head(line, HOST, CHUNKED) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)
         yield Case(f"{method} with a request inside", data, refused=False)
@@ -178,7 +178,7 @@ def odd_but_legal() -> Iterator[Case]:
     upgrade = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
     yield Case("h2c with a body", head(POST, HOST, *upgrade, "Content-Length: 5") + b"AAAAA", refused=False)
     websocket = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
-    yield Case("websocket", head("GET /case HTTP/1.1", HOST, *websocket), refused=False)
+    yield Case("websocket", head("GET /case-NNNN HTTP/1.1", HOST, *websocket), refused=False)
     hidden = head(POST, HOST, "Connection: Content-Length", "Content-Length: 5") + b"AAAAA"
     yield Case("Connection names Content-Length", hidden, refused=False)
     hidden = head(POST, HOST, "Connection: Transfer-Encoding", CHUNKED) + b"0\r\n\r\n"

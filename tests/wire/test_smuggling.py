@@ -16,7 +16,18 @@ from tests.kit.raw import client
 from tests.kit.strict import Cut, Message
 from tests.kit.upstreams import ScriptedUpstream, Step, answer
 
-from .corpus import BAD_CODINGS, BAD_FIELDS, BAD_LENGTHS, BAD_NAMES, BAD_SIZES, GOOD_CODINGS, Case, corpus, head
+from .corpus import (
+    BAD_CODINGS,
+    BAD_FIELDS,
+    BAD_LENGTHS,
+    BAD_NAMES,
+    BAD_SIZES,
+    GOOD_CODINGS,
+    SMUGGLED,
+    Case,
+    corpus,
+    head,
+)
 
 INNOCENT = b"GET /innocent HTTP/1.1\r\nHost: localhost\r\nX-Case: %d\r\nConnection: close\r\n\r\n"
 CLOCKS = 'header_timeout = "400ms"\nbody_idle_timeout = "400ms"\nkeepalive_timeout = "400ms"'
@@ -30,9 +41,8 @@ def tell(request: Message) -> list[Step]:
 
 async def verdict(port: int, up: ScriptedUpstream, number: int, case: Case, bytewise: bool) -> str | None:
     """Plays one case; says what is wrong, or None."""
-    marked = case.data.replace(b"/case", b"/case-%d" % number).replace(b"/smuggled", b"/smuggled-%d" % number)
+    data = case.data.replace(b"NNNN", b"%04d" % number) + INNOCENT % number
     async with client(port) as raw:
-        data = marked + INNOCENT % number
         try:
             await (raw.send_bytewise(data) if bytewise else raw.send(data))
         except ConnectionError:
@@ -52,7 +62,7 @@ async def verdict(port: int, up: ScriptedUpstream, number: int, case: Case, byte
 def judge(up: ScriptedUpstream, number: int, case: Case, answers: list[Message]) -> str | None:
     theirs = [found for found in answers if found.one("X-Upstream")]
     ours = [found for found in answers if not found.one("X-Upstream")]
-    own = (f"/case-{number}", f"/smuggled-{number}")
+    own = (f"/case-{number:04}", f"/smuggled-{number:04}")
     seen = [
         request
         for request in up.requests
@@ -111,12 +121,11 @@ def grammar() -> st.SearchStrategy[Case]:
     other = st.sampled_from([*BAD_FIELDS, "X: y", "Connection: close, Content-Length", "Upgrade: h2c", "TE: trailers"])
     fields = st.lists(st.one_of(length, coding, odd, other), max_size=4)
     size = st.one_of(st.just("5"), st.sampled_from(BAD_SIZES)).map(lambda text: text.encode("latin-1"))
-    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
     body = st.one_of(
-        st.just(b""), st.just(b"AAAAA"), st.just(smuggled), size.map(lambda one: one + b"\r\nAAAAA\r\n0\r\n\r\n"),
-        st.binary(max_size=12), st.just(b"0\r\n\r\n" + smuggled),
+        st.just(b""), st.just(b"AAAAA"), st.just(SMUGGLED), size.map(lambda one: one + b"\r\nAAAAA\r\n0\r\n\r\n"),
+        st.binary(max_size=12), st.just(b"0\r\n\r\n" + SMUGGLED),
     )  # fmt: skip
-    line = st.sampled_from(["POST /case HTTP/1.1", "GET /case HTTP/1.1", "POST /case HTTP/1.0"])
+    line = st.sampled_from(["POST /case-NNNN HTTP/1.1", "GET /case-NNNN HTTP/1.1", "POST /case-NNNN HTTP/1.0"])
     end = st.sampled_from(["\r\n"] * 8 + ["\n"])
     heads = st.builds(lambda one, more, by: head(one, "Host: localhost", *more, end=by), line, fields, end)
     return st.builds(lambda one, two: Case(repr(one + two), one + two, refused=False), heads, body)

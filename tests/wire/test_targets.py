@@ -114,7 +114,7 @@ async def test_no_spelling_reaches_a_protected_prefix(tmp_path: Path) -> None:
                 raw = await connect(gw.port)
         await raw.close()
         reached = {request.target for request in up.requests}
-        guarded = {target for target in reached if worst_reading(target).startswith("/admin")}
+        guarded = {target for target in reached if f"{worst_reading(target)}/".startswith("/admin/")}
         assert not guarded
         assert not up.faults
         records = await gw.records(len(spellings()))

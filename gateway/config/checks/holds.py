@@ -53,8 +53,9 @@ def _compiles(view: View, table: str, name: str, hold: Hold) -> Iterator[Problem
         ("idle", compile_idle, hold.idle),
         ("cursor.request", compile_cursor, hold.cursor.request),
         ("empty.needs", compile_when, hold.empty.needs),
-        ("empty", _compile_template if table == "policy" else str, hold.empty),
     ]
+    if table == "policy":  # that of a route is half of one, and is looked at when it is merged
+        parts.append(("empty", _compile_template, hold.empty))
     for key, compile_part, value in parts:
         try:
             compile_part(value)

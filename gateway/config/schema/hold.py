@@ -115,7 +115,7 @@ class Hold(Table):
     """A hold dialect. `when` [] means every request is a poll; all of a list must hold.
 
     `absent` is the hold of a poll that states none: seconds, None ("none": an ordinary call) or infinity
-    ("unbounded"). `client_timeout` is what clients of this protocol wait. See DESIGN of `empty.answer` in Empty.
+    ("unbounded"). `client_timeout` is what clients of this protocol wait.
     """
 
     when: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,9 @@ def checked(folder: Path, text: str, **files: str) -> Checked:
     main.write_text(text)
     config, problems, notices = check(load(main), ENVIRON)
     here = f"{folder}/"
-    return Checked(config, [str(each).replace(here, "") for each in problems], [each.replace(here, "") for each in notices])
+    return Checked(
+        config, [str(each).replace(here, "") for each in problems], [each.replace(here, "") for each in notices]
+    )
 
 
 def sound(folder: Path, text: str) -> Config:
@@ -44,3 +47,12 @@ def sound(folder: Path, text: str) -> Config:
     assert result.problems == []
     assert result.config is not None
     return result.config
+
+
+def refusal(call: Callable[..., object], *values: object) -> str | None:
+    """The text of the ValueError that a call ends in, None when it ends well."""
+    try:
+        call(*values)
+    except ValueError as error:
+        return str(error)
+    return None

@@ -1,5 +1,8 @@
 """What is wrong between tables: every rule, as the exact line a person reads."""
 
+# What a person reads stays in one piece here, however long, so that it can be searched for.
+# ruff: noqa: E501, ISC004
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,5 +1,8 @@
 """What is wrong with one key: every class of problem, as the exact line a person reads."""
 
+# What a person reads stays in one piece here, however long, so that it can be searched for.
+# ruff: noqa: E501, ISC004
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -194,7 +197,11 @@ def test_a_wrong_key_of_a_hold_is_one_line_with_a_remedy(tmp_path: Path, text: s
 
 
 def test_all_problems_come_at_once_also_across_tables(tmp_path: Path) -> None:
-    text = BASE + ROUTE.replace('"u"', '"v"') + '[server]\ndrian = 1\n[policy.p.hold]\nmax = 1\n[upstream.w]\nendpoints = 1\n'
+    text = (
+        BASE
+        + ROUTE.replace('"u"', '"v"')
+        + "[server]\ndrian = 1\n[policy.p.hold]\nmax = 1\n[upstream.w]\nendpoints = 1\n"
+    )
     assert checked(tmp_path, text).problems == [
         'gateway.toml: upstream.w.endpoints[0]: is of the wrong kind; write a table',
         'gateway.toml: policy.p.hold.max: is a number without a unit; write a duration in quotes, such as "25s"',

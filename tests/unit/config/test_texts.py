@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.config import addresses, references, texts
 
+from .kit import refusal
+
 BASE = Path("/etc/gateway")
 
 
@@ -103,7 +105,11 @@ def test_what_is_written_well_becomes_a_value(parse: Callable[[object], object],
             "http://a/x/../y",
             'the path of "http://a/x/../y" is not canonical; write it plain, such as "http://host:5000/v2"',
         ),
-        (addresses.parse_origin, "https://A.com/", '"https://A.com/" is never sent by a browser; write "https://a.com"'),
+        (
+            addresses.parse_origin,
+            "https://A.com/",
+            '"https://A.com/" is never sent by a browser; write "https://a.com"',
+        ),
         (addresses.parse_origin, "a.com", '"a.com" is not an origin; write "https://HOST", or "*" for everyone'),
         (texts.parse_name, "a b", "is not a name; write letters, digits, '_', '-' and '.', at most 64"),
         (texts.parse_header_name, "X:", 'is not a header name; write one such as "X-Example"'),
@@ -141,9 +147,7 @@ def test_what_is_written_well_becomes_a_value(parse: Callable[[object], object],
 def test_what_is_written_wrong_is_told_what_to_write(
     parse: Callable[[object], object], value: object, message: str
 ) -> None:
-    with pytest.raises(ValueError) as caught:
-        parse(value)
-    assert str(caught.value) == message
+    assert refusal(parse, value) == message
 
 
 PARSERS = (listen, secret, header_value, token_place, addresses.parse_network, addresses.parse_endpoint,
@@ -154,10 +158,8 @@ PARSERS = (listen, secret, header_value, token_place, addresses.parse_network, a
 @given(st.one_of(st.text(), st.text(alphabet="/:.[]*{}@?#%0a1htps"), st.integers(), st.none()))
 def test_anything_is_read_or_refused_with_a_remedy(value: object) -> None:
     for parse in PARSERS:
-        try:
-            parse(value)
-        except ValueError as error:
-            assert "; " in str(error)
+        said = refusal(parse, value)
+        assert said is None or "; " in said
 
 
 def test_a_secret_is_not_shown_when_it_is_printed() -> None:
@@ -189,9 +191,8 @@ def test_a_secret_that_cannot_be_read_is_explained(
 ) -> None:
     if content is not None:
         (tmp_path / "key").write_bytes(content)
-    with pytest.raises(ValueError) as caught:
-        references.read_secret(references.parse_secret(written, tmp_path), {"EMPTY": ""})
-    assert str(caught.value) == message.replace("{path}", str(tmp_path / "key"))
+    secret = references.parse_secret(written, tmp_path)
+    assert refusal(references.read_secret, secret, {"EMPTY": ""}) == message.replace("{path}", str(tmp_path / "key"))
 
 
 @pytest.mark.parametrize(

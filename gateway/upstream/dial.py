@@ -1,0 +1,117 @@
+"""Connections being made. A task lives only while it connects, and only so many connect at once to one endpoint: a
+crowd that arrives together is let in at the pace at which the endpoint accepts, and costs no memory it keeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gateway.clock import Timers
+from gateway.parse import Parsers
+from gateway.sockets import probe
+from gateway.upstream.http1 import UpstreamConnection
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.upstream.balance import Endpoint
+
+AT_ONCE = 128  # connections being made to one endpoint
+
+
+class Dial:
+    """Stands in `call.up` until there is a connection. `tried` are the endpoints asked so far, the present one last."""
+
+    __slots__ = ("_dialer", "call", "cancelled", "task", "tried")
+
+    def __init__(self, dialer: Dialer, call: Call, tried: tuple[Endpoint, ...]) -> None:
+        self.call = call
+        self.tried = tried
+        self.task: asyncio.Task[None] | None = None
+        self.cancelled = False
+        self._dialer = dialer
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.tried[-1]
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def pause(self) -> None:
+        """Nothing is read yet."""
+
+    def resume(self) -> None:
+        """Nothing was paused."""
+
+    def upload(self, data: bytes, ended: bool) -> None:
+        raise AssertionError("a body is read only once its head is sent")
+
+
+class Dialer:
+    """Makes connections. `connected` gets a dial and its connection, `failed` a dial and why there is none; neither is
+    called for a dial that was cancelled."""
+
+    __slots__ = ("_connected", "_failed", "_loop", "_parsers", "_timers")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers,
+        connected: Callable[[Dial, UpstreamConnection], None], failed: Callable[[Dial, OSError], None],
+    ) -> None:  # fmt: skip
+        self._loop = loop
+        self._parsers = parsers
+        self._timers = timers
+        self._connected = connected
+        self._failed = failed
+
+    def dial(self, call: Call, tried: tuple[Endpoint, ...]) -> Dial:
+        """Begins to connect to the last of `tried`, now or when it is this dial's turn."""
+        dial = Dial(self, call, tried)
+        if dial.endpoint.dialing < AT_ONCE:
+            self._begin(dial)
+        else:
+            dial.endpoint.waiting.append(dial)
+        return dial
+
+    def _begin(self, dial: Dial) -> None:
+        dial.endpoint.dialing += 1
+        dial.task = self._loop.create_task(self._connect(dial))
+
+    async def _connect(self, dial: Dial) -> None:
+        endpoint = dial.endpoint
+        connection = UpstreamConnection(endpoint, self._parsers, self._timers)
+        try:
+            await self._loop.create_connection(
+                lambda: connection, endpoint.host, endpoint.port, ssl=endpoint.tls, server_hostname=endpoint.server_name
+            )
+        except OSError as error:
+            if not dial.cancelled:
+                self._failed(dial, error)
+        except asyncio.CancelledError:
+            connection.close()  # it may have been made in the very turn that cancelled us
+            raise
+        else:
+            dial.task = None
+            self._take(dial, connection)
+        finally:
+            endpoint.dialing -= 1
+            self._next(endpoint)
+
+    def _take(self, dial: Dial, connection: UpstreamConnection) -> None:
+        if dial.cancelled:
+            connection.close()
+            return
+        assert connection.transport is not None
+        raw = connection.transport.get_extra_info("socket")
+        if raw is not None:
+            probe(raw)
+        self._connected(dial, connection)
+
+    def _next(self, endpoint: Endpoint) -> None:
+        while endpoint.waiting and endpoint.dialing < AT_ONCE:
+            dial = endpoint.waiting.popleft()
+            if not dial.cancelled:
+                self._begin(dial)
