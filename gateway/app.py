@@ -40,6 +40,8 @@ from gateway.upstream.forward import Forwarder
 logger = logging.getLogger("gateway")
 
 GC_THRESHOLDS = (50_000, 50, 1000)  # a full collection over parked polls stops the loop: let it be rare
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "notice": logging.INFO, "warning": logging.WARNING,
+          "error": logging.ERROR}  # fmt: skip
 AFTER_DRAIN = 0.5  # seconds for the last bytes of the last answers to leave
 
 
@@ -71,17 +73,17 @@ class App:
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         config, notices = read_config(self.path)
-        compiled = compile_config(config, self._clock.wall)
-        for notice in (*notices, *compiled.notices):
+        if logger.level == logging.NOTSET:
+            logger.setLevel(LEVELS[config.log.level])
+        snapshot = compile_config(config, self._clock.wall)
+        for notice in notices:
             logger.warning(notice)
         raise_limit()
         self._timers = Timers(loop)
         parsers = Parsers(loop)
         self._log = CallLog(loop, config.log.calls)
-        self._serve = Serve(
-            compiled.snapshot, self._clock, self._timers, Forwarder(loop, parsers, self._timers), self._record
-        )
-        self._edge = Edge(self._serve, parsers, self._timers, compiled.snapshot.edge, config.server.half_close)
+        self._serve = Serve(snapshot, self._clock, self._timers, Forwarder(loop, parsers, self._timers), self._record)
+        self._edge = Edge(self._serve, parsers, self._timers, snapshot.edge, config.server.half_close)
         self._config = config
         await self._listen(config, loop)
         if config.admin is not None:
@@ -215,6 +217,7 @@ async def _serve_until_told(path: Path) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
+    loop.add_signal_handler(signal.SIGHUP, logger.warning, "reload is not available in this version; restart instead")
     await app.wait_stopped()
     await asyncio.gather(*drains)
     return 0

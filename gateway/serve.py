@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gateway import admission, refusals
+from gateway import admission, refusals, verdicts
 from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
 from gateway.head import ResponseHead
-from gateway.holds import budget
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
 from gateway.policies import cors
@@ -26,6 +25,7 @@ from gateway.upstream.forward import Forwarder
 from gateway.upstream.headers import client_address
 
 if TYPE_CHECKING:
+    from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan, Snapshot
 
 
@@ -169,9 +169,9 @@ class Serve:
         call.status = head.status
         call.first_byte_at = self._timers.now()
         if hold is None:
-            call.ending = Outcome.UPSTREAM_ERROR if head.status >= 500 else Outcome.ANSWERED
+            call.ending = verdicts.of_status(head.status)
         else:
-            self._judge(call, head, data, ended)
+            self._judge(call, hold, head, data, ended)
         if call.endpoint is not None:
             call.endpoint.overruns = 0
         call.bytes_out += len(data)
@@ -184,20 +184,14 @@ class Serve:
         elif sent:  # else its clock stands still until the client has caught up
             self._timers.arm(call, self._timers.now() + plan.body_idle_timeout)
 
-    def _judge(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
+    def _judge(self, call: Call, hold: HoldPlan, head: ResponseHead, data: bytes, ended: bool) -> None:
         """Is this answer news? A short body is kept until its end where the dialect must read it to know."""
-        hold = call.hold
-        assert hold is not None
         limit = hold.idle_body_limit
         if not ended and limit and len(data) <= limit and (head.length is None or head.length <= limit):
             call.sample = (head, data)
             call.ending = Outcome.NEWS
-        elif hold.idle(head, data if len(data) <= limit else b"\0" * (limit + 1)):
-            call.ending = Outcome.EMPTY
-        elif head.status >= 400:
-            call.ending = Outcome.UPSTREAM_ERROR if head.status >= 500 else Outcome.ANSWERED
         else:
-            call.ending = Outcome.NEWS
+            call.ending = verdicts.of_answer(hold, head, data)
 
     def _relay(self, call: Call, data: bytes) -> None:
         if call.sample is not None:
@@ -213,7 +207,8 @@ class Serve:
         if call.sample is not None:
             head, body = call.sample
             call.sample = None
-            self._judge(call, head, body, True)
+            if call.hold is not None:
+                call.ending = verdicts.of_answer(call.hold, head, body)
         self._timers.arm(call, NEVER)
         if call.conn.finish():
             self._settle(call, call.ending)
@@ -249,32 +244,13 @@ class Serve:
             self._say(call, self._draining_refusal() if call.clamped_by == "drain" else failure.TIMEOUT)
 
     def _quiet(self, call: Call, now: float) -> None:
-        """We want this hold to end: the table of who may say "no news" (DESIGN.md section 4)."""
-        cause = call.clamped_by
-        if call.blank is not None:
-            self._say(call, self._no_news(call, now, cause))
-        elif cause == "drain" and call.hold is not None and call.hold.answer == "never":
+        """We want this hold to end: the table of who may say "no news" decides how."""
+        verdict = verdicts.of_quiet(call, now, self._draining_refusal)
+        if verdict is None:
             call.conn.abort(reset=False)
             self._settle(call, Outcome.DRAINED)
-        elif cause == "drain":
-            self._say(call, self._draining_refusal())
-        elif cause == "token":
-            self._say(call, refusals.EXPIRED)
         else:
-            self._say(call, failure.TIMEOUT)
-
-    def _no_news(self, call: Call, now: float, cause: str | None) -> Refusal | Reply:
-        """The template: a blank while the upstream was not yet due, an overrun after, a 504 once that is a habit."""
-        reply, endpoint = call.blank, call.endpoint
-        assert reply is not None
-        if now < call.upstream_due or cause == "drain":
-            outcome = {"token": Outcome.EXPIRED, "drain": Outcome.DRAINED}.get(cause or "", Outcome.BLANK)
-            return replace(reply, outcome=outcome, close=cause == "drain")
-        if endpoint is not None:
-            endpoint.overruns += 1
-            if not budget.overrun_answer(endpoint.overruns):
-                return failure.TIMEOUT
-        return replace(reply, outcome=Outcome.OVERRUN)
+            self._say(call, verdict)
 
     def _stall(self, call: Call, now: float) -> None:
         """The upstream began to answer and stopped."""

@@ -8,7 +8,6 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.config.merge import Merged, merge_route
@@ -39,22 +38,14 @@ if TYPE_CHECKING:
 Environ = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A Snapshot and what was left out on the way, in sentences for the operator."""
-
-    snapshot: Snapshot
-    notices: tuple[str, ...]
-
-
-def compile_config(config: Config, wall: Callable[[], float], environ: Environ = os.environ) -> Compiled:
+def compile_config(config: Config, wall: Callable[[], float], environ: Environ = os.environ) -> Snapshot:
     """Compiles a checked configuration. Raises ValueError ("what; remedy") for what only reading files can show."""
     merged = [merge_route(config, route) for route in config.routes]
     providers = {name: _provider(name, table, merged, environ) for name, table in config.jwt.items()}
     upstreams = {name: _upstream(name, table, environ) for name, table in config.upstreams.items()}
     plans = [_plan(config, each, providers, upstreams[each.route.upstream], wall, environ) for each in merged]
     rules = (Rule(each.route.match.host, each.route.match.path, each.route.match.methods) for each in merged)
-    snapshot = Snapshot(
+    return Snapshot(
         router=Router(zip(rules, plans, strict=True)),
         plans=tuple(plans),
         edge=_edge(config),
@@ -62,8 +53,6 @@ def compile_config(config: Config, wall: Callable[[], float], environ: Environ =
         trusted=tuple(ipaddress.ip_network(each) for each in config.server.trusted_proxies),
         log_values=_log_values(config),
     )
-    notices = tuple(notice for provider in providers.values() for notice in provider.keys.notices)
-    return Compiled(snapshot, notices)
 
 
 def _edge(config: Config) -> EdgeLimits:
@@ -111,7 +100,7 @@ def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
     upstream.endpoints = tuple(
         Endpoint(
             upstream, each.url.host, each.url.port, each.weight, context if each.url.scheme == "https" else None,
-            table.tls.server_name, each.url.path,
+            table.tls.server_name if each.url.scheme == "https" else None, each.url.path,
         )
         for each in table.endpoints
     )  # fmt: skip

@@ -13,11 +13,13 @@ from random import getrandbits
 from typing import TYPE_CHECKING, cast
 
 from gateway import refusals
+from gateway.bodies import BadBodyError, Body
 from gateway.call import Call, State
 from gateway.clock import NEVER, Timers
 from gateway.edge.answer import answer_bytes, relay_bytes
+from gateway.edge.heads import take_head
 from gateway.outcome import Outcome
-from gateway.parse import BadBodyError, Body, Parsers
+from gateway.parse import Parsers
 from gateway.pipeline import HeaderList, Refusal
 
 if TYPE_CHECKING:
@@ -186,40 +188,18 @@ class Downstream(asyncio.Protocol):
 
     def _read_head(self) -> bool:
         """Takes one request head out of the buffer; False when it is not complete yet."""
-        buffer = self._buffer
-        if buffer[0] in b"\r\n":  # empty lines before a request line are skipped (RFC 9112 2.2)
-            buffer = self._buffer = buffer.lstrip(b"\r\n")
-            if not buffer:
-                return False
-        limits = self._edge.limits
-        end = buffer.find(b"\r\n\r\n", 0, limits.max_head)
-        if end < 0:
-            return self._await_head(buffer, limits)
-        line = buffer.find(b"\r\n")
-        raw, self._buffer = buffer[: end + 4], buffer[end + 4 :]
-        if line > limits.max_line:
-            self._refuse(refusals.LINE_TOO_LONG)
-        elif raw.count(b"\n") > limits.max_headers + 2:
-            self._refuse(refusals.HEAD_TOO_LARGE)
+        raw, self._buffer = take_head(self._buffer, self._edge.limits)
+        if raw is None:
+            if self._buffer and self._phase is Phase.IDLE:
+                self._phase = Phase.HEAD
+                self._arm(self._edge.limits.header_timeout)
+            return False
+        parsed = raw if isinstance(raw, Refusal) else self._edge.parsers.request(raw, self.scheme)
+        if isinstance(parsed, Refusal):
+            self._refuse(parsed)
         else:
-            parsed = self._edge.parsers.request(raw, self.scheme)
-            if isinstance(parsed, Refusal):
-                self._refuse(parsed)
-            else:
-                self._open(*parsed)
+            self._open(*parsed)
         return True
-
-    def _await_head(self, buffer: bytes, limits: EdgeLimits) -> bool:
-        if buffer.find(b"\n", 0, limits.max_line + 2) < 0 and len(buffer) > limits.max_line:
-            self._refuse(refusals.LINE_TOO_LONG)
-        elif len(buffer) >= limits.max_head:
-            self._refuse(refusals.HEAD_TOO_LARGE)
-        elif buffer.count(b"\n") != buffer.count(b"\r\n"):
-            self._refuse(refusals.MALFORMED)  # a bare LF would be waited on for ever
-        elif self._phase is Phase.IDLE:
-            self._phase = Phase.HEAD
-            self._arm(limits.header_timeout)
-        return False
 
     def _new_call(self, head: RequestHead | None) -> Call:
         edge = self._edge
@@ -232,7 +212,8 @@ class Downstream(asyncio.Protocol):
         self._expect = head.expect
         self._body = body
         self._phase = Phase.CALL if body is None else Phase.HELD_BODY
-        self._arm(NEVER if body is None else self._edge.limits.body_idle_timeout)
+        if body is not None:  # else the clock of the idle connection runs out unheard
+            self._arm(self._edge.limits.body_idle_timeout)
         call = self._new_call(head)
         try:
             self._edge.serve.open(call)

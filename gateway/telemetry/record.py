@@ -26,6 +26,7 @@ def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> di
     """
     ended = call.ended if call.ended is not None else now
     outcome = call.outcome or Outcome.INTERNAL_ERROR
+    ending = ENDINGS[outcome]
     took = ended - call.started
     held = _held(call, ended)
     record: dict[str, object] = {
@@ -38,7 +39,8 @@ def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> di
         "path": shown_path(call),
         "status": call.status or None,
         "outcome": outcome.value,
-        "blame": ENDINGS[outcome].blame.value,
+        "blame": ending.blame.value,
+        "level": ending.level,
         "peer": call.peer,
         "took": round(took, 6),
         "work": round(took - held, 6),

@@ -8,10 +8,11 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, cast
 
+from gateway.bodies import BadBodyError, Body, CloseBody
 from gateway.call import Call
 from gateway.clock import NEVER, Timers
 from gateway.head import ResponseHead
-from gateway.parse import BadBodyError, Body, CloseBody, Parsers
+from gateway.parse import Parsers
 from gateway.pipeline import Refusal
 from gateway.upstream import failure
 from gateway.upstream.balance import MAX_IDLE
@@ -59,7 +60,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.uploading = call.framing == "chunked"
         self.upload_done = call.framing is None
         self._informational = 0
-        self._timers.arm(self, NEVER)
         self.transport.write(head)
 
     def upload(self, data: bytes, ended: bool) -> None:

@@ -65,9 +65,9 @@ def follow_in_threads(
     url: str, headers: dict[str, str], baskets: list[Basket], *, cursor: bool
 ) -> list[threading.Thread]:
     """One `follow` per basket, each in a thread of its own."""
+    say = {"cursor": cursor, "pauses": []}
     threads = [
-        threading.Thread(target=follow, args=(url, headers, basket), kwargs={"cursor": cursor, "pauses": []})
-        for basket in baskets
+        threading.Thread(target=follow, args=(url, headers, basket), kwargs=say, daemon=True) for basket in baskets
     ]
     for thread in threads:
         thread.start()

@@ -50,14 +50,13 @@ def signed_in() -> dict[str, str]:
 
 
 def publish(server: Server) -> None:
-    """A burst into polls that are held, then each item after an idle answer's chance to cross it."""
+    """A burst into polls that are held, then each item into the next poll."""
     for item in range(ITEMS // 2):
         server.publish(item)
-    until_sync(lambda: server.polls > 3)
     for item in range(ITEMS // 2, ITEMS):
         polls = server.polls
-        server.publish(item)
         until_sync(lambda polls=polls: server.polls > polls)  # type: ignore[misc]
+        server.publish(item)
 
 
 def check(gw: Process, baskets: list[Basket], *, each: bool) -> None:

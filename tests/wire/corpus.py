@@ -31,22 +31,22 @@ def show(text: str) -> str:
 
 
 BAD_LENGTHS = [
-    "+5", "-5", "--5", "0x5", "5,5", "5, 5", "5,6", "5;", "5.0", "5e0", "5_0", "5 5", "5\x0b", "\x0b5", "5\x00", "5\x0c",
-    "NaN", "", "five", "\xb2", "\xd9\xa5", "99999999999999999999", "18446744073709551621", "9" * 300, "0b101", "05h",
-    "5\x85", "\xa05", "(5)", "'5'", "5\\r\\n",
+    "+5", "-5", "--5", "0x5", "5,5", "5, 5", "5,6", "5;", "5.0", "5e0", "5_0", "5 5", "5\x0b", "\x0b5", "5\x00",
+    "5\x0c", "NaN", "", "five", "\xb2", "\xd9\xa5", "99999999999999999999", "18446744073709551621", "9" * 300, "0b101",
+    "05h", "5\x85", "\xa05", "(5)", "'5'", "5\\r\\n",
 ]  # fmt: skip
 GOOD_LENGTHS = ["5 ", " 5", "5\t", "005"]
 BAD_CODINGS = [
     "chunked, chunked", "chunked,chunked", "identity", "identity, chunked", "chunked, identity", "gzip, chunked",
     "chunked, gzip", "xchunked", "chunkedx", "chunke", "x-chunked", "\"chunked\"", "'chunked'", "chunked;q=1",
-    "chunked; foo=bar", "chunked,", ",chunked", ", chunked", "\x0bchunked", "chunked\x0b", "\x0cchunked", "chunked\x00",
-    "\x00chunked", "chu nked", "chunk\x00ed", "\xa0chunked", "chunked\x85", "cow", "", "*", "trailers", "deflate",
-    "compress", "chunked\x08", "\\chunked", "ch\xfcnked", "chunked chunked", "[chunked]",
+    "chunked; foo=bar", "chunked,", ",chunked", ", chunked", "\x0bchunked", "chunked\x0b", "\x0cchunked",
+    "chunked\x00", "\x00chunked", "chu nked", "chunk\x00ed", "\xa0chunked", "chunked\x85", "cow", "", "*", "trailers",
+    "deflate", "compress", "chunked\x08", "\\chunked", "ch\xfcnked", "chunked chunked", "[chunked]",
 ]  # fmt: skip
 GOOD_CODINGS = ["Chunked", "CHUNKED", " chunked", "chunked ", "\tchunked", "chunked\t"]
 BAD_NAMES = [
-    "{} ", "{}\t", "{}\x0b", "{}\x00", " {}", "\t{}", "{}\xa0", "\x0b{}", "{}\r", "\r{}", "X:\n{}", "X: y\r{}", "\x00{}",
-    "{}\x7f", "({})", "\"{}\"", "{},", "\xff{}",
+    "{} ", "{}\t", "{}\x0b", "{}\x00", " {}", "\t{}", "{}\xa0", "\x0b{}", "{}\r", "\r{}", "X:\n{}", "X: y\r{}",
+    "\x00{}", "{}\x7f", "({})", "\"{}\"", "{},", "\xff{}",
 ]  # fmt: skip
 BAD_SIZES = [
     "0x5", "+5", "-5", " 5", "\t5", "5 ", "5\t", "5 ;a", "", "g", "5g", "5_", "5\x0b", "\x005", "5\x00", "5.0", "5,5",
@@ -55,21 +55,24 @@ BAD_SIZES = [
 BAD_SIZE_ENDS = ["\n", "\r", "\n\r", "\r\r\n", " \n", ";a=b\n"]
 EXTENSIONS = ["5;a", "5;a=b", '5;a="b c"', "5;;", "5; a = b", "5;" + "x" * 200, "05", "00000005"]
 BAD_TRAILERS = [
-    "Content-Length: 5", "Transfer-Encoding: chunked", "Host: evil.test", "Authorization: Bearer x", "Content-Length : 5",
-    " folded", "no colon", "X: a\x00b", "\x00",
+    "Content-Length: 5", "Transfer-Encoding: chunked", "Host: evil.test", "Authorization: Bearer x",
+    "Content-Length : 5", " folded", "no colon", "X: a\x00b", "\x00",
 ]  # fmt: skip
 BAD_LINES = [
-    "POST  /case-NNNN HTTP/1.1", "POST /case-NNNN  HTTP/1.1", "POST\t/case-NNNN HTTP/1.1", "POST /case-NNNN\tHTTP/1.1", " POST /case-NNNN HTTP/1.1",
-    "POST /case-NNNN HTTP/1.1 ", "POST /case-NNNN HTTP/1.1\t", "POST /case-NNNN", "POST /case-NNNN HTTP/1.1 x", "POST /case-NNNN http/1.1",
-    "POST /case-NNNN HTTP/01.1", "POST /case-NNNN HTTP/1.10", "POST /case-NNNN HTTP/1,1", "POST /case-NNNN HTTP/1.", "POST /case-NNNN HTTP /1.1",
-    "POST /case-NNNN HTTPS/1.1", "POST /case-NNNN ICY/1.1", "POST /case-NNNN HTTP/1.1\x00", "PO\x00ST /case-NNNN HTTP/1.1",
-    "POST /ca\x00se-NNNN HTTP/1.1", "POST /ca se HTTP/1.1", "POST /ca\rse HTTP/1.1", "\x0bPOST /case-NNNN HTTP/1.1", "POST\x0b/case-NNNN HTTP/1.1",
-    "POST /case-NNNN HTTP/+1.1", "POST /case-NNNN HTTP/1.1\r", "(POST) /case-NNNN HTTP/1.1", "POST /case-NNNN HTTP/1.1\r\n", "HTTP/1.1 200 OK",
-    "POST", "/case-NNNN HTTP/1.1", "POST /case-NNNN HTTP/2.0", "POST /case-NNNN HTTP/3", "POST /case-NNNN HTTP/0.9", "POST /case-NNNN HTTP/1.\xb2",
+    "POST  /case-NNNN HTTP/1.1", "POST /case-NNNN  HTTP/1.1", "POST\t/case-NNNN HTTP/1.1", "POST /case-NNNN\tHTTP/1.1",
+    " POST /case-NNNN HTTP/1.1", "POST /case-NNNN HTTP/1.1 ", "POST /case-NNNN HTTP/1.1\t", "POST /case-NNNN",
+    "POST /case-NNNN HTTP/1.1 x", "POST /case-NNNN http/1.1", "POST /case-NNNN HTTP/01.1", "POST /case-NNNN HTTP/1.10",
+    "POST /case-NNNN HTTP/1,1", "POST /case-NNNN HTTP/1.", "POST /case-NNNN HTTP /1.1", "POST /case-NNNN HTTPS/1.1",
+    "POST /case-NNNN ICY/1.1", "POST /case-NNNN HTTP/1.1\x00", "PO\x00ST /case-NNNN HTTP/1.1",
+    "POST /ca\x00se-NNNN HTTP/1.1", "POST /ca se HTTP/1.1", "POST /ca\rse HTTP/1.1", "\x0bPOST /case-NNNN HTTP/1.1",
+    "POST\x0b/case-NNNN HTTP/1.1", "POST /case-NNNN HTTP/+1.1", "POST /case-NNNN HTTP/1.1\r",
+    "(POST) /case-NNNN HTTP/1.1", "POST /case-NNNN HTTP/1.1\r\n", "HTTP/1.1 200 OK", "POST", "/case-NNNN HTTP/1.1",
+    "POST /case-NNNN HTTP/2.0", "POST /case-NNNN HTTP/3", "POST /case-NNNN HTTP/0.9", "POST /case-NNNN HTTP/1.\xb2",
 ]  # fmt: skip
 BAD_FIELDS = [
-    "no colon", ": empty name", "Na me: x", "N\x00: x", "X: a\x00b", "X: a\rb", "X: a\nb", "X: a\x0bb\x7f\x01", "X\xff: y",
-    "X: y\r\n folded", "X: y\r\n\tfolded", "X:\r\n folded", "X: a\x1bb", "{X}: y", "X: y\n\tz: 1", "X;: y", "X@y: z",
+    "no colon", ": empty name", "Na me: x", "N\x00: x", "X: a\x00b", "X: a\rb", "X: a\nb", "X: a\x0bb\x7f\x01",
+    "X\xff: y", "X: y\r\n folded", "X: y\r\n\tfolded", "X:\r\n folded", "X: a\x1bb", "{X}: y", "X: y\n\tz: 1", "X;: y",
+    "X@y: z",
 ]  # fmt: skip
 
 

@@ -140,24 +140,26 @@ async def test_plain_bytes_on_a_tls_listener_harm_nobody(tmp_path: Path, certifi
 
 async def test_a_unix_socket_serves_requests(tmp_path: Path) -> None:
     listen = [f"unix:{tmp_path}/g.sock"]
-    async with ScriptedUpstream() as up, gateway(config(up.port, listen=listen), tmp_path):
-        async with client(tmp_path / "g.sock") as raw:
-            assert (await raw.ask(get("/a"))).status == 200
-            assert (await raw.ask(get("/b"))).status == 200
+    async with (
+        ScriptedUpstream() as up,
+        gateway(config(up.port, listen=listen), tmp_path),
+        client(tmp_path / "g.sock") as raw,
+    ):
+        assert (await raw.ask(get("/a"))).status == 200
+        assert (await raw.ask(get("/b"))).status == 200
 
 
 async def test_a_tls_upstream_is_reached_and_freed(tmp_path: Path, certificate: Certificate) -> None:
     trust = f'tls = {{ ca = "file:{certificate.cert}" }}'
-    async with HoldingUpstream(tls=certificate.server()) as up:
-        async with stage(up, tmp_path, upstream=trust, **POLL) as (_, raw):
-            await raw.send(get())
-            await until(lambda: up.held == 1)
-            up.publish(b'["news"]')
-            assert bytes((await raw.read_answer()).body) == b'["news"]'
-            await raw.send(get())
-            await until(lambda: up.held == 1)
-            raw.reset()
-            await until(lambda: up.live == 0)
+    async with HoldingUpstream(tls=certificate.server()) as up, stage(up, tmp_path, upstream=trust, **POLL) as (_, raw):
+        await raw.send(get())
+        await until(lambda: up.held == 1)
+        up.publish(b'["news"]')
+        assert bytes((await raw.read_answer()).body) == b'["news"]'
+        await raw.send(get())
+        await until(lambda: up.held == 1)
+        raw.reset()
+        await until(lambda: up.live == 0)
 
 
 async def test_an_upstream_with_a_strange_certificate_is_refused(tmp_path: Path, certificate: Certificate) -> None:

@@ -181,9 +181,11 @@ async def test_an_idle_connection_is_closed_without_a_word(tmp_path: Path) -> No
 
 
 async def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
-    async with ScriptedUpstream((answer(bytes(32 * MIB)),)) as up:
-        async with gateway(config(up.port, server='write_idle_timeout = "300ms"'), tmp_path) as gw:
-            async with client(gw.port, receive=4096) as raw:
-                await raw.send(get())
-                assert (await gw.record())["outcome"] == "client_timeout"
-                await until(lambda: up.live == 0)
+    async with (
+        ScriptedUpstream((answer(bytes(32 * MIB)),)) as up,
+        gateway(config(up.port, server='write_idle_timeout = "300ms"'), tmp_path) as gw,
+        client(gw.port, receive=4096) as raw,
+    ):
+        await raw.send(get())
+        assert (await gw.record())["outcome"] == "client_timeout"
+        await until(lambda: up.live == 0)

@@ -129,16 +129,21 @@ async def test_a_request_outside_the_dialect_is_an_ordinary_call(tmp_path: Path)
 
 
 async def test_max_held_is_a_503_at_once(tmp_path: Path) -> None:
-    async with HoldingUpstream() as up, gateway(config(up.port, upstream="max_held = 2", **POLL), tmp_path) as gw:
-        async with client(gw.port) as one, client(gw.port) as two, client(gw.port) as three:
-            await one.send(get())
-            await two.send(get())
-            await until(lambda: up.held == 2)
-            found = await three.ask(get())
-            assert found.status == 503
-            assert int(found.one("Retry-After") or 0) >= 1
-            up.publish()
-            assert (await one.read_answer()).status == 200
-            await three.send(get())
-            await until(lambda: up.held == 1)
-            assert [record["outcome"] for record in await gw.records(3)].count("overloaded") == 1
+    async with (
+        HoldingUpstream() as up,
+        gateway(config(up.port, upstream="max_held = 2", **POLL), tmp_path) as gw,
+        client(gw.port) as one,
+        client(gw.port) as two,
+        client(gw.port) as three,
+    ):
+        await one.send(get())
+        await two.send(get())
+        await until(lambda: up.held == 2)
+        found = await three.ask(get())
+        assert found.status == 503
+        assert int(found.one("Retry-After") or 0) >= 1
+        up.publish()
+        assert (await one.read_answer()).status == 200
+        await three.send(get())
+        await until(lambda: up.held == 1)
+        assert [record["outcome"] for record in await gw.records(3)].count("overloaded") == 1

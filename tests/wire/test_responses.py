@@ -35,11 +35,13 @@ async def test_a_body_that_ends_with_the_connection(tmp_path: Path) -> None:
 
 async def test_several_interim_answers_before_the_final_one(tmp_path: Path) -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-    async with ScriptedUpstream((interim + answer(b"a"),), (interim, answer(b"b")), then=numbered) as up:
-        async with stage(up, tmp_path) as (_, raw):
-            assert bytes((await raw.ask(get("/1"))).body) == b"a"
-            assert bytes((await raw.ask(get("/2"))).body) == b"b"
-            assert bytes((await raw.ask(get("/3"))).body) == b"/3"
+    async with (
+        ScriptedUpstream((interim + answer(b"a"),), (interim, answer(b"b")), then=numbered) as up,
+        stage(up, tmp_path) as (_, raw),
+    ):
+        assert bytes((await raw.ask(get("/1"))).body) == b"a"
+        assert bytes((await raw.ask(get("/2"))).body) == b"b"
+        assert bytes((await raw.ask(get("/3"))).body) == b"/3"
 
 
 async def test_endless_interim_answers_are_502(tmp_path: Path) -> None:
@@ -197,32 +199,38 @@ async def test_compressed_bytes_pass_untouched(tmp_path: Path) -> None:
 
 
 async def test_an_upstream_error_is_relayed_and_recorded(tmp_path: Path) -> None:
-    async with ScriptedUpstream((answer(b"sorry", "503 Busy", "Retry-After: 3"),)) as up:
-        async with stage(up, tmp_path) as (gw, raw):
-            found = await raw.ask(get())
-            assert (found.status, bytes(found.body), found.one("Retry-After")) == (503, b"sorry", "3")
-            record = await gw.record()
-            assert (record["outcome"], record["blame"], record["status"]) == ("upstream_error", "upstream", 503)
+    async with (
+        ScriptedUpstream((answer(b"sorry", "503 Busy", "Retry-After: 3"),)) as up,
+        stage(up, tmp_path) as (gw, raw),
+    ):
+        found = await raw.ask(get())
+        assert (found.status, bytes(found.body), found.one("Retry-After")) == (503, b"sorry", "3")
+        record = await gw.record()
+        assert (record["outcome"], record["blame"], record["status"]) == ("upstream_error", "upstream", 503)
 
 
 async def test_a_silent_upstream_is_504(tmp_path: Path) -> None:
-    async with ScriptedUpstream((asyncio.Event(),), then=numbered) as up:
-        async with stage(up, tmp_path, upstream='response_timeout = "300ms"') as (gw, raw):
-            assert (await raw.ask(get())).status == 504
-            await until(lambda: up.live == 0)
-            assert (await gw.record())["outcome"] == "upstream_timeout"
-            assert bytes((await raw.ask(get("/next"))).body) == b"/next"
+    async with (
+        ScriptedUpstream((asyncio.Event(),), then=numbered) as up,
+        stage(up, tmp_path, upstream='response_timeout = "300ms"') as (gw, raw),
+    ):
+        assert (await raw.ask(get())).status == 504
+        await until(lambda: up.live == 0)
+        assert (await gw.record())["outcome"] == "upstream_timeout"
+        assert bytes((await raw.ask(get("/next"))).body) == b"/next"
 
 
 async def test_a_head_that_only_drips_is_504(tmp_path: Path) -> None:
     def drip(_: Message) -> list[Step]:
         return [step for byte in OK * 50 for step in (bytes([byte]), pause())]
 
-    async with ScriptedUpstream(drip) as up:
-        async with stage(up, tmp_path, routes=route(extra='response_timeout = "300ms"')) as (gw, raw):
-            assert (await raw.ask(get())).status == 504
-            await until(lambda: up.live == 0)
-            assert (await gw.record())["outcome"] == "upstream_timeout"
+    async with (
+        ScriptedUpstream(drip) as up,
+        stage(up, tmp_path, routes=route(extra='response_timeout = "300ms"')) as (gw, raw),
+    ):
+        assert (await raw.ask(get())).status == 504
+        await until(lambda: up.live == 0)
+        assert (await gw.record())["outcome"] == "upstream_timeout"
 
 
 def finish(done: asyncio.Future[bytes]) -> None:

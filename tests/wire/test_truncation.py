@@ -69,13 +69,15 @@ async def test_a_broken_chunk_cuts_the_answer(tmp_path: Path) -> None:
 
 
 async def test_a_body_that_stops_is_cut_after_its_idle_time(tmp_path: Path) -> None:
-    async with ScriptedUpstream((BEGUN["length"], asyncio.Event())) as up:
-        async with stage(up, tmp_path, upstream='body_idle_timeout = "300ms"') as (gw, raw):
-            await raw.send(get())
-            with pytest.raises(Cut):
-                await raw.read_answer()
-            await until(lambda: up.live == 0)
-            assert (await gw.record())["outcome"] == "truncated"
+    async with (
+        ScriptedUpstream((BEGUN["length"], asyncio.Event())) as up,
+        stage(up, tmp_path, upstream='body_idle_timeout = "300ms"') as (gw, raw),
+    ):
+        await raw.send(get())
+        with pytest.raises(Cut):
+            await raw.read_answer()
+        await until(lambda: up.live == 0)
+        assert (await gw.record())["outcome"] == "truncated"
 
 
 async def test_a_cut_poll_is_no_news_of_any_kind(tmp_path: Path) -> None:

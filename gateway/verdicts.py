@@ -1,0 +1,55 @@
+"""How calls end, decided: what an upstream's answer was, and what a hold gets that we want to end. The second is the
+table of who may say "no news" (DESIGN.md section 4, docs/holds.md). Decisions only; `serve` carries them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gateway import refusals
+from gateway.holds import budget
+from gateway.outcome import Outcome
+from gateway.pipeline import Refusal, Reply
+from gateway.upstream import failure
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.head import ResponseHead
+    from gateway.holds.plan import HoldPlan
+
+_BLANKS = {"token": Outcome.EXPIRED, "drain": Outcome.DRAINED}  # why a hold ended early; BLANK for every other reason
+
+
+def of_status(status: int) -> Outcome:
+    """The ending of an ordinary call that was answered."""
+    return Outcome.UPSTREAM_ERROR if status >= 500 else Outcome.ANSWERED
+
+
+def of_answer(hold: HoldPlan, head: ResponseHead, body: bytes) -> Outcome:
+    """The ending of a poll that was answered. `body` is all of it, or more than `idle_body_limit` bytes of it."""
+    if hold.idle(head, body):
+        return Outcome.EMPTY
+    return Outcome.NEWS if head.status < 400 else of_status(head.status)
+
+
+def of_quiet(call: Call, now: float, draining: Callable[[], Refusal]) -> Refusal | Reply | None:
+    """What a parked poll is told whose time is up. None: nothing may be said, the connection is closed."""
+    cause = call.clamped_by
+    if call.blank is not None:
+        return _template(call, call.blank, now, cause)
+    if cause == "drain":
+        return None if call.hold is not None and call.hold.answer == "never" else draining()
+    return refusals.EXPIRED if cause == "token" else failure.TIMEOUT
+
+
+def _template(call: Call, blank: Reply, now: float, cause: str | None) -> Refusal | Reply:
+    """A blank while the upstream was not yet due, an overrun after, and a 504 once overruns are a habit."""
+    if now < call.upstream_due or cause == "drain":
+        return replace(blank, outcome=_BLANKS.get(cause or "", Outcome.BLANK), close=cause == "drain")
+    if call.endpoint is not None:
+        call.endpoint.overruns += 1
+        if not budget.overrun_answer(call.endpoint.overruns):
+            return failure.TIMEOUT
+    return replace(blank, outcome=Outcome.OVERRUN)
