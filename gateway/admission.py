@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.plan import Plan, Snapshot
 
 _NEVER_SERVED = frozenset({"CONNECT", "TRACE"})
+_SERVED = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
@@ -35,12 +36,13 @@ def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
             if answer is not None:
                 call.plan = wanted.plan
                 return answer
+    if head.method in _NEVER_SERVED:
+        allow = found.allow if isinstance(found, NotFound) else ()
+        return refusals.method_not_allowed(allow or _SERVED)
     if isinstance(found, NotFound):
         if found.allow:
             return refusals.method_not_allowed(found.allow)
         return refusals.NO_ROUTE if found.known_host else refusals.UNKNOWN_HOST
-    if head.method in _NEVER_SERVED:
-        return refusals.method_not_allowed(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
     call.plan, call.params = found
     if found.plan.cors is not None:
         call.origin = head.headers.get("Origin")

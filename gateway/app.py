@@ -18,7 +18,7 @@ from aiohttp import web
 
 from gateway.admin import live
 from gateway.admin.api import make_admin
-from gateway.call import Call
+from gateway.call import Call, State
 from gateway.clock import Clock, Timers
 from gateway.config import read_config
 from gateway.config.addresses import is_loopback
@@ -178,7 +178,7 @@ class App:
         if hasattr(self, "_edge"):
             for connection in list(self._edge.connections):
                 call = connection.call
-                connection.abort(reset=False)
+                connection.abort(reset=call is not None and call.state is State.RELAYING)
                 if call is not None:
                     self._serve.on_gone(call, Outcome.DRAINED)
         if self._runner is not None:

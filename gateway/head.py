@@ -20,8 +20,10 @@ class RequestHead:
     `length` is the body's Content-Length in bytes, None when `chunked` or when there is no body (then 0 is meant).
     """
 
-    __slots__ = ("_args", "chunked", "expect", "headers", "host", "keep_alive", "length", "method", "path", "query",
-                 "raw_headers", "scheme", "version")  # fmt: skip
+    __slots__ = (
+        "_args", "chunked", "expect", "framing", "headers", "host", "keep_alive", "length", "method", "path",
+        "query", "raw_headers", "scheme", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -48,15 +50,11 @@ class RequestHead:
         self.version = version  # minor version of HTTP/1
         self.length = length
         self.chunked = chunked
+        self.framing = "chunked" if chunked else "length" if length else None  # None: there is no body
         self.keep_alive = keep_alive
         self.expect = expect  # Expect: 100-continue
         self.scheme = scheme
         self._args: tuple[tuple[str, str], ...] | None = None
-
-    @property
-    def framing(self) -> str | None:
-        """How the body is framed: "chunked", "length", or None when there is none."""
-        return "chunked" if self.chunked else "length" if self.length else None
 
     @property
     def args(self) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import lru_cache
 
 from aiohttp import http_exceptions, http_parser
 from aiohttp.base_protocol import BaseProtocol
@@ -19,8 +20,9 @@ from gateway.pipeline import Refusal
 from gateway.target import canonical_host, parse_target
 
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} [\x21-\xff]+ HTTP/([0-9])\.([0-9])\r\n")
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
-_FIELD_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}[ \r]")
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
+_TEXT = bytes((9, *range(0x20, 0x7F), *range(0x80, 0x100)))  # what a line may hold (RFC 9110 5.5)
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _NO_LIMIT = 1 << 30  # sizes are decided by own counts before a parser is fed
 _NEVER_PAUSE = 1 << 20  # a stream is emptied after every feed of at most 256 KiB, so it never pauses anyone
@@ -82,36 +84,62 @@ class Parsers:
             return MALFORMED
         message, stream = messages[0]
         head = _request_head(message, scheme)
-        if isinstance(head, Refusal) or head.framing is None:
-            return head if isinstance(head, Refusal) else (head, None)
+        if isinstance(head, Refusal):
+            return head
+        if head.framing is None:
+            return head, None
         return head, ChunkedBody(parser, stream) if head.chunked else LengthBody(head.length or 0)
 
     def response(self, raw: bytes, method: str) -> tuple[ResponseHead, Body | None] | str:
         """Reads one response head; a body is None where there is none. Returns the reason when it cannot be relayed."""
-        line = _STATUS_LINE.match(raw)
-        if line is None or not _FIELD_LINES.fullmatch(raw, line.end()):
+        if not _STATUS_LINE.match(raw) or not _strict_lines(raw):
             return "malformed head"
-        parser = HttpResponseParser(
-            self._flow, self._loop, _NEVER_PAUSE, max_line_size=_NO_LIMIT, max_field_size=_NO_LIMIT,
-            max_headers=_NO_LIMIT, auto_decompress=False, read_until_eof=True, response_with_body=method != "HEAD",
-        )  # fmt: skip
         try:
-            messages, _, _ = parser.feed_data(raw)
+            messages, _, _ = self._response_parser(False).feed_data(raw)
         except Exception as error:
             return type(error).__name__
         if len(messages) != 1:
             return "malformed head"
-        message, stream = messages[0]
-        head = _response_head(message)
+        head = _response_head(messages[0][0])
         if isinstance(head, str):
             return head
-        if method == "HEAD" or head.status < 200 or head.status in (204, 304):  # RFC 9112 6.3, rule 1
+        for name, _ in head.raw_headers:
+            if not _is_name(name):
+                return "field name"
+        status = head.status
+        if method == "HEAD" or status < 200 or status == 204 or status == 304:  # RFC 9112 6.3, rule 1
             return head, None
         if head.chunked:
-            return head, ChunkedBody(parser, stream)
+            return head, self._chunked_body(raw)
         if head.length is None:
             return head, CloseBody()
         return head, LengthBody(head.length) if head.length else None
+
+    def _response_parser(self, with_body: bool) -> HttpResponseParser:
+        return HttpResponseParser(
+            self._flow, self._loop, _NEVER_PAUSE, max_line_size=_NO_LIMIT, max_field_size=_NO_LIMIT,
+            max_headers=_NO_LIMIT, auto_decompress=False, read_until_eof=True, response_with_body=with_body,
+        )  # fmt: skip
+
+    def _chunked_body(self, raw: bytes) -> ChunkedBody:
+        """A second parser that has read the head and stands before the body: only chunked bodies need one."""
+        parser = self._response_parser(True)
+        messages, _, _ = parser.feed_data(raw)
+        return ChunkedBody(parser, messages[0][1])
+
+
+def _strict_lines(raw: bytes) -> bool:
+    """Whether a response head is lines of text, each ended by CRLF. The C parser lets an upstream
+    send bare LF, folded lines and controls; relayed, each would be somebody else's response splitting."""
+    ends = raw.translate(None, _TEXT)
+    lines = raw.count(b"\r\n")
+    framed = len(ends) == 2 * lines and ends == b"\r\n" * lines
+    return framed and b"\r\n " not in raw and b"\r\n\t" not in raw
+
+
+@lru_cache(maxsize=1024)
+def _is_name(name: bytes) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def _request_head(message: RawRequestMessage, scheme: str) -> RequestHead | Refusal:

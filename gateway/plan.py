@@ -4,7 +4,7 @@ What outlives a reload (pools, meters, leases) is referenced from here but lives
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.holds.plan import HoldPlan
@@ -13,17 +13,17 @@ from gateway.pipeline import Step
 if TYPE_CHECKING:
     from gateway.routing import Router
     from gateway.upstream.balance import Upstream
-    from gateway.upstream.headers import Networks
+    from gateway.upstream.headers import Drops, Networks
 
 
 @dataclass(frozen=True, slots=True)
 class RequestShape:
-    """How a request is rewritten for the upstream: header names (lower case) to drop, fields to add, path.
+    """How a request is rewritten for the upstream: header fields that end here, fields to add, path.
 
     `identity` maps a header name to the claim it carries: "consumer", "tenant" or "claims.<name>".
     """
 
-    drop: frozenset[bytes] = frozenset()
+    drops: Drops
     add: bytes = b""  # ready header lines, each ending in CRLF
     identity: tuple[tuple[bytes, str], ...] = ()
     drop_cookies: tuple[bytes, ...] = ()
@@ -32,9 +32,9 @@ class RequestShape:
 
 @dataclass(frozen=True, slots=True)
 class ResponseShape:
-    """How an answer is rewritten for the client: header names to drop, lines to add."""
+    """How an answer is rewritten for the client: header fields that end here, lines to add."""
 
-    drop: frozenset[bytes] = frozenset()
+    drops: Drops
     add: bytes = b""
 
 
@@ -57,10 +57,10 @@ class Plan:
     route: str
     path: str  # the template, a bounded label
     upstream: Upstream
+    request: RequestShape
+    response: ResponseShape
     steps: tuple[Step, ...] = ()
     hold: HoldPlan | None = None
-    request: RequestShape = field(default_factory=RequestShape)
-    response: ResponseShape = field(default_factory=ResponseShape)
     cors: Cors | None = None
     max_body: int = 10 * 1024 * 1024
     secret_params: tuple[str, ...] = ()  # path parameters that never reach a log

@@ -44,6 +44,7 @@ class _Node:
     param: _Node | None = None
     tail: dict[str, _Leaf] = field(default_factory=dict)  # by method; "" = any
     leaf: dict[str, _Leaf] = field(default_factory=dict)
+    exact: dict[str, dict[str, _Leaf]] = field(default_factory=dict)  # of a root: whole paths without parameters
 
 
 class _Leaf(NamedTuple):
@@ -59,7 +60,10 @@ class Router:
         self._suffixes: dict[str, _Node] = {}
         self._any: _Node | None = None
         for rule, plan in rules:
-            _insert(self._root(rule.host), rule, plan)
+            root = self._root(rule.host)
+            leaves = _insert(root, rule, plan)
+            if "{" not in rule.path and not rule.path.endswith(_TAIL):
+                root.exact[rule.path] = leaves
 
     def _root(self, host: str | None) -> _Node:
         if host is None:
@@ -75,6 +79,9 @@ class Router:
         allow: set[str] = set()
         roots = self._roots(host)
         for root in roots:
+            exact = root.exact.get(path)
+            if exact is not None and method in exact:  # the most specific a path can be: no need to walk
+                return Found(exact[method].plan, None)
             found = _walk(root, path.split("/")[1:] if path != "*" else ["*"], method, allow)
             if found is not None:
                 leaf, values = found
@@ -96,7 +103,7 @@ class Router:
         return roots
 
 
-def _insert(node: _Node, rule: Rule, plan: Plan) -> None:
+def _insert(node: _Node, rule: Rule, plan: Plan) -> dict[str, _Leaf]:
     names: list[str] = []
     parts = rule.path.split("/")[1:]
     tail = parts[-1] == _TAIL
@@ -115,6 +122,7 @@ def _insert(node: _Node, rule: Rule, plan: Plan) -> None:
             other = leaves[method].plan.route
             raise RouteConflictError(f"routes '{other}' and '{plan.route}' match the same requests ({rule.path})")
         leaves[method] = _Leaf(plan, tuple(names))
+    return leaves
 
 
 def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,11 +5,14 @@ forwarded alike. What two servers could read in two ways is refused, never repai
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 # The usual case: nothing to decode, no empty or dot segment, no parameter. One match and the path is its own canon.
-_PLAIN = re.compile(r"(?:/[A-Za-z0-9\-_~!$&'()*+,=:@][A-Za-z0-9\-._~!$&'()*+,=:@]*)*/?")
+_SEGMENTS = r"(?:/[A-Za-z0-9\-_~!$&'()*+,=:@][A-Za-z0-9\-._~!$&'()*+,=:@]*)*/?"
+_PLAIN = re.compile(_SEGMENTS)
+_USUAL = re.compile(rf"({_SEGMENTS})(?:\?([!$-~]*))?")  # a whole target that is its own canon: one match decides
 _PATH = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,=:@/]|%[0-9A-Fa-f]{2})+")
 _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _AMBIGUOUS = re.compile("%(?:2f|5c|3b|0[0-9a-f]|1[0-9a-f]|7f|25[0-9a-f]{2})", re.IGNORECASE)
@@ -32,6 +35,9 @@ def parse_target(target: str) -> Target | None:
 
     A target that begins with `/` is origin-form; `http://` or `https://` is absolute-form; `*` stands for itself.
     """
+    usual = _USUAL.fullmatch(target)
+    if usual is not None and usual.start(1) != usual.end(1):
+        return Target(usual.group(1), usual.group(2) or "", None)
     authority = None
     if not target.startswith("/"):
         if target == "*":
@@ -76,6 +82,7 @@ def _normal_escape(match: re.Match[str]) -> str:
     return chr(code) if code in _UNRESERVED else f"%{code:02X}"
 
 
+@lru_cache(maxsize=1024)
 def canonical_host(value: str) -> str | None:
     """The Host field in lower case, or None where it is no `uri-host [":" port]` (RFC 9110 7.2)."""
     if _HOST.fullmatch(value) and ".." not in value:
@@ -83,6 +90,7 @@ def canonical_host(value: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1024)
 def without_port(host: str) -> str:
     """The name or bracketed address of a canonical host."""
     if host.startswith("["):

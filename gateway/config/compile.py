@@ -28,7 +28,7 @@ from gateway.policies.headers import HeaderRules, compile_header_rules
 from gateway.policies.jwt import compile_jwt
 from gateway.routing import Router, Rule
 from gateway.upstream.balance import Endpoint, Upstream
-from gateway.upstream.headers import HOP_BY_HOP, OURS
+from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops
 
 if TYPE_CHECKING:
     from gateway.config import schema
@@ -168,7 +168,7 @@ def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> R
     forwarded = upstream.forward_authorization
     credentials = frozenset() if forwarded else credential_headers(places) | {b"authorization"}
     return RequestShape(
-        drop=HOP_BY_HOP | OURS | drop | credentials | {name.lower() for name, _ in names},
+        drops=compile_drops(HOP_BY_HOP | OURS | drop | credentials | {name.lower() for name, _ in names}),
         drop_cookies=() if forwarded else tuple(name.encode("ascii") for name in credential_cookies(places)),
         add=add,
         identity=names,
@@ -180,7 +180,7 @@ def _response_shape(merged: Merged) -> ResponseShape:
     rules = [HeaderRules({n: read_secret(v, {}) for n, v in each.response.set.items()}, each.response.remove)
              for each in merged.headers]  # fmt: skip
     drop, add = compile_header_rules(rules)
-    return ResponseShape(drop | OWNED if merged.cors is not None else drop, add)
+    return ResponseShape(compile_drops(HOP_BY_HOP | drop | (OWNED if merged.cors is not None else frozenset())), add)
 
 
 def _cors(merged: Merged) -> Cors | None:

@@ -11,10 +11,9 @@ from functools import lru_cache
 from gateway.head import ResponseHead
 from gateway.pipeline import HeaderList
 from gateway.problem import reason
-from gateway.upstream.headers import HOP_BY_HOP, response_head
+from gateway.upstream.headers import Drops, response_head
 
 _BODILESS = (204, 304)
-_LENGTH = frozenset({b"content-length"})
 
 
 @lru_cache(maxsize=2)
@@ -43,7 +42,7 @@ def answer_bytes(status: int, headers: HeaderList, body: bytes, method: str, ver
     return b"".join(lines)
 
 
-def relay_bytes(head: ResponseHead, drop: frozenset[bytes], extra: bytes, method: str, version: int,
+def relay_bytes(head: ResponseHead, drops: Drops, extra: bytes, method: str, version: int,
                 keep: bool) -> tuple[bytes, bool, bool]:  # fmt: skip
     """An upstream's head for this client, whether its body is chunked from here, and whether the connection stays."""
     chunked = False
@@ -51,7 +50,7 @@ def relay_bytes(head: ResponseHead, drop: frozenset[bytes], extra: bytes, method
     if head.length is None and not bodiless:
         chunked = version == 1
         keep = keep and chunked  # to HTTP/1.0 a body of unknown length ends with its connection
-    if head.status == 204:
-        drop |= _LENGTH  # a 204 has none (RFC 9110 8.6)
+    if "Date" not in head.headers:  # RFC 9110 6.6.1
+        extra += b"Date: %b\r\n" % http_date(int(time.time()))
     framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
-    return response_head(head, HOP_BY_HOP | drop, extra + framing + persistence(version, keep)), chunked, keep
+    return response_head(head, drops, extra + framing + persistence(version, keep)), chunked, keep

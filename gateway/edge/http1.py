@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.head import RequestHead, ResponseHead
     from gateway.plan import EdgeLimits
     from gateway.serve import Serve
+    from gateway.upstream.headers import Drops
 
 UPLOAD_BUFFER = 64 * 1024  # bytes of a body read before the call is admitted; then the client is made to wait
 LINGER = 2.0  # seconds an unread body is still taken in after the answer, so that a reset does not destroy it
@@ -39,8 +40,13 @@ class Phase(IntEnum):
     HELD_BODY = 2  # a call is being admitted, its body is not read yet
     BODY = 3  # the body is passing upstream
     CALL = 4  # the request is complete, a call is under way
-    LINGER = 5  # answered; what still comes is thrown away
+    LINGERING = 5  # answered; what still comes is thrown away
     CLOSED = 6
+
+
+# As globals: on CPython 3.11 an enum's attribute costs four times a global, and these are read a dozen times a call.
+IDLE, HEAD, HELD_BODY, BODY, CALL, LINGERING, CLOSED = Phase
+RELAYING = State.RELAYING
 
 
 class Edge:
@@ -64,7 +70,7 @@ class Edge:
 class Downstream(asyncio.Protocol):
     __slots__ = (
         "_body", "_buffer", "_chunked", "_edge", "_expect", "_keep", "_looping", "_phase", "_reading_paused", "_seen",
-        "_unsent", "call", "due", "peer", "scheme", "tick", "transport", "version",
+        "_unread", "_unsent", "call", "due", "peer", "scheme", "tick", "transport", "version",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, scheme: str) -> None:
@@ -82,9 +88,10 @@ class Downstream(asyncio.Protocol):
         self._chunked = False  # the answer is chunked by us
         self._keep = True
         self._looping = False
-        self._phase = Phase.IDLE
+        self._phase = IDLE
         self._reading_paused = False
-        self._seen = 0  # LINGER: bytes thrown away; writing: what was unsent when the clock was set
+        self._seen = 0  # LINGERING: bytes thrown away; writing: what was unsent when the clock was set
+        self._unread = False  # the request was refused before it was read to its end
         self._unsent = False  # the transport holds bytes the client has not taken
 
     # -- the connection ------------------------------------------------------------------------------------------
@@ -100,7 +107,7 @@ class Downstream(asyncio.Protocol):
         self._arm(self._edge.limits.header_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._phase = Phase.CLOSED
+        self._phase = CLOSED
         self._edge.timers.cancel(self)
         self._edge.connections.discard(self)
         self.transport = None
@@ -110,8 +117,8 @@ class Downstream(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client shut its sending side. By default it counts as gone; what is already answered still leaves."""
-        if self._phase in (Phase.CALL, Phase.BODY, Phase.HELD_BODY):
-            answered = self.call is not None and self.call.state is State.RELAYING
+        if self._phase in (CALL, BODY, HELD_BODY):
+            answered = self.call is not None and self.call.state is RELAYING and self.call.up is None
             return self.scheme == "http" and (answered or self._edge.half_close == "answer") and self._stop_keeping()
         return False
 
@@ -127,11 +134,11 @@ class Downstream(asyncio.Protocol):
         call = self.call
         if self._unsent and self.transport is not None:
             self._write_overdue(call)
-        elif self._phase is Phase.HEAD:
+        elif self._phase is HEAD:
             self._refuse(refusals.HEAD_TIMEOUT)
-        elif self._phase in (Phase.BODY, Phase.HELD_BODY) and call is not None:
+        elif self._phase in (BODY, HELD_BODY) and call is not None:
             self._edge.serve.on_bad_upload(call, refusals.BODY_TIMEOUT)
-        elif self._phase in (Phase.IDLE, Phase.LINGER):
+        elif self._phase in (IDLE, LINGERING):
             self._close()
 
     def _write_overdue(self, call: Call | None) -> None:
@@ -150,21 +157,23 @@ class Downstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
-        if phase is Phase.LINGER:
+        if phase is LINGERING:
             self._seen += len(data)
             if self._seen > LINGER_BYTES:
                 self._close()
             return
-        if phase is Phase.CLOSED:
+        if phase is CLOSED:
             return
         self._buffer = self._buffer + data if self._buffer else data
-        if phase is Phase.BODY:
+        if phase is BODY:
             self._read_body()
-        elif phase is Phase.HELD_BODY:
+        elif phase is HELD_BODY:
             if len(self._buffer) > UPLOAD_BUFFER:
                 self.pause_upload()
-        elif phase is Phase.CALL:
-            if len(self._buffer) > self._edge.limits.max_head:
+        elif phase is CALL:
+            if self._unread:
+                self._buffer = b""
+            elif len(self._buffer) > self._edge.limits.max_head:
                 self._flooded()
         else:
             self._run()
@@ -181,7 +190,7 @@ class Downstream(asyncio.Protocol):
         if self._looping:
             return
         self._looping = True
-        while self._phase <= Phase.HEAD and self._buffer:
+        while self._phase <= HEAD and self._buffer:
             if not self._read_head():
                 break
         self._looping = False
@@ -190,8 +199,8 @@ class Downstream(asyncio.Protocol):
         """Takes one request head out of the buffer; False when it is not complete yet."""
         raw, self._buffer = take_head(self._buffer, self._edge.limits)
         if raw is None:
-            if self._buffer and self._phase is Phase.IDLE:
-                self._phase = Phase.HEAD
+            if self._buffer and self._phase is IDLE:
+                self._phase = HEAD
                 self._arm(self._edge.limits.header_timeout)
             return False
         parsed = raw if isinstance(raw, Refusal) else self._edge.parsers.request(raw, self.scheme)
@@ -203,7 +212,9 @@ class Downstream(asyncio.Protocol):
 
     def _new_call(self, head: RequestHead | None) -> Call:
         edge = self._edge
-        call = self.call = Call(self, edge.serve, f"{getrandbits(128):032x}", head, self.peer, edge.timers.now())
+        call = self.call = Call(
+            self, edge.serve, getrandbits(128).to_bytes(16).hex(), head, self.peer, edge.timers.now()
+        )
         return call
 
     def _open(self, head: RequestHead, body: Body | None) -> None:
@@ -211,7 +222,7 @@ class Downstream(asyncio.Protocol):
         self._keep = head.keep_alive
         self._expect = head.expect
         self._body = body
-        self._phase = Phase.CALL if body is None else Phase.HELD_BODY
+        self._phase = CALL if body is None else HELD_BODY
         if body is not None:  # else the clock of the idle connection runs out unheard
             self._arm(self._edge.limits.body_idle_timeout)
         call = self._new_call(head)
@@ -223,20 +234,20 @@ class Downstream(asyncio.Protocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Ends the connection over a request that is not one."""
-        self._phase = Phase.CALL
+        self._phase = CALL
         self._keep = False
-        self._buffer = b""
+        self._unread = True
         self._edge.serve.refuse(self._new_call(None), refusal)
 
     # -- the request's body --------------------------------------------------------------------------------------
 
     def start_upload(self) -> None:
         """The head went upstream: the body may follow. Only now is a waiting client told to go on (RFC 9110 10.1.1)."""
-        if self._phase is not Phase.HELD_BODY or self.transport is None:
+        if self._phase is not HELD_BODY or self.transport is None:
             return
         if self._expect and not self._buffer:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._phase = Phase.BODY
+        self._phase = BODY
         self.resume_upload()
         if self._buffer:
             self._read_body()
@@ -254,7 +265,7 @@ class Downstream(asyncio.Protocol):
         if body.ended:
             self._buffer = data[taken:]
             self._body = None
-            self._phase = Phase.CALL
+            self._phase = CALL
             self._arm(NEVER)
         self._edge.serve.on_upload(call, content, body.ended)
 
@@ -280,12 +291,12 @@ class Downstream(asyncio.Protocol):
         method = self.call.method if self.call is not None else ""
         return self._send(answer_bytes(status, headers, body, method, self.version, self._keep))
 
-    def begin(self, head: ResponseHead, drop: frozenset[bytes], extra: bytes, data: bytes, ended: bool) -> bool:
+    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, data: bytes, ended: bool) -> bool:
         """Sends an upstream's head, and what came with it. True when all of it left our buffer."""
         call = self.call
         assert call is not None
         self._keep = self._keep and self._body is None and not self._edge.serve.draining
-        raw, self._chunked, self._keep = relay_bytes(head, drop, extra, call.method, self.version, self._keep)
+        raw, self._chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
         return self._send(raw + self._frame(data, ended))
 
     def write(self, data: bytes) -> None:
@@ -323,7 +334,7 @@ class Downstream(asyncio.Protocol):
     def abort(self, *, reset: bool) -> None:
         """Breaks the connection off. With `reset` the client sees RST where a plain end could look complete."""
         transport, self.transport = self.transport, None
-        self._phase = Phase.CLOSED
+        self._phase = CLOSED
         if transport is None:
             return
         if not reset:
@@ -339,15 +350,15 @@ class Downstream(asyncio.Protocol):
     def settled(self, call: Call) -> None:
         """The call is over: the next request on the connection, or its end."""
         self.call = None
-        if self._phase is Phase.CLOSED or self.transport is None:
+        if self._phase is CLOSED or self.transport is None:
             return
         if not self._keep:
             self._linger()
             return
-        self._phase = Phase.IDLE
+        self._phase = IDLE
         self._chunked = False
         if self._buffer:
-            self._phase = Phase.HEAD
+            self._phase = HEAD
             self._arm(self._edge.limits.header_timeout)
             self._run()
         else:
@@ -356,13 +367,13 @@ class Downstream(asyncio.Protocol):
     def _linger(self) -> None:
         """Closes; but a client that is still sending is let finish for a moment, or the reset that closing then
         causes would destroy the answer on its way (RFC 9112 9.6)."""
-        unread = self._body is not None or bool(self._buffer)
+        unread = self._unread or self._body is not None or bool(self._buffer)
         self._buffer, self._body, self._seen = b"", None, 0
         assert self.transport is not None
         if not unread or not self.transport.can_write_eof():
             self._close()
             return
-        self._phase = Phase.LINGER
+        self._phase = LINGERING
         if self._reading_paused:
             self._reading_paused = False
             self.transport.resume_reading()
@@ -370,11 +381,11 @@ class Downstream(asyncio.Protocol):
         self._arm(LINGER)
 
     def _close(self) -> None:
-        self._phase = Phase.CLOSED
+        self._phase = CLOSED
         if self.transport is not None:
             self.transport.close()
 
     def close_if_idle(self) -> None:
         """Draining: a connection without a call is closed, one with a call ends after it."""
-        if self.call is None and self._phase in (Phase.IDLE, Phase.HEAD):
+        if self.call is None and self._phase in (IDLE, HEAD):
             self._close()

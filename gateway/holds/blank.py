@@ -31,6 +31,8 @@ def compile_template(
     """
     if not 200 <= status <= 599:
         raise ValueError(f"`status = {status}` cannot end a request; write 200, 204 or 304")
+    if not any(name.lower() == "cache-control" for name in headers):
+        headers = {**headers, "Cache-Control": "no-store"}  # nobody else's poll may be answered with it
     fields = tuple(_field(name, value) for name, value in headers.items())
     text = "" if status in _NO_BODY else body
     media = next((value for name, value in headers.items() if name.lower() == "content-type"), "")

@@ -17,13 +17,13 @@ BAD = Refusal(Outcome.UPSTREAM_BAD, 502, "upstream_bad", "The service behind thi
 TIMEOUT = Refusal(
     Outcome.UPSTREAM_TIMEOUT,
     504,
-    "upstream-timeout",
+    "upstream_timeout",
     "The service behind this gateway did not answer in time.",
 )
 CONNECT_TIMEOUT = Refusal(
     Outcome.UPSTREAM_REFUSED,
     504,
-    "upstream-connect-timeout",
+    "upstream_connect_timeout",
     "The service behind this gateway cannot be reached in time.",
 )
 TOO_LATE = Refusal(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from gateway.identity.places import without_cookie
 
 if TYPE_CHECKING:
     from gateway.call import Call
-    from gateway.plan import Plan, RequestShape
+    from gateway.plan import Plan
     from gateway.upstream.balance import Endpoint
 
 HOP_BY_HOP = frozenset(
@@ -29,8 +30,20 @@ OURS = frozenset(
      b"x-forwarded-port", b"x-real-ip", b"x-request-id", b"traceparent", b"tracestate", b"baggage", b"gateway-hold"}
 )  # fmt: skip
 _KEPT = frozenset({b"content-length", b"content-type", b"host"})  # naming these in Connection changes nothing
+Drops = Callable[[bytes], bool]  # whether a field of that name, as it was spelled, ends here
 _TOKENS = re.compile(rb"[^\s,]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def compile_drops(names: frozenset[bytes]) -> Drops:
+    """The test whether a header field ends here. Few spellings come in practice, so each is decided once; names are
+    compared with `_` as `-`, for servers that fold them must not be fooled by X_Forwarded_For."""
+
+    @lru_cache(maxsize=1024)
+    def drops(name: bytes) -> bool:
+        return name.lower().replace(b"_", b"-") in names
+
+    return drops
 
 
 def named_by_connection(headers: RawHeaders) -> frozenset[bytes]:
@@ -47,24 +60,20 @@ def request_head(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint, 
     """The request as the endpoint sees it. `wish` replaces the header in which a hold was asked for, `hold` is what is
     left of it in seconds."""
     shape = plan.request
-    target = endpoint.prefix + _target(call, shape, head.path)
-    lines = [
-        f"{head.method} {target}{'?' + query if query else ''} HTTP/1.1\r\nHost: {endpoint.name}\r\n".encode("latin-1")
-    ]
-    listed = named_by_connection(head.raw_headers)
-    drop = shape.drop | listed if listed else shape.drop
-    wished = wish[0].lower() if wish is not None else b""
-    for name, value in head.raw_headers:
-        low = name.lower()
-        if b"_" in low:
-            low = low.replace(b"_", b"-")  # servers that fold names must not be fooled by X_Forwarded_For
-        if low in drop or low == wished:
-            continue
-        if shape.drop_cookies and low == b"cookie":
-            kept = _without_cookies(value, shape.drop_cookies)
-            lines.append(b"%b: %b\r\n" % (name, kept) if kept else b"")
-        else:
-            lines.append(b"%b: %b\r\n" % (name, value))
+    target = endpoint.prefix + (head.path if shape.rewrite is None else _rewritten(call, shape.rewrite))
+    if query:
+        target += "?" + query
+    drops = shape.drops
+    fields = head.raw_headers
+    if "Connection" in head.headers and (listed := named_by_connection(fields)):
+        fields = tuple(field for field in fields if field[0].lower() not in listed)
+    if shape.drop_cookies and "Cookie" in head.headers:
+        fields = _without_cookies(fields, shape.drop_cookies)
+    if wish is not None:
+        wished = wish[0].lower()
+        fields = tuple(field for field in fields if field[0].lower() != wished)
+    lines = [f"{head.method} {target} HTTP/1.1\r\nHost: {endpoint.name}\r\n".encode("latin-1")]
+    lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
     if wish is not None:
         lines.append(b"%b: %b\r\n" % wish)
     if head.chunked:
@@ -76,21 +85,24 @@ def request_head(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint, 
     return b"".join(lines)
 
 
-def _without_cookies(value: bytes, names: tuple[bytes, ...]) -> bytes | None:
-    kept: bytes | None = value
-    for name in names:
-        kept = without_cookie(kept, name.decode("ascii")) if kept else None
-    return kept
+def _without_cookies(fields: RawHeaders, names: tuple[bytes, ...]) -> RawHeaders:
+    """The fields with those cookies taken out, and without a Cookie field that has none left."""
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in fields:
+        left: bytes | None = value
+        if name.lower() == b"cookie":
+            for cookie in names:
+                left = without_cookie(left, cookie.decode("ascii")) if left else None
+        if left is not None:
+            kept.append((name, left))
+    return tuple(kept)
 
 
-def _target(call: Call, shape: RequestShape, path: str) -> str:
-    if shape.rewrite is not None:
-        path = shape.rewrite
-        for name, value in (call.params or {}).items():
-            path = path.replace(
-                "/" + name if name == "**" else "{" + name + "}", "/" + value if name == "**" else value
-            )
-    return path
+def _rewritten(call: Call, template: str) -> str:
+    for name, value in (call.params or {}).items():
+        old, new = ("/**", "/" + value) if name == "**" else ("{" + name + "}", value)
+        template = template.replace(old, new)
+    return template
 
 
 def _own_lines(call: Call, head: RequestHead, hold: float | None) -> bytes:
@@ -138,13 +150,15 @@ def header_value(text: str) -> bytes:
     return quote(text, safe=" !\"#$&'()*+,-./:;<=>?@[]^_`{|}~").strip().encode("ascii")
 
 
-def response_head(head: ResponseHead, drop: frozenset[bytes], extra: bytes) -> bytes:
+def response_head(head: ResponseHead, drops: Drops, extra: bytes) -> bytes:
     """An upstream's head for the client: end-to-end fields in their order, then `extra` (ready lines, ours)."""
-    listed = named_by_connection(head.raw_headers)
-    if listed:
-        drop |= listed
+    fields = head.raw_headers
+    if "Connection" in head.headers and (listed := named_by_connection(fields)):
+        fields = tuple(field for field in fields if field[0].lower() not in listed)
+    if head.status == 204:  # has no length (RFC 9110 8.6)
+        fields = tuple(field for field in fields if field[0].lower() != b"content-length")
     lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason.encode("utf-8", "surrogateescape"))]
-    lines += [b"%b: %b\r\n" % field for field in head.raw_headers if field[0].lower() not in drop]
+    lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
     lines.append(extra)
     lines.append(b"\r\n")
     return b"".join(lines)

@@ -52,8 +52,9 @@ def token(subject: str = "alice", ttl: float = 3600, **claims: object) -> str:
     return jwt.encode({**base, **claims}, SECRET, algorithm="HS256")
 
 
-def bearer(subject: str = "alice", **claims: object) -> str:
-    return f"Authorization: Bearer {token(subject, **claims)}"
+def bearer(subject: str = "alice", ttl: float = 3600, **claims: object) -> str:
+    """`token` as a header line."""
+    return f"Authorization: Bearer {token(subject, ttl, **claims)}"
 
 
 def config(
@@ -175,7 +176,7 @@ async def gateway(text: str, folder: Path) -> AsyncIterator[InProcess]:
     app = App(file)
     await app.start()
     try:
-        yield InProcess(app.ports[0] if app.ports else 0, app.admin_port, folder / "calls.jsonl", app)
+        yield InProcess(app.ports[0] if app.ports else 0, app.admin_port or 0, folder / "calls.jsonl", app)
     finally:
         await app.stop()
         loop.set_exception_handler(None)

@@ -93,7 +93,7 @@ async def test_without_a_template_a_late_upstream_is_504(tmp_path: Path, who: st
 
 
 async def test_a_hold_ends_with_its_token_in_a_blank(tmp_path: Path) -> None:
-    more = SIGNED_IN.replace("[policy.", 'leeway = "0s"\n[policy.') + hold()
+    more = SIGNED_IN.replace("[policy.", 'leeway = "0s"\n[policy.') + hold(margin='"100ms"')
     async with HoldingUpstream() as up:
         text = config(up.port, more=more, routes=route(policies=["signed-in", "poll"]))
         async with gateway(text, tmp_path) as gw, client(gw.port) as raw:

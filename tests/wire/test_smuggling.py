@@ -132,7 +132,7 @@ def grammar() -> st.SearchStrategy[Case]:
 
 
 @pytest.mark.asyncio(loop_factories=["uvloop"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(grammar(), min_size=4, max_size=25, unique_by=lambda case: case.name))
 async def test_nothing_of_the_grammar_splits_or_joins_requests(tmp_path: Path, cases: list[Case]) -> None:
     wrong = await play(cases, tmp_path, bytewise=False)

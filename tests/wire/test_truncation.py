@@ -99,3 +99,23 @@ async def test_a_pipelined_request_behind_a_cut_answer_is_not_served(tmp_path: P
         with pytest.raises(Cut):
             await raw.read_answer()
         assert b"second" not in raw.left
+
+
+async def test_an_answer_that_the_end_of_the_process_cuts_is_visibly_cut(tmp_path: Path) -> None:
+    script = (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart", asyncio.Event())
+    async with ScriptedUpstream(script, at="head") as up, stage(up, tmp_path) as (gw, raw):
+        await raw.send(get(version="1.0"))
+        raw.source.data += await raw.reader.readuntil(b"part")
+        await gw.app.stop()
+        with pytest.raises(Cut):
+            await raw.read_answer()
+
+
+async def test_a_close_delimited_answer_that_the_end_of_the_process_cuts_is_reset(tmp_path: Path) -> None:
+    script = (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n", asyncio.Event())
+    async with ScriptedUpstream(script) as up, stage(up, tmp_path) as (gw, raw):
+        await raw.send(get(version="1.0"))
+        raw.source.data += await raw.reader.readuntil(b"part")
+        await gw.app.stop()
+        await raw.read_answer()
+        assert raw.reset_by is not None

@@ -1,0 +1,67 @@
+"""The command `gateway explain`: reads what was typed, has it explained, prints it, and says by its exit code whether
+the request would pass.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.clock import Clock
+from gateway.poll import read_header
+
+EXIT_REFUSED = 1
+
+
+@click.command("explain", short_help="What would happen to one request, and why.")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), default=Path("gateway.toml"),
+              show_default=True, help="The configuration file.")  # fmt: skip
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'",
+              help="Request header; may be repeated.")  # fmt: skip
+@click.option("--data", metavar="TEXT", help="The request's body.")
+@click.option("--from", "peer", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The client's address.")
+@click.option("--all", "every", is_flag=True, help="List settings that are defaults, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.argument("method")
+@click.argument("url")
+def explain_command(path: Path, headers: tuple[str, ...], data: str | None, peer: str, every: bool, as_json: bool,
+                    method: str, url: str) -> None:  # fmt: skip
+    """Explain what would happen to METHOD URL: route, policies, identity, hold and deadline, the request as it would
+    be forwarded, every clock, and what drain, eviction or a lost upstream would do. Nothing is sent.
+
+    Exit code 0: it would be forwarded, or answered. 1: it would be refused. 2: wrong usage.
+    """
+    from gateway.config import read_config
+    from gateway.explain.gather import explain
+    from gateway.explain.request import describe
+    from gateway.explain.text import render
+    from gateway.parse import MissingParserError
+
+    try:
+        request = describe(method, url, tuple(map(read_header, headers)), data, _address(peer))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    config, _ = read_config(path)
+    try:
+        story = explain(config, request, Clock().wall(), every)
+    except (ValueError, MissingParserError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(_json(story) if as_json else render(story))
+    if not story.passes:
+        sys.exit(EXIT_REFUSED)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("--from is not an address; write one such as 192.0.2.7") from None
+
+
+def _json(story: object) -> str:
+    import orjson
+
+    return orjson.dumps(story, option=orjson.OPT_INDENT_2).decode()

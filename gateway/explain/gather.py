@@ -1,0 +1,104 @@
+"""Puts an explanation together: plays the described request on the real gateway, reads off the call what every step
+wrote, and plays it again for each thing that may happen later. Reads key files and secrets as `gateway run` would;
+opens no connection and starts no task.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gateway.config.compile import compile_config
+from gateway.config.merge import Merged, merge_route
+from gateway.explain.admission import caller, lenient
+from gateway.explain.clocks import clock_stories, race
+from gateway.explain.events import events, silence
+from gateway.explain.forwarded import forwarded
+from gateway.explain.hold import hold_story
+from gateway.explain.model import Explanation, Forwarded, StepStory
+from gateway.explain.route import host_for, route_story
+from gateway.explain.scene import Scene, played
+from gateway.explain.secrets import Mask, mask_for
+from gateway.explain.settings import settings_of
+from gateway.explain.verdict import verdict
+from gateway.explain.words import told
+from gateway.pipeline import Refusal
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.config.settings import Config
+    from gateway.explain.request import Described
+    from gateway.head import RequestHead
+    from gateway.plan import Snapshot
+
+
+def explain(
+    config: Config, request: Described, wall: float, every: bool = False, environ: Mapping[str, str] = os.environ
+) -> Explanation:
+    """Explains one request that arrives at `wall` (Unix seconds). `every` lists defaults among the settings too.
+
+    Raises ValueError ("what; remedy") for what only reading key files can show.
+    """
+    snapshot = compile_config(config, lambda: wall, environ)
+    host = request.host or host_for(config, snapshot, request)
+    raw = request.raw(host)
+    with played(config, snapshot, raw, wall, request.peer) as scene:
+        head, merged = _head_of(scene, raw), _merged(config, scene.call)
+        mask = _mask(config, merged, scene.call, head)
+        truth, sent = verdict(config, scene, mask), forwarded(scene, mask)
+    target = f"{head.path}{'?' + head.query if head.query else ''}" if head is not None else request.target
+    found = Explanation(request.method, mask.target(target), mask.text(host), request.peer, truth)
+    if merged is None or head is None:
+        return found
+    found = replace(found, route=route_story(config, merged), settings=settings_of(merged, every))
+    if truth.result == "preflight":
+        return found
+    return _inside(config, snapshot, replace(found, forwarded=sent), merged, head, mask, raw, wall)
+
+
+def _inside(config: Config, snapshot: Snapshot, found: Explanation, merged: Merged, head: RequestHead, mask: Mask,
+            raw: bytes, wall: float) -> Explanation:  # fmt: skip
+    """What follows once a route was found, played as if every step let the call on."""
+    steps: list[StepStory] = []
+    play = partial(played, config, lenient(config, snapshot, steps), raw, wall, found.peer)
+    with play() as scene:
+        call, noted, hold = scene.call, tuple(steps), merged.hold
+        refused = any(step.status is not None for step in noted)
+        sent: Forwarded | None = found.forwarded or forwarded(scene, mask)
+        found = replace(
+            found,
+            admission=noted,
+            as_if_admitted=refused,
+            caller=caller(call, wall, mask),
+            hold=hold_story(config, hold.when, call, head, wall, mask) if hold is not None else None,
+            forwarded=sent,
+        )
+        if not scene.parked:
+            return found
+    quiet = silence(play, mask)
+    clocks = clock_stories(config, merged, call, quiet)
+    client = told(quiet.answer) if quiet.answer is not None else quiet.then
+    all_events = events(play, mask, quiet, config.server.drain)
+    return replace(found, clocks=clocks, race=race(call, clocks, client), events=all_events)
+
+
+def _head_of(scene: Scene, raw: bytes) -> RequestHead | None:
+    """The head as it came, which the call no longer has once it was forwarded."""
+    parsed = scene.parsers.request(raw[: raw.find(b"\r\n\r\n") + 4], "http")
+    return None if isinstance(parsed, Refusal) else parsed[0]
+
+
+def _merged(config: Config, call: Call) -> Merged | None:
+    name = call.plan.route if call.plan is not None else None
+    route = next((route for route in config.routes if route.name == name), None)
+    return merge_route(config, route) if route is not None else None
+
+
+def _mask(config: Config, merged: Merged | None, call: Call, head: RequestHead | None) -> Mask:
+    mask = mask_for(config, head)
+    if merged is None or call.plan is None:
+        return mask
+    return mask.for_route(merged, call.params, call.plan.secret_params)

@@ -1,0 +1,117 @@
+"""The hold of one request as a story: which condition decided, what was asked, what was granted and what cut it short.
+The numbers are those the real admission wrote on the call; only the words are made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gateway.clock import NEVER
+from gateway.explain.model import Condition, HoldStory, Limit
+from gateway.holds import ask, budget
+from gateway.holds.places import compile_place
+from gateway.holds.predicate import compile_when
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.config.settings import Config
+    from gateway.explain.secrets import Mask
+    from gateway.head import RequestHead
+    from gateway.holds.plan import AskPlace, HoldPlan
+
+
+def hold_story(config: Config, when: object, call: Call, head: RequestHead, wall: float, mask: Mask) -> HoldStory:
+    """The story of `call`, whose route has a hold. `when` is that hold's condition as written, `head` the request as
+    it came, `wall` the Unix time of the arrival."""
+    plan = call.plan
+    assert plan is not None and plan.hold is not None
+    hold = plan.hold
+    wish = ask.read(hold, head)
+    place = next((each for each in hold.ask if _text_at(each, head) is not None), None)
+    conditions = tuple(_conditions(when, head))
+    story = HoldStory(
+        dialect=hold.dialect,
+        held=wish.held and wish.refused is None,
+        reason=_reason(wish, place, conditions),
+        conditions=conditions,
+        place=f"{place.where}:{place.name}" if place is not None else None,
+        asked=wish.seconds,
+        absent=hold.absent,
+        note=wish.note,
+        no_news=hold.answer,
+        replay=hold.replay,
+    )
+    return _granted(config, story, call, hold, wall, mask) if call.granted is not None else story
+
+
+def _granted(config: Config, story: HoldStory, call: Call, hold: HoldPlan, wall: float, mask: Mask) -> HoldStory:
+    granted = call.granted or 0.0
+    alone = budget.grant(call.started, call.asked, hold, (), call.told)
+    return replace(
+        story,
+        cursor=mask.text(call.cursor) if call.cursor is not None else None,
+        granted=granted,
+        unlimited=alone.hold,
+        clamped_by=call.clamped_by,
+        jitter=hold.jitter.longest(granted),
+        margin=hold.margin,
+        deadline=call.deadline - call.started,
+        limits=tuple(_limits(config, call, wall)),
+        upstream_due=call.upstream_due - call.started if call.upstream_due != NEVER else None,
+        rewritten=call.rewrite and call.wait_sent is not None and call.wait_sent != call.told,
+        sent=call.wait_sent,
+        told=call.told if call.told != NEVER else None,
+    )
+
+
+def _limits(config: Config, call: Call, wall: float) -> Iterator[Limit]:
+    if call.identity is not None and call.identity.not_after is not None and call.plan is not None:
+        name = "token" if call.plan.bound_to_token else 'token (not counted, expiry = "ignore")'
+        yield Limit(name, call.identity.not_after - wall)
+    front = config.server.front
+    if front is not None:
+        yield Limit(f"front {front.name}", front.idle_timeout)
+
+
+def largest_hold(hold: HoldPlan, ends: Mapping[str, float]) -> tuple[float, str] | None:
+    """The longest hold whose deadline comes before the first of `ends` (name -> seconds), and that one's name."""
+    if not ends:
+        return None
+    name, limit = min(ends.items(), key=lambda end: end[1])
+    free = replace(hold, over_max="pass", min=0.0)
+    return budget.grant(0.0, budget.LONGEST, free, [(name, limit)]).hold, name
+
+
+def _reason(wish: ask.Ask, place: AskPlace | None, conditions: tuple[Condition, ...]) -> str:
+    if not wish.poll:
+        failed = next((each.text for each in conditions if not each.holds and not each.depth), "when")
+        return f"no, an ordinary call: `{failed}` does not hold"
+    if wish.refused is not None:
+        return 'yes, but it asks for more than max, and over_max = "reject"'
+    if not wish.held:
+        if place is not None and wish.note != ask.MALFORMED:
+            return 'no, an ordinary call: a wish of 0 or less means that here (zero, negative = "none")'
+        stated = "its wish cannot be read" if place is not None else "it states no wish"
+        return f'no, an ordinary call: {stated}, and absent = "none"'
+    return "yes: everything in `when` holds" if conditions else "yes: `when` is empty, so every request of the route is"
+
+
+def _text_at(place: AskPlace, head: RequestHead) -> str | None:
+    return compile_place(f"{place.where}:{place.name}")(head)
+
+
+def _conditions(when: object, head: RequestHead, depth: int = 0) -> Iterator[Condition]:
+    """Every line of a `when`, each judged by itself."""
+    if isinstance(when, (list, tuple)):
+        for part in when:
+            yield from _conditions(part, head, depth)
+        return
+    holds = compile_when([when])(head)
+    if not isinstance(when, Mapping):
+        yield Condition(str(when), holds, depth)
+        return
+    for key, parts in when.items():
+        yield Condition(f"{key}:", holds, depth)
+        yield from _conditions(parts, head, depth + 1)

@@ -1,0 +1,206 @@
+"""What an explanation says, as frozen values: the JSON document and the text are two renderings of them. Times are
+seconds counted from the request's arrival, None where there is no such instant. Secrets are already masked here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client would get from the gateway itself."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    body: str
+
+    def header(self, name: str) -> str:
+        """The value of a field, "" where there is none."""
+        return next((value for each, value in self.headers if each.lower() == name.lower()), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How it ends: `result` is "held", "forwarded", "preflight", "answered" (no news at once) or "refused".
+
+    `slug` and `detail` are those of a refusal; `hint` says what would have been served instead.
+    """
+
+    result: str
+    outcome: str | None = None
+    slug: str | None = None
+    detail: str | None = None
+    hint: str | None = None
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A policy of the route, where it was written and the kinds it brings."""
+
+    name: str
+    file: str
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteStory:
+    name: str
+    file: str
+    host: str | None
+    path: str
+    methods: tuple[str, ...]
+    upstream: str
+    endpoints: tuple[str, ...]
+    balance: str
+    rewrite: str | None
+    policies: tuple[Named, ...]
+    own_kinds: tuple[str, ...]  # tables written on the route itself
+
+
+@dataclass(frozen=True, slots=True)
+class StepStory:
+    """One step of the admission. `status` None: it lets the call on."""
+
+    kind: str
+    status: int | None = None
+    slug: str | None = None
+    detail: str | None = None
+    waits: bool = False  # for something explain does not fetch
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    provider: str
+    consumer: str
+    tenant: str | None
+    scopes: tuple[str, ...]
+    claims: dict[str, str]  # those that a route or a header reads
+    ends_in: float | None  # until the token stops counting, leeway included
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A line of `when`; `depth` is how deep it nests."""
+
+    text: str
+    holds: bool
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Something a hold must end before."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HoldStory:
+    """Whether the request is a poll, and until when it may be held. `unlimited` is what would be granted if nothing
+    but the dialect limited it; the sum `granted + jitter + margin` is the deadline."""
+
+    dialect: str
+    held: bool
+    reason: str
+    conditions: tuple[Condition, ...]
+    place: str | None  # where the wish stood
+    asked: float | None
+    absent: float | None
+    note: str | None = None
+    cursor: str | None = None
+    granted: float | None = None
+    unlimited: float | None = None
+    clamped_by: str | None = None
+    jitter: float | None = None
+    margin: float | None = None
+    deadline: float | None = None
+    limits: tuple[Limit, ...] = ()
+    upstream_due: float | None = None
+    rewritten: bool = False  # the upstream is told another wait than the client wrote
+    sent: float | None = None
+    told: float | None = None  # what the upstream would read in the request as it came
+    no_news: str = "origin"  # who may say it: "template", "origin", "never"
+    replay: str = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """The request as an endpoint would get it."""
+
+    endpoint: str
+    lines: tuple[str, ...]
+    body_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStory:
+    """One clock between client and upstream. `races` is True for those that run while the upstream is silent."""
+
+    name: str
+    seconds: float | None
+    origin: str
+    then: str
+    races: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Which clock ends a call whose upstream stays silent, and the longest hold that none of the others cuts."""
+
+    first: str
+    seconds: float
+    then: str
+    largest_hold: float | None = None
+    because: str | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What would happen if: played on the real event table. `outcome` None: the call goes on."""
+
+    name: str
+    then: str
+    outcome: str | None = None
+    blame: str | None = None
+    answer: Answer | None = None
+    replayed: bool = False  # sent a second time before that
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An effective value and where it was written."""
+
+    key: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything about one request. `as_if_admitted`: a step refused it, the rest shows what would follow if not."""
+
+    method: str
+    target: str
+    host: str
+    peer: str
+    verdict: Verdict
+    route: RouteStory | None = None
+    admission: tuple[StepStory, ...] = ()
+    as_if_admitted: bool = False
+    caller: Caller | None = None
+    hold: HoldStory | None = None
+    forwarded: Forwarded | None = None
+    clocks: tuple[ClockStory, ...] = ()
+    race: Race | None = None
+    events: tuple[Event, ...] = ()
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def passes(self) -> bool:
+        """Whether the client gets what it asked for: not a refusal."""
+        return self.verdict.result != "refused"

@@ -1,0 +1,191 @@
+"""A stage for one request: the real edge, the real `serve` and the real forwarder, between two transports that lead
+nowhere, on a loop that never runs. Time moves when somebody moves it, so that a minute's hold is over at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gateway.call import Call, State
+from gateway.clock import NEVER, Clock, Timers
+from gateway.drain import Drain
+from gateway.edge.http1 import Downstream, Edge
+from gateway.explain.model import Answer
+from gateway.parse import Parsers
+from gateway.serve import Serve
+from gateway.upstream.forward import Forwarder
+from gateway.upstream.http1 import UpstreamConnection
+
+if TYPE_CHECKING:
+    from gateway.config.settings import Config
+    from gateway.plan import Snapshot
+
+_CONNECTIONS = 2  # per endpoint: one for the request, one for its replay
+
+
+class StillLoop(asyncio.SelectorEventLoop):
+    """A loop that is never run: deadlines are handed to it, and its time stands still until `instant` is set."""
+
+    instant = 0.0
+
+    def time(self) -> float:
+        return self.instant
+
+
+class Wire(asyncio.Transport):
+    """A transport that leads nowhere: it keeps what was written, and notes its end."""
+
+    def __init__(self, peer: str) -> None:
+        super().__init__({"peername": (peer, 0)} if peer else {})
+        self.written = b""
+        self.over: str | None = None  # "closed" or "reset"
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.over = self.over or "closed"
+
+    def abort(self) -> None:
+        self.over = self.over or "reset"
+
+    def is_closing(self) -> bool:
+        return self.over is not None
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing is ever buffered."""
+
+    def pause_reading(self) -> None:
+        """Nothing is ever read."""
+
+    def resume_reading(self) -> None:
+        """Nothing is ever read."""
+
+
+class Scene:
+    """One request as the gateway takes it in. `call` is what became of it; `upstream()` is where it was sent."""
+
+    def __init__(self, config: Config, snapshot: Snapshot, wall: float, peer: str) -> None:
+        self._loop = StillLoop()
+        self._snapshot = snapshot
+        timers = Timers(self._loop)
+        self.parsers = Parsers(self._loop)
+        self._settled: list[Call] = []
+        forwarder = Forwarder(self._loop, self.parsers, timers)
+        self.serve = Serve(snapshot, Clock(timers.now, lambda: wall), timers, forwarder, self._settled.append)
+        self._connections: list[tuple[UpstreamConnection, Wire]] = []
+        self._stock(timers)
+        scheme = "https" if config.server.tls is not None else "http"
+        edge = Edge(self.serve, self.parsers, timers, snapshot.edge, config.server.half_close)
+        self._client = Downstream(edge, scheme)
+        self._wire = Wire(peer)
+        self._client.connection_made(self._wire)
+
+    def _stock(self, timers: Timers) -> None:
+        """Gives every endpoint connections that are ready, so that nobody is dialled."""
+        for upstream in self._snapshot.upstreams.values():
+            for endpoint in upstream.endpoints:
+                endpoint.overruns = 0
+                for _ in range(_CONNECTIONS):
+                    connection, wire = UpstreamConnection(endpoint, self.parsers, timers), Wire("")
+                    connection.connection_made(wire)
+                    connection.keepalive = NEVER
+                    endpoint.idle.append(connection)
+                    self._connections.append((connection, wire))
+
+    def send(self, raw: bytes) -> None:
+        self._client.data_received(raw)
+
+    @property
+    def call(self) -> Call:
+        call = self._client.call or (self._settled[0] if self._settled else None)
+        assert call is not None
+        return call
+
+    @property
+    def parked(self) -> bool:
+        """Whether the call was forwarded and nothing has ended it."""
+        return self.call.state is State.PARKED
+
+    @property
+    def now(self) -> float:
+        return self._loop.instant
+
+    @property
+    def closed(self) -> bool:
+        """Whether the gateway ended the client's connection."""
+        return self._wire.over is not None
+
+    @property
+    def upstream(self) -> tuple[UpstreamConnection, Wire] | None:
+        """The connection that carries the call, or None."""
+        up = self.call.up
+        return next((pair for pair in self._connections if pair[0] is up), None)
+
+    @property
+    def answer(self) -> Answer | None:
+        """What the client was told, None while it waits or when its connection was just closed."""
+        raw, _, body = self._wire.written.partition(b"\r\n\r\n")
+        parsed = self.parsers.response(raw + b"\r\n\r\n", "HEAD")
+        if not raw or isinstance(parsed, str):
+            return None
+        head = parsed[0]
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.raw_headers)
+        return Answer(head.status, head.reason, headers, body.decode("utf-8", "replace"))
+
+    # -- what may happen next ------------------------------------------------------------------------------------
+
+    def wait(self, until: float) -> None:
+        """Time passes up to `until`, silently."""
+        self._loop.instant = max(self._loop.instant, until)
+
+    def run_out(self) -> None:
+        """Time passes until the call's own clock runs out, if it has one."""
+        if self.call.due != NEVER:
+            self.wait(self.call.due)
+            self.call.on_due(self.now)
+
+    def drain(self, window: float) -> Drain:
+        """SIGTERM, with that many seconds to end everything."""
+        drain = self.serve.draining = Drain(self.now, self.now + window)
+        self.serve.on_drain(self.call, drain)
+        return drain
+
+    def leave(self) -> None:
+        """The client closes its connection."""
+        self._client.connection_lost(None)
+
+    def lose(self) -> None:
+        """The upstream closes the connection that carries the call."""
+        pair = self.upstream
+        assert pair is not None
+        pair[1].close()
+        pair[0].connection_lost(None)
+
+    def close(self) -> None:
+        if self._client.call is not None:
+            self.leave()
+        for upstream in self._snapshot.upstreams.values():
+            for endpoint in upstream.endpoints:
+                endpoint.idle.clear()
+        self._loop.close()
+
+
+@contextmanager
+def played(config: Config, snapshot: Snapshot, raw: bytes, wall: float, peer: str) -> Iterator[Scene]:
+    """The scene after the gateway has taken in `raw`. `wall` is Unix seconds."""
+    scene = Scene(config, snapshot, wall, peer)
+    try:
+        scene.send(raw)
+        yield scene
+    finally:
+        scene.close()

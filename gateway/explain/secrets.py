@@ -1,0 +1,91 @@
+"""What an explanation must not show: tokens, cookies, header values that come from the environment or a file, and the
+places a dialect calls secret. Everything taken from a request or sent to an upstream passes through a Mask.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gateway.head import parse_query
+from gateway.identity.places import finder, names_of
+
+if TYPE_CHECKING:
+    from gateway.config.merge import Merged
+    from gateway.config.references import Secret
+    from gateway.config.settings import Config
+    from gateway.head import RequestHead
+
+HIDDEN = "***"
+_ALWAYS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_TELLING = re.compile(r"key|token|secret|auth|passw|credential|signature", re.IGNORECASE)
+_SHORTEST = 8  # characters of a token worth looking for in every text
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """`fields` are header names in lower case, `args` query names, `params` values of path parameters, `tokens`
+    values that are hidden wherever they turn up."""
+
+    fields: frozenset[str] = _ALWAYS
+    args: frozenset[str] = frozenset()
+    params: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+
+    def text(self, text: str) -> str:
+        """A text without any known token, and without what could steer a terminal."""
+        for token in self.tokens:
+            text = text.replace(token, HIDDEN)
+        return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+    def target(self, target: str) -> str:
+        """A request target without secret path parameters and query values."""
+        path, mark, query = target.partition("?")
+        for value in self.params:
+            path = "/".join(HIDDEN if part == value else part for part in path.split("/"))
+        return self.text(path + mark + "&".join(map(self._arg, query.split("&"))))
+
+    def _arg(self, part: str) -> str:
+        name = parse_query(part)[0][0] if part.strip("=") else ""
+        return f"{part.partition('=')[0]}={HIDDEN}" if name in self.args else part
+
+    def field(self, line: str) -> str:
+        """A header line; of an Authorization the scheme stays."""
+        name, _, value = line.partition(": ")
+        if name.lower() not in self.fields:
+            return self.text(line)
+        scheme, space, _ = value.partition(" ") if name.lower().endswith("authorization") else ("", "", "")
+        return f"{name}: {scheme} {HIDDEN}" if space else f"{name}: {HIDDEN}"
+
+    def for_route(self, merged: Merged, params: Mapping[str, str] | None, secret_params: Iterable[str]) -> Mask:
+        """The mask with what this route sets and keeps secret."""
+        places = [str(place) for place in merged.hold.secret] if merged.hold is not None else []
+        rules = [merged.upstream.headers.set, *(rule.request.set for rule in merged.headers)]
+        fields = {name.lower() for values in rules for name, value in values.items() if is_secret(name, value)}
+        fields |= {name.lower() for name in names_of("header", places)}
+        named = {*secret_params, *names_of("path", places)}
+        found = tuple(value for name, value in (params or {}).items() if name in named and value)
+        return replace(self, fields=self.fields | fields, args=self.args | set(names_of("query", places)), params=found)
+
+
+def is_secret(name: str, value: Secret) -> bool:
+    """Whether a header value that a rule sets is to be hidden: one that stands elsewhere, or is called like one."""
+    return value.kind != "literal" or _TELLING.search(name) is not None
+
+
+def mask_for(config: Config, head: RequestHead | None) -> Mask:
+    """What is secret whatever the route: every place where a provider looks for its tokens."""
+    places = {str(place) for table in config.jwt.values() for place in table.from_}
+    found = {token for place in places if not place.startswith("path:") for token in _at(place, head)}
+    return Mask(
+        _ALWAYS | {name.lower() for name in names_of("header", places)},
+        frozenset(names_of("query", places)),
+        (),
+        tuple(sorted((token for token in found if len(token) >= _SHORTEST), key=len, reverse=True)),
+    )
+
+
+def _at(place: str, head: RequestHead | None) -> tuple[str, ...]:
+    return finder(place)(head, None) if head is not None else ()

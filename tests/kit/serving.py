@@ -1,0 +1,243 @@
+"""Real `Serve`, `Timers` and `Forwarder` on a loop that is cranked by hand, for tests of the life of a call. Only the
+two sockets' sides are stand-ins: `Conn` for the client's connection and `Up` for one to the upstream; both only record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, cast
+
+from gateway.call import Call, State
+from gateway.clock import NEVER, Clock, Timers
+from gateway.head import RequestHead, ResponseHead
+from gateway.holds.plan import HoldPlan, Template
+from gateway.outcome import Outcome
+from gateway.parse import Parsers
+from gateway.pipeline import Reply, Step
+from gateway.plan import EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
+from gateway.routing import Router, Rule
+from gateway.serve import Serve
+from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.forward import Forwarder
+from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops
+
+from .calls import head_of
+from .holds import hold_plan
+
+WALL = 1_700_000_000.0  # Unix seconds at loop second 0
+BLANK = Reply(Outcome.BLANK, 200, ((b"Content-Type", b"application/json"),), b"[]")
+TEMPLATE = Template(200, lambda _: BLANK.headers, lambda _: b"[]", lambda _: True, BLANK)
+POLLS: dict[str, HoldPlan] = {
+    "template": hold_plan(answer="template", template=TEMPLATE),
+    "origin": hold_plan(answer="origin", replay="destructive"),
+    "never": hold_plan(answer="never", replay="never"),
+}
+UPDATES = Rule(None, "/updates", ())
+KINDS: tuple[str, ...] = ("ordinary", "upload", *POLLS)
+
+
+class Handle:
+    """What `call_at` and `create_task` return here."""
+
+    def __init__(self, when: float, callback: Callable[[], None]) -> None:
+        self.when = when
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class HandLoop:
+    """As much of an event loop as timers, futures and dials ask for. Nothing happens until `advance`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.handles: list[Handle] = []
+        self.tasks: list[Handle] = []
+        self.errors: list[BaseException] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def get_debug(self) -> bool:
+        return False
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
+        self.handles.append(Handle(when, callback))
+        return self.handles[-1]
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Handle:
+        return self.call_at(self.now + delay, callback)
+
+    def call_soon(self, callback: Callable[..., None], *args: Any, context: Any = None) -> Handle:
+        return self.call_at(self.now, lambda: callback(*args))
+
+    def create_task(self, work: Coroutine[Any, Any, None]) -> Handle:
+        work.close()  # no dial ever connects here
+        self.tasks.append(Handle(self.now, lambda: None))
+        return self.tasks[-1]
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.errors.append(context["exception"])
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass; every callback runs at its instant."""
+        end = self.now + seconds
+        while True:
+            self.handles = [handle for handle in self.handles if not handle.cancelled]
+            handle = min(self.handles, key=lambda one: one.when, default=None)
+            if handle is None or handle.when > end:
+                break
+            self.handles.remove(handle)
+            self.now = max(self.now, handle.when)
+            try:
+                handle.callback()
+            except Exception as error:  # as every loop does
+                self.errors.append(error)
+        self.now = end
+
+
+class Conn:
+    """The client's connection. While `full`, what is written stays in its buffer, as `pause_writing` says."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.full = False
+        self.log: list[tuple[Any, ...]] = []
+
+    def _sent(self, *entry: Any) -> bool:
+        self.log.append(entry)
+        call = self.scene.call
+        if self.full:
+            self.scene.serve.on_choked(call)
+        return not self.full
+
+    def answer(self, status: int, headers: Any, body: bytes, close: bool) -> bool:
+        return self._sent("answer", status, headers, body, close)
+
+    def begin(self, head: ResponseHead, drops: Any, extra: bytes, data: bytes, ended: bool) -> bool:
+        return self._sent("begin", head.status, data, ended)
+
+    def write(self, data: bytes) -> None:
+        self._sent("write", data)
+
+    def finish(self) -> bool:
+        return self._sent("finish")
+
+    def abort(self, *, reset: bool) -> None:
+        self.log.append(("abort", reset))
+
+    def settled(self, call: Call) -> None:
+        self.log.append(("settled",))
+
+    def start_upload(self) -> None:
+        self.log.append(("start_upload",))
+
+    def pause_upload(self) -> None:
+        self.log.append(("pause_upload",))
+
+    def resume_upload(self) -> None:
+        self.log.append(("resume_upload",))
+
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        return [entry for entry in self.log if entry[0] == name]
+
+
+class Up:
+    """One idle connection to an endpoint, always fresh."""
+
+    def __init__(self, loop: HandLoop) -> None:
+        self._loop = loop
+        self.wire = b""
+        self.log: list[str] = []
+        self.body = b""
+
+    @property
+    def idle_since(self) -> float:
+        return self._loop.now
+
+    def usable(self, now: float) -> bool:
+        return True
+
+    def start(self, call: Call, raw: bytes) -> None:
+        self.wire = raw
+        self.log.append("start")
+
+    def upload(self, data: bytes, ended: bool) -> None:
+        self.body += data
+        self.log.append("ended" if ended else "upload")
+
+    def pause(self) -> None:
+        self.log.append("pause")
+
+    def resume(self) -> None:
+        self.log.append("resume")
+
+    def cancel(self) -> None:
+        self.log.append("cancel")
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+class Scene:
+    """One call of a kind ("ordinary", "upload", "template", "origin", "never") and all it needs to live.
+
+    `idle` connections wait at the endpoint; with none the call is parked behind a dial. `changes` go to the Plan.
+    """
+
+    def __init__(self, kind: str = "ordinary", *, idle: int = 1, endpoints: int = 1, steps: tuple[Step, ...] = (),
+                 hold: HoldPlan | None = None, head: RequestHead | None = None, rule: Rule = UPDATES,
+                 **changes: Any) -> None:  # fmt: skip
+        self.loop = HandLoop()
+        loop = cast(asyncio.AbstractEventLoop, self.loop)
+        self.timers = Timers(loop)
+        self.upstream = Upstream("up", balance="round-robin")
+        self.upstream.endpoints = tuple(Endpoint(self.upstream, f"10.0.0.{n}", 80) for n in range(1, endpoints + 1))
+        self.ups = [Up(self.loop) for _ in range(idle)]
+        for endpoint in self.upstream.endpoints:
+            endpoint.idle.extend(cast(Any, self.ups))
+        self.plan = plan_of(self.upstream, steps=steps, hold=hold or POLLS.get(kind), **changes)
+        router = Router([(rule, self.plan)])
+        self.snapshot = Snapshot(router, (self.plan,), EdgeLimits(), {"up": self.upstream})
+        self.records: list[Call] = []
+        self.serve = Serve(
+            self.snapshot, Clock(self.loop.time, lambda: WALL + self.loop.now), self.timers,
+            Forwarder(loop, Parsers(loop), self.timers), self.records.append,
+        )  # fmt: skip
+        self.conn = Conn(self)
+        method, length = ("POST", 10) if kind == "upload" else ("GET", None)
+        self.head = head or head_of("/updates", method=method, length=length)
+        self.call = Call(cast(Any, self.conn), self.serve, "0" * 32, self.head, "192.0.2.7", self.loop.now)
+
+    def open(self) -> Scene:
+        self.serve.open(self.call)
+        return self
+
+    @property
+    def held(self) -> int:
+        """Places taken at the endpoints; those of the upstream are the same."""
+        counts = [endpoint.held for endpoint in self.upstream.endpoints]
+        assert min(counts) >= 0 and sum(counts) == self.upstream.held
+        return sum(counts)
+
+    def check_settled(self) -> None:
+        """What holds of every call that is over: one record, nothing borrowed, no clock, no connection kept."""
+        call = self.call
+        assert self.records == [call]
+        assert call.state is State.SETTLED and call.outcome is not None and call.ended is not None
+        assert self.held == 0 and call.leases == ()
+        assert call.up is None and all(task.cancelled for task in self.loop.tasks)
+        assert (call.due, call.tick) == (NEVER, 0)
+        assert not any(call in bucket for bucket in self.timers._buckets.values())
+        assert self.conn.log.count(("settled",)) == 1
+
+
+def plan_of(upstream: Upstream, **changes: Any) -> Plan:
+    """A route `/updates` that changes nothing but what the gateway must."""
+    request = RequestShape(compile_drops(HOP_BY_HOP | OURS))
+    plan = Plan("updates", "/updates", upstream, request, ResponseShape(compile_drops(HOP_BY_HOP)))
+    return replace(plan, **changes)

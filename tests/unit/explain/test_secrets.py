@@ -1,0 +1,67 @@
+"""What an explanation never shows."""
+
+# What a person reads stays in one piece here, however long, so that it can be searched for.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gateway.config.settings import Config
+from gateway.explain.text import render
+
+from ..config.kit import JWT, SECRET
+from .kit import KEY, POLL, configured, token, told
+
+
+@pytest.mark.parametrize("url", [f"{POLL}&timeout=9", "/article", "/nowhere", "/a/../b"])
+def test_no_secret_is_printed(config: Config, url: str) -> None:
+    bearer = token(config)
+    story = told(config, url, ("Cookie", "sid=chocolate"), bearer=bearer, every=True)
+    for text in (render(story), orjson.dumps(story).decode()):
+        assert all(
+            secret not in text for secret in (bearer, bearer[-20:], KEY, SECRET, "plain-but-telling", "chocolate")
+        )
+    if story.forwarded is not None:
+        assert {"X-Api-Key: ***", "X-Auth: ***", "X-Served-By: gateway", "Cookie: ***"} < set(story.forwarded.lines)
+
+
+def test_credentials_that_are_forwarded_keep_only_their_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = '[upstream.w]\nendpoints = "http://127.0.0.1:1"\nforward_authorization = true\n[[route]]\nname = "w"\nmatch = { path = "/w" }\nupstream = "w"\n'
+    story = told(configured(tmp_path, monkeypatch, more), "http://any/w")
+    assert story.forwarded is not None
+    assert "Authorization: Bearer ***" in story.forwarded.lines
+
+
+@pytest.mark.parametrize(
+    ("place", "target"), [("query:t", "/bot/x?t={}&last_event_id=1"), ("path:key", "/bot/{}?last_event_id=1")]
+)
+def test_a_token_in_the_target_is_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, target: str
+) -> None:
+    more = f'[jwt.bot]\nfrom = ["{place}"]\n' + JWT.split("\n", 1)[1]
+    more += '[[route]]\nname = "bot"\nmatch = { path = "/bot/{key}" }\nupstream = "u"\npolicies = ["cursor-updates"]\njwt = { provider = "bot" }\n'
+    config = configured(tmp_path, monkeypatch, more)
+    bearer = token(config)
+    story = told(config, "http://h" + target.format(bearer), bearer=None)
+    assert story.verdict.result == "held"
+    for text in (render(story), orjson.dumps(story).decode()):
+        assert bearer not in text
+    assert story.target == target.format("***")
+
+
+def test_a_place_that_the_dialect_calls_secret_is_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    route = 'policies = ["prefer-wait"]\nhold = { secret = ["path:id", "query:key", "header:X-Odd"] }'
+    config = configured(tmp_path, monkeypatch, **{"prefer-wait": route})
+    story = told(config, "/doc/hush?key=hush&a=b", ("X-Odd", "hush"))
+    assert "hush" not in render(story)
+    assert story.target == "/doc/***?key=***&a=b"
+
+
+def test_nothing_a_client_sends_can_steer_a_terminal(config: Config) -> None:
+    story = told(config, "/article", ("X-A", "\x9b31m\u202e"))
+    assert story.forwarded is not None
+    assert all(line.isprintable() for line in story.forwarded.lines)

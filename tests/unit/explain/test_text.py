@@ -1,0 +1,56 @@
+"""Where each value was written, and how all of it is laid out."""
+
+# What a person reads stays in one piece here, however long, so that it can be searched for.
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.settings import Config
+from gateway.explain.text import WIDTH, render
+
+from .kit import POLL, configured, told
+
+
+def test_each_value_says_where_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    route = 'policies = ["prefer-wait"]\nresponse_timeout = "9s"\nhold = { max = "30s" }\nheaders = { request = { set = { X-Key = "env:KEY", X-B = "b" } } }'
+    config = configured(tmp_path, monkeypatch, **{"prefer-wait": route})
+    found = {each.key: (each.value, each.origin) for each in told(config, "/doc/1").settings}
+    assert found["hold.max"] == ('"30s"', "route")
+    assert found["hold.when"] == (
+        '["method == GET", "header-item:Prefer/wait present"]',
+        "policy prefer-wait (shipped prefer-wait.toml)",
+    )
+    assert found["hold.absent"] == ('"none"', "policy prefer-wait (shipped prefer-wait.toml)")
+    assert found["headers[0]"] == ('{ request = { set = { X-Key = "env:KEY", X-B = "b" } } }', "route")
+    assert found["response_timeout"] == ('"9s"', "route")
+    assert "connect_timeout" not in found
+    every = {each.key: each.origin for each in told(config, "/doc/1", every=True).settings}
+    assert every["connect_timeout"] == every["hold.early_headers"] == "default"
+
+
+def test_the_policies_are_named_in_order_with_what_they_bring(config: Config) -> None:
+    route = told(config, POLL).route
+    assert route is not None
+    assert [(each.name, each.kinds) for each in route.policies] == [
+        ("cursor-updates", ("hold",)), ("signed", ("jwt",)), ("web", ("cors",)),
+    ]  # fmt: skip
+
+
+def test_one_request_explains_the_same_every_time(config: Config) -> None:
+    assert told(config, POLL) == told(config, POLL)
+
+
+def test_the_text_has_its_sections_in_order_and_fits(config: Config) -> None:
+    text = render(told(config, f"{POLL}&timeout=90", every=True))
+    titles = [line for line in text.splitlines() if line and not line.startswith(" ")]
+    assert titles[2:] == [
+        "Result", "Route", "Admission", "Hold", "Forwarded request", "Clocks, counted from the request's arrival",
+        "What may happen", "Settings",
+    ]  # fmt: skip
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "  deadline      45 s + jitter 2.812 s + margin 5 s = 52.812 s" in text.splitlines()
+    assert "  held        45 s granted, ended by us after 52.812 s at the latest" in text.splitlines()

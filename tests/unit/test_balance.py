@@ -1,0 +1,108 @@
+"""Which endpoint takes the next call, and which idle connection: shares by weight, leases that come back, nothing stale."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.upstream.balance import FRESH, Endpoint, Upstream
+
+WEIGHTS = st.lists(st.integers(1, 5), min_size=1, max_size=5)
+
+
+def upstream(weights: list[int], balance: str = "round-robin") -> Upstream:
+    made = Upstream("up", balance)
+    made.endpoints = tuple(Endpoint(made, f"h{number}", 80, weight) for number, weight in enumerate(weights))
+    return made
+
+
+@given(WEIGHTS, st.integers(1, 4))
+def test_round_robin_gives_each_endpoint_its_weight(weights: list[int], rounds: int) -> None:
+    made = upstream(weights)
+    taken = Counter(cast(Endpoint, made.pick()).host for _ in range(rounds * sum(weights)))
+    assert taken == {f"h{number}": rounds * weight for number, weight in enumerate(weights)}
+
+
+@given(WEIGHTS, st.lists(st.booleans(), max_size=60))
+def test_least_held_never_leaves_one_behind(weights: list[int], moves: list[bool]) -> None:
+    made = upstream(weights, "least-held")
+    leases = []
+    for take in moves:
+        if take or not leases:
+            endpoint = cast(Endpoint, made.pick())
+            assert endpoint.held / endpoint.weight == min(one.held / one.weight for one in made.endpoints)
+            leases.append(endpoint.lease.take())
+        else:
+            leases.pop(0).release()
+        assert made.held == len(leases) == sum(one.held for one in made.endpoints)
+
+
+def test_equals_take_turns() -> None:
+    made = upstream([1, 1, 1], "least-held")
+    assert len({cast(Endpoint, made.pick()).host for _ in range(3)}) == 3
+
+
+@pytest.mark.parametrize("balance", ["round-robin", "least-held"])
+def test_what_was_tried_is_not_picked_again(balance: str) -> None:
+    made = upstream([1, 3, 2], balance)
+    tried: tuple[Endpoint, ...] = ()
+    for _ in range(3):
+        tried = (*tried, cast(Endpoint, made.pick(tried)))
+    assert len(set(tried)) == 3 and made.pick(tried) is None
+    assert upstream([]).pick() is None
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "tls", "name"),
+    [("a.b", 80, None, "a.b"), ("a.b", 5000, None, "a.b:5000"), ("a.b", 443, None, "a.b:443"), ("a.b", 443, object(), "a.b"),
+     ("a.b", 80, object(), "a.b:80"), ("::1", 80, None, "[::1]"), ("::1", 81, None, "[::1]:81")],
+)  # fmt: skip
+def test_an_endpoint_is_named_as_host_names_it(host: str, port: int, tls: Any, name: str) -> None:
+    assert Endpoint(Upstream("up"), host, port, tls=tls).name == name
+
+
+class Idle:
+    """An idle connection: since when, and whether its other side has hung up."""
+
+    def __init__(self, since: float, good: bool = True) -> None:
+        self.idle_since = since
+        self.good = good
+        self.closed = False
+
+    def usable(self, now: float) -> bool:
+        return self.good
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def endpoint(*idle: Idle) -> Endpoint:
+    made = Endpoint(Upstream("up"), "h", 80)
+    made.idle.extend(cast(Any, idle))
+    return made
+
+
+def test_the_most_recently_used_connection_is_taken() -> None:
+    old, young = Idle(1.0), Idle(2.0)
+    made = endpoint(old, young)
+    assert [made.take_idle(2.0, False), made.take_idle(2.0, False), made.take_idle(2.0, False)] == [young, old, None]
+
+
+def test_a_dead_connection_is_closed_and_passed_over() -> None:
+    good, dead = Idle(1.0), Idle(2.0, good=False)
+    made = endpoint(good, dead)
+    assert made.take_idle(2.0, False) is cast(Any, good)
+    assert dead.closed and not good.closed
+
+
+@pytest.mark.parametrize(("age", "taken"), [(0.0, True), (FRESH, True), (FRESH + 0.01, False)])
+def test_what_must_not_be_repeated_goes_out_on_a_young_connection_or_a_new_one(age: float, taken: bool) -> None:
+    one = Idle(10.0)
+    made = endpoint(one)
+    assert (made.take_idle(10.0 + age, True) is cast(Any, one)) is taken
+    assert not one.closed and (taken or list(made.idle) == [cast(Any, one)])
+    assert taken or made.take_idle(10.0 + age, False) is cast(Any, one)

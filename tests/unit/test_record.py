@@ -1,0 +1,222 @@
+"""The record of a call: a golden line for every ending, and no secret, no control character and no nonsense in any."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.call import Call
+from gateway.head import RequestHead
+from gateway.holds.cursor import compile_cursor
+from gateway.identity.claims import Identity, name_of
+from gateway.outcome import Outcome
+from gateway.parse import Parsers
+from gateway.policies.cors import compile_cors
+from gateway.routing import Rule
+from gateway.telemetry.record import MAX_ARGS, MAX_TEXT, build, timestamp
+from tests.kit.calls import head_of
+from tests.kit.serving import POLLS, WALL, HandLoop, Scene
+
+GOLDEN = {
+    json.loads(line)["outcome"]: json.loads(line)
+    for line in (Path(__file__).parents[1] / "golden" / "records.jsonl").open()
+}
+HEADLESS = {Outcome.BAD_REQUEST: 400, Outcome.CLIENT_TIMEOUT: 408}
+PLANLESS = {Outcome.NO_ROUTE: 404, Outcome.METHOD_NOT_ALLOWED: 405}
+REFUSED = {Outcome.PREFLIGHT: 204, Outcome.UNAUTHENTICATED: 401, Outcome.FORBIDDEN: 403, Outcome.RATE_LIMITED: 429, Outcome.CAPPED: 429,
+           Outcome.TOO_LARGE: 413, Outcome.OVERLOADED: 503, Outcome.INTERNAL_ERROR: 500}  # fmt: skip
+ORDINARY = {Outcome.ANSWERED: 200, Outcome.STREAMED: 200, Outcome.TUNNELLED: 101, Outcome.UPSTREAM_ERROR: 503, Outcome.UPSTREAM_REFUSED: 502,
+            Outcome.UPSTREAM_RESET: 502, Outcome.UPSTREAM_TIMEOUT: 504, Outcome.UPSTREAM_BAD: 502, Outcome.TRUNCATED: 200}  # fmt: skip
+HELD = {Outcome.NEWS: 200, Outcome.EMPTY: 200, Outcome.BLANK: 200, Outcome.OVERRUN: 200, Outcome.CLIENT_GONE: 0, Outcome.EVICTED: 200,
+        Outcome.DRAINED: 503, Outcome.EXPIRED: 200, Outcome.REVOKED: 401}  # fmt: skip
+
+
+def ended(outcome: Outcome) -> Call:
+    """A call that began at loop second 100 and ended at 126.25 as `outcome` says, with what such a call has."""
+    scene = Scene()
+    head = None if outcome in HEADLESS else head_of("/updates?since=5&token=x", method="GET")
+    call = Call(cast(Any, None), scene.serve, "0af7651916cd43dd8448eb211c80319c", head, "192.0.2.7", 100.0)
+    call.outcome, call.ended = outcome, 126.25
+    call.status = {**HEADLESS, **PLANLESS, **REFUSED, **ORDINARY, **HELD}[outcome]
+    call.bytes_out = 0 if call.status in (0, 204) else 120
+    if outcome not in HEADLESS and outcome not in PLANLESS:
+        call.plan = scene.plan
+    if outcome in ORDINARY or outcome in HELD:
+        call.identity = Identity("main", "alice", "acme")
+        call.endpoint = scene.upstream.endpoints[0]
+        call.attempts, call.sent_at = 1, 100.25
+    if outcome in HELD:
+        call.hold = POLLS["template"]
+        call.asked, call.granted, call.clamped_by, call.cursor = 90.0, 60.0, "max", "5"
+    if outcome in (Outcome.ANSWERED, Outcome.NEWS, Outcome.EMPTY, Outcome.TRUNCATED, Outcome.UPSTREAM_ERROR):
+        call.first_byte_at = 126.0
+    if outcome in (Outcome.UPSTREAM_RESET, Outcome.TRUNCATED):
+        call.note = "closed"
+    return call
+
+
+def line_of(call: Call, allowed: frozenset[str] = frozenset({"since"})) -> bytes:
+    """As `CallLog` writes it."""
+    return orjson.dumps(build(call, WALL + 126.5, 126.5, allowed), default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_ending_has_its_golden_record(outcome: Outcome) -> None:
+    """The fields are a contract: what changes here changes docs/record.md and whoever reads the log."""
+    assert json.loads(line_of(ended(outcome))) == GOLDEN[outcome]
+
+
+def one_clean_line(line: bytes) -> dict[str, Any]:
+    text = line.decode("utf-8")
+    assert text.endswith("\n") and len(text.splitlines()) == 1
+    assert not [char for char in text[:-1] if unicodedata.category(char) in ("Cc", "Zl", "Zp", "Cs")]
+    found = json.loads(text)
+    assert isinstance(found, dict)
+    return found
+
+
+WILD = [
+    "%0D%0A",
+    "%1b%5b2J",
+    "%00",
+    "%7f",
+    "%c2%85",
+    "%c2%9b31m",
+    "%e2%80%a8",
+    "%e2%80%a9",
+    "%ed%a0%80",
+    "%ff",
+    "%22%7d",
+    "%5c",
+]
+
+
+@pytest.mark.parametrize("text", WILD)
+def test_what_a_client_escaped_never_stands_raw_in_the_line(text: str) -> None:
+    call = ended(Outcome.NEWS)
+    call.query = f"{text}=1&since={text}"
+    call.cursor = compile_cursor("query:since")(head_of(f"/updates?{call.query}"))
+    record = one_clean_line(line_of(call))
+    assert len(record["query"]) == 2 and record["query_values"].keys() == {"since"}
+
+
+def from_wire(*lines: bytes) -> RequestHead:
+    parsed = Parsers(cast(asyncio.AbstractEventLoop, HandLoop())).request(b"\r\n".join((*lines, b"", b"")), "http")
+    assert isinstance(parsed, tuple)
+    return parsed[0]
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"a\x80b", b"\xed\xa0\x80", b"\xc2\x9b31m", "\u2028".encode(), b"\xc2\x85"])
+def test_a_cursor_from_a_header_of_any_bytes_leaves_one_line(value: bytes) -> None:
+    """Bytes that are no UTF-8 reach a header value as lone surrogates, which no JSON can hold."""
+    call = ended(Outcome.NEWS)
+    head = from_wire(b"GET /updates HTTP/1.1", b"Host: h", b"Last-Event-ID: " + value)
+    call.cursor = compile_cursor("header:Last-Event-ID")(head)
+    assert call.cursor
+    assert one_clean_line(line_of(call))["cursor"]
+
+
+@pytest.mark.parametrize("name", ["a\r\nb", "a\x1b[2J", "a\u2028b", "\ud800", "a\x00", " a", "\x85", "x" * 257])
+def test_a_consumer_that_would_not_survive_the_line_never_gets_there(name: str) -> None:
+    assert name_of(name) is None
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_any_text_of_a_query_makes_one_valid_line(name: str, value: str) -> None:
+    call = ended(Outcome.NEWS)
+    call.query = "&".join(
+        "".join(f"%{byte:02x}" for byte in part.encode("utf-8", "surrogatepass")) for part in (name, value)
+    )
+    assert json.loads(line_of(call, frozenset({name})))
+
+
+@pytest.mark.parametrize(
+    "values", [(float("inf"), 25.0), (float("nan"), 25.0), (None, None), (-1.0, 0.0), (1e308, float("inf"))]
+)
+def test_a_wish_of_any_number_makes_one_valid_line(values: tuple[float | None, float | None]) -> None:
+    call = ended(Outcome.NEWS)
+    call.asked, call.granted = values
+    one_clean_line(line_of(call))
+
+
+def test_everything_a_client_can_make_long_is_cut() -> None:
+    call = ended(Outcome.NEWS)
+    call.path = "/" + "x" * 8000
+    call.query = "&".join(f"{'n' * 200}{number}={'v' * 2000}" for number in range(100)) + "&since=" + "v" * 9000
+    call.cursor = "c" * 9000
+    record = build(call, WALL, 126.5, frozenset({"since"}))
+    assert len(cast(str, record["path"])) == len(cast(str, record["cursor"])) == MAX_TEXT
+    assert len(cast(list[str], record["query"])) <= MAX_ARGS and max(map(len, cast(list[str], record["query"]))) <= 64
+    assert len(line_of(call)) < 4096
+
+
+def test_of_a_query_only_names_and_allowed_values_are_shown() -> None:
+    call = ended(Outcome.NEWS)
+    call.query = "since=5&access_token=secret&since=6"
+    record = build(call, WALL, 126.5, frozenset({"since"}))
+    assert record["query"] == ["since", "access_token", "since"] and "secret" not in str(record)
+    assert "query_values" not in build(call, WALL, 126.5, frozenset())
+
+
+BOT = Rule(None, "/bot/{token}/updates", ("GET",))
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (head_of("/bot/s3cret/updates"), None),
+        (head_of("/bot/s3cret/updates", method="POST"), 405),
+        (head_of("/bot/s3cret/updates", ("Origin", "https://a"), ("Access-Control-Request-Method", "GET"), method="OPTIONS"), 204),
+    ],
+    ids=["served", "wrong method", "preflight"],
+)  # fmt: skip
+def test_a_secret_in_the_path_reaches_no_record(head: RequestHead, status: int | None) -> None:
+    cors = compile_cors(["https://a"], ("GET",), (), (), False, 600)
+    scene = Scene(rule=BOT, head=head, secret_params=("token",), cors=cors).open()
+    if status is None:
+        scene.serve.on_gone(scene.call)
+    assert scene.call.status == (status or 0)
+    assert b"s3cret" not in line_of(scene.call)
+
+
+def test_of_two_secrets_of_which_one_begins_the_other_nothing_is_left() -> None:
+    call = ended(Outcome.NEWS)
+    assert call.plan is not None
+    call.plan = replace(call.plan, secret_params=("x", "y"))
+    call.params, call.path = {"x": "abc", "y": "abcdef"}, "/a/abc/abcdef"
+    assert build(call, WALL, 126.5, frozenset())["path"] == "/a/***/***"
+
+
+TIMES = st.lists(st.floats(0.0, 1e9), min_size=4, max_size=4).map(sorted)
+
+
+@given(TIMES, st.booleans(), st.booleans(), st.sampled_from([None, *POLLS.values()]))
+def test_no_duration_is_ever_negative(times: list[float], sent: bool, answered: bool, hold: Any) -> None:
+    call = ended(Outcome.ANSWERED)
+    call.started, sent_at, first, call.ended = times
+    call.hold = hold
+    call.sent_at, call.first_byte_at = sent_at if sent else None, first if sent and answered else None
+    record = build(call, WALL, times[3], frozenset())
+    durations = [cast(float, record[name]) for name in ("took", "work", "held", "first_byte") if name in record]
+    assert all(value >= 0 for value in durations)
+
+
+@pytest.mark.parametrize(
+    ("wall", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1_700_000_000.9996, "2023-11-14T22:13:20.999Z"),
+        (951_782_400.25, "2000-02-29T00:00:00.250Z"),
+    ],
+)
+def test_a_timestamp_is_rfc_3339_in_utc(wall: float, text: str) -> None:
+    assert timestamp(wall) == text

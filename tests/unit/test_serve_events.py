@@ -1,0 +1,249 @@
+"""The test of `serve`: every event in every state, for an ordinary call and for polls of every kind. Whatever comes,
+and however often, the call is settled once: one record, no lease left, no clock running, and then nothing changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import refusals
+from gateway.call import State
+from gateway.drain import Drain
+from gateway.outcome import Outcome
+from gateway.serve import TABLE
+from gateway.upstream import failure
+from tests.kit.heads import response
+from tests.kit.serving import KINDS, Scene, Up
+
+JSON = {"Content-Type": "application/json"}
+Event = Callable[[Scene], None]
+
+
+def future(scene: Scene) -> asyncio.Future[Any]:
+    return asyncio.Future(loop=cast(asyncio.AbstractEventLoop, scene.loop))
+
+
+def resumed(verdict: Any) -> Event:
+    def event(scene: Scene) -> None:
+        done = future(scene)
+        if isinstance(verdict, type):
+            done.set_exception(verdict())
+            done.exception()  # retrieved: nobody else may be there to do it
+        else:
+            done.set_result(verdict)
+        scene.serve.on_resumed(scene.call, done, 1)
+
+    return event
+
+
+def cancelled(scene: Scene) -> None:
+    done = future(scene)
+    done.cancel()
+    scene.serve.on_resumed(scene.call, done, 1)
+
+
+def let_go(scene: Scene) -> None:
+    """A connection forgets its call before it tells of the end of an answer, or of its own."""
+    if isinstance(scene.call.up, Up):
+        scene.call.up = None
+
+
+def head(status: int, data: bytes, ended: bool) -> Event:
+    def event(scene: Scene) -> None:
+        if ended:
+            let_go(scene)
+        scene.serve.on_head(scene.call, response(status, JSON, len(data) if ended else None), data, ended)
+
+    return event
+
+
+def end(scene: Scene) -> None:
+    let_go(scene)
+    scene.serve.on_end(scene.call)
+
+
+def failed(refusal: Any) -> Event:
+    def event(scene: Scene) -> None:
+        let_go(scene)
+        scene.serve.on_failure(scene.call, refusal, "note")
+
+    return event
+
+
+def drain(seconds: float) -> Event:
+    def event(scene: Scene) -> None:
+        now = scene.timers.now()
+        scene.serve.draining = Drain(now, now + seconds)
+        scene.serve.on_drain(scene.call, scene.serve.draining)
+
+    return event
+
+
+def upload(size: int, ended: bool) -> Event:
+    """A body is read only when the head has left: never while the call is still connecting."""
+
+    def event(scene: Scene) -> None:
+        if isinstance(scene.call.up, Up | None):
+            scene.serve.on_upload(scene.call, b"x" * size, ended)
+
+    return event
+
+
+EVENTS: dict[str, dict[str, Event]] = {
+    "resumed": {"on": resumed(None), "no": resumed(refusals.REVOKED), "bug": resumed(ValueError),
+                "cancelled": cancelled},
+    "head": {"part": head(200, b"[", False), "whole": head(200, b"[1]", True), "empty": head(200, b"", True),
+             "error": head(500, b"{}", True), "error part": head(503, b"", False)},
+    "body": {"": lambda s: s.serve.on_body(s.call, b"x"), "long": lambda s: s.serve.on_body(s.call, b"x" * 9000)},
+    "end": {"": end},
+    "failure": {"reset": failed(failure.RESET), "bad": failed(failure.BAD), "refused": failed(failure.REFUSED)},
+    "late": {"": lambda s: s.serve.on_late(s.call)},
+    "deadline": {"": lambda s: s.serve.on_deadline(s.call, s.timers.now()),
+                 "at last": lambda s: s.serve.on_deadline(s.call, s.timers.now() + 1e6)},
+    "gone": {"": lambda s: s.serve.on_gone(s.call), "slow": lambda s: s.serve.on_gone(s.call, Outcome.CLIENT_TIMEOUT)},
+    "upload": {"part": upload(4, False), "whole": upload(6, True), "too much": upload(11 * 1024 * 1024, False)},
+    "bad_upload": {"framing": lambda s: s.serve.on_bad_upload(s.call, refusals.BAD_BODY),
+                   "slow": lambda s: s.serve.on_bad_upload(s.call, refusals.BODY_TIMEOUT)},
+    "choked": {"": lambda s: s.serve.on_choked(s.call)},
+    "drained": {"": lambda s: s.serve.on_drained(s.call)},
+    "evict": {"": lambda s: s.serve.on_evict(s.call)},
+    "revoked": {"": lambda s: s.serve.on_revoked(s.call)},
+    "drain": {"": drain(25.0), "at once": drain(0.0)},
+}  # fmt: skip
+
+
+def waiting(kind: str) -> Scene:
+    scene = Scene(kind, steps=(lambda call: future(scene),), idle=2)
+    return scene.open()
+
+
+def relaying(kind: str) -> Scene:
+    scene = Scene(kind).open()
+    head(200, b"[", False)(scene)
+    return scene
+
+
+def unread(kind: str, *events: Event) -> Scene:
+    """The client takes nothing from now on."""
+    scene = Scene(kind).open()
+    scene.conn.full = True
+    for event in events:
+        event(scene)
+    return scene
+
+
+def settled(kind: str) -> Scene:
+    scene = Scene(kind).open()
+    scene.serve.on_gone(scene.call)
+    return scene
+
+
+STAGES: dict[str, tuple[State, Callable[[str], Scene]]] = {
+    "opening": (State.OPENING, Scene),
+    "waiting": (State.WAITING, waiting),
+    "parked": (State.PARKED, lambda kind: Scene(kind, idle=2).open()),
+    "dialing": (State.PARKED, lambda kind: Scene(kind, idle=0, endpoints=2).open()),
+    "relaying": (State.RELAYING, relaying),
+    "choked": (State.RELAYING, lambda kind: unread(kind, head(200, b"[", False))),
+    "relayed": (State.RELAYING, lambda kind: unread(kind, head(200, b"[1]", True))),
+    "answered": (State.RELAYING, lambda kind: unread(kind, failed(failure.BAD))),
+    "settled": (State.SETTLED, settled),
+}
+
+
+def facts(scene: Scene) -> tuple[Any, ...]:
+    call = scene.call
+    return (len(scene.records), len(scene.conn.log), scene.held, len(scene.loop.tasks), call.outcome, call.ended,
+            call.status, call.bytes_in, call.bytes_out, call.due, call.tick, call.state)  # fmt: skip
+
+
+def leave(scene: Scene) -> None:
+    """The client goes, everything is looked at, and then every event comes once more, too late."""
+    scene.serve.on_gone(scene.call)
+    scene.check_settled()
+    before = facts(scene)
+    for variants in EVENTS.values():
+        for event in variants.values():
+            event(scene)
+    scene.loop.advance(3600.0)
+    assert facts(scene) == before
+    assert not scene.loop.errors
+
+
+def test_every_event_of_the_table_is_delivered_here() -> None:
+    assert EVENTS.keys() == TABLE.keys()
+    assert {state for state, _ in STAGES.values()} == set(State) - {State.ADMITTING}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_event_in_every_state_settles_once(stage: str, name: str, kind: str) -> None:
+    for first in EVENTS[name].values():
+        for again in (None, *EVENTS[name].values()):
+            state, reach = STAGES[stage]
+            scene = reach(kind)
+            assert scene.call.state is state
+            first(scene)
+            if again is not None:
+                again(scene)
+            leave(scene)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", TABLE)
+def test_every_event_from_inside_a_step_settles_once(name: str, kind: str) -> None:
+    for event in EVENTS[name].values():
+        states: list[State] = []
+
+        def step(call: Any, event: Event = event, states: list[State] = states) -> None:
+            states.append(call.state)
+            event(scene)  # noqa: B023 - called at once
+
+        scene = Scene(kind, steps=(step,))
+        scene.open()
+        assert states == [State.ADMITTING]
+        leave(scene)
+
+
+MOVES: dict[str, Event] = {
+    f"{name} {which}".strip(): event for name, all_ in EVENTS.items() for which, event in all_.items()
+}
+MOVES |= {f"{seconds:g} s pass": lambda s, n=seconds: s.loop.advance(n) for seconds in (0.01, 1.0, 30.0, 100.0)}
+
+
+def fill(full: bool) -> Event:
+    def event(scene: Scene) -> None:
+        scene.conn.full = full
+        if not full:
+            scene.serve.on_drained(scene.call)
+
+    return event
+
+
+MOVES |= {"client stops reading": fill(True), "client reads on": fill(False)}
+
+
+@given(st.sampled_from(KINDS), st.sampled_from(list(STAGES)), st.lists(st.sampled_from(list(MOVES)), max_size=12))
+def test_any_sequence_of_events_settles_once(kind: str, stage: str, moves: list[str]) -> None:
+    scene = STAGES[stage][1](kind)
+    for move in moves:
+        MOVES[move](scene)
+        assert len(scene.records) == (scene.call.state is State.SETTLED)
+        assert scene.held <= 1
+    leave(scene)
+
+
+@given(st.sampled_from(KINDS), st.sampled_from(("waiting", "parked", "dialing", "relaying")))
+def test_a_call_that_nobody_touches_ends_by_itself(kind: str, stage: str) -> None:
+    scene = STAGES[stage][1](kind)
+    if stage == "waiting":
+        resumed(None)(scene)
+    scene.loop.advance(3600.0)
+    scene.check_settled()
