@@ -34,13 +34,16 @@ def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
         if not isinstance(wanted, NotFound) and wanted.plan.cors is not None:
             answer = cors.preflight(wanted.plan.cors, head)
             if answer is not None:
-                call.plan = wanted.plan
+                call.plan, call.params = wanted
                 return answer
     if head.method in _NEVER_SERVED:
         allow = found.allow if isinstance(found, NotFound) else ()
         return refusals.method_not_allowed(allow or _SERVED)
     if isinstance(found, NotFound):
         if found.allow:
+            meant = router.find(host, head.path, found.allow[0])
+            if not isinstance(meant, NotFound):
+                call.plan, call.params = meant  # the route is known, and with it what its path keeps secret
             return refusals.method_not_allowed(found.allow)
         return refusals.NO_ROUTE if found.known_host else refusals.UNKNOWN_HOST
     call.plan, call.params = found

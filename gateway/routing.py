@@ -82,10 +82,12 @@ class Router:
             exact = root.exact.get(path)
             if exact is not None and method in exact:  # the most specific a path can be: no need to walk
                 return Found(exact[method].plan, None)
-            found = _walk(root, path.split("/")[1:] if path != "*" else ["*"], method, allow)
+            found = _walk(root, path.split("/")[1:], method, allow) if path != "*" else _server(root, method, allow)
             if found is not None:
                 leaf, values = found
                 return Found(leaf.plan, dict(zip(leaf.names, values, strict=True)) if leaf.names else None)
+            if allow:  # this tree has the path, for other methods
+                break
         return NotFound(tuple(sorted(allow)), bool(roots))
 
     def _roots(self, host: str) -> list[_Node]:
@@ -146,6 +148,12 @@ def _walk(node: _Node, parts: list[str], method: str, allow: set[str]) -> tuple[
         return found
     leaf = _pick(node.tail, method, allow)
     return (leaf, ["/".join(parts)]) if leaf else None
+
+
+def _server(root: _Node, method: str, allow: set[str]) -> tuple[_Leaf, list[str]] | None:
+    """`OPTIONS *` is about the server as a whole: only a route for everything takes it."""
+    leaf = _pick(root.tail, method, allow)
+    return (leaf, ["*"]) if leaf else None
 
 
 def _pick(leaves: dict[str, _Leaf], method: str, allow: set[str]) -> _Leaf | None:

@@ -68,6 +68,8 @@ class Serve:
         plan = call.plan
         assert plan is not None
         verdict, index = run(call, plan.steps, first)
+        if call.state is not ADMITTING:  # it ended inside a step
+            return
         if isinstance(verdict, asyncio.Future):
             call.state = WAITING
             verdict.add_done_callback(lambda done: self.on_resumed(call, done, index))
@@ -82,12 +84,18 @@ class Serve:
 
     def _resume(self, call: Call, done: asyncio.Future[Verdict], index: int) -> None:
         call.state = ADMITTING
-        if done.cancelled() or done.exception() is not None:
-            self._say(call, refusals.INTERNAL)
-        elif (verdict := done.result()) is not None:
+        try:
+            verdict = done.result()
+            if verdict is None:
+                self._admit(call, index)
+                return
+        except asyncio.CancelledError:
+            verdict = refusals.INTERNAL
+        except Exception as error:
+            done.get_loop().call_exception_handler({"message": "a step that waited failed", "exception": error})
+            verdict = refusals.INTERNAL
+        if call.state is ADMITTING:
             self._say(call, verdict)
-        else:
-            self._admit(call, index)
 
     def _limit(self, call: Call, plan: Plan) -> Verdict:
         now, limits = self._timers.now(), []
@@ -195,7 +203,7 @@ class Serve:
         limit = hold.idle_body_limit
         if not ended and limit and len(data) <= limit and (head.length is None or head.length <= limit):
             call.sample = (head, data)
-            call.ending = Outcome.NEWS
+            call.ending = verdicts.of_answer(hold, head, b"\0" * (limit + 1))  # if it grows longer
         else:
             call.ending = verdicts.of_answer(hold, head, data)
 
@@ -342,7 +350,7 @@ class Serve:
         call.status = verdict.status
         call.ending = verdict.outcome
         self._timers.arm(call, NEVER)
-        call.bytes_out = len(body)
+        call.bytes_out = 0 if call.method == "HEAD" or verdict.status in (204, 304) else len(body)
         if call.conn.answer(verdict.status, headers, body, verdict.close):
             self._settle(call, verdict.outcome)
 
@@ -358,8 +366,10 @@ class Serve:
         leases, call.leases = call.leases, ()
         for lease in leases:
             lease.release()
-        self._settled(call)
-        call.conn.settled(call)
+        try:
+            self._settled(call)
+        finally:
+            call.conn.settled(call)
 
 
 def lines(headers: HeaderList) -> bytes:

@@ -62,6 +62,8 @@ def canonical_path(raw: str) -> str | None:
     empty segments, `;`, a backslash, NUL and other controls, their escapes, escaped slashes, escapes of escapes,
     and bytes that are not UTF-8: proxies and servers disagree on all of them.
     """
+    if not raw.startswith("/"):
+        return None
     if _PLAIN.fullmatch(raw):
         return raw
     if not _PATH.fullmatch(raw) or _AMBIGUOUS.search(raw):
@@ -71,6 +73,8 @@ def canonical_path(raw: str) -> str | None:
     except UnicodeDecodeError:
         return None
     path = _ESCAPE.sub(_normal_escape, raw)
+    if _AMBIGUOUS.search(path):
+        return None  # decoding made an escape that was not there
     segments = path.split("/")[1:]
     if any(segment in (".", "..") for segment in segments) or "" in segments[:-1]:
         return None

@@ -48,6 +48,8 @@ def _template(call: Call, blank: Reply, now: float, cause: str | None) -> Refusa
     """A blank while the upstream was not yet due, an overrun after, and a 504 once overruns are a habit."""
     if now < call.upstream_due or cause == "drain":
         return replace(blank, outcome=_BLANKS.get(cause or "", Outcome.BLANK), close=cause == "drain")
+    if call.sent_at is None:  # nobody was asked: nobody is overdue
+        return replace(blank, outcome=_BLANKS.get(cause or "", Outcome.BLANK))
     if call.endpoint is not None:
         call.endpoint.overruns += 1
         if not budget.overrun_answer(call.endpoint.overruns):

@@ -34,13 +34,17 @@ class CallLog:
         self._queued = 0
         self._lock = threading.Lock()
         self._handle: asyncio.TimerHandle | None = None
-        self._batches: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
+        self._batches: SimpleQueue[bytes | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="call-log", daemon=True)
         self._thread.start()
 
     def write(self, record: dict[str, object]) -> None:
         """Adds one record as a line of JSON."""
-        line = orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            line = orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError:  # a bug in what made the record: it must not end the call's connection
+            self._count_lost(1)
+            return
         self._lines.append(line)
         self._size += len(line)
         if self._size >= FLUSH_BYTES:
@@ -62,9 +66,9 @@ class CallLog:
             if not full:
                 self._queued += len(batch)
         if full:
-            self.dropped += count
+            self._count_lost(count)
         else:
-            self._batches.put((batch, count))
+            self._batches.put(batch)
 
     def close(self) -> None:
         """Writes what is left, waiting a bounded time for a writer that hangs."""
@@ -73,18 +77,26 @@ class CallLog:
         self._thread.join(CLOSE_WITHIN)
 
     def _write_all(self) -> None:
-        complain = _once_a_second(lambda text: print(text, file=sys.stderr, flush=True))
-        while (item := self._batches.get()) is not None:
-            batch, count = item
-            try:
-                _write(self._fd, batch)
-            except OSError as error:
-                self.dropped += count
-                complain(f"call log: {count} lines dropped: {error.strerror}")
+        complain = _once_a_second(_tell)
+        mend = b""  # ends a line that a full disk cut in two, before the next batch is written
+        while (batch := self._batches.get()) is not None:
+            written, error = _write(self._fd, mend + batch)
+            if error is None:
+                mend = b""
+            else:
+                lost = batch[max(written - len(mend), 0) :].count(b"\n")
+                torn = batch[: max(written - len(mend), 0)]
+                mend = b"\n" if (torn and not torn.endswith(b"\n")) or (mend and not written) else b""
+                self._count_lost(lost)
+                complain(f"call log: {lost} lines dropped: {error.strerror}")
             with self._lock:
                 self._queued -= len(batch)
         if self._path is not None:
             os.close(self._fd)
+
+    def _count_lost(self, lines: int) -> None:
+        with self._lock:
+            self.dropped += lines
 
 
 def _open(path: Path) -> int:
@@ -92,10 +104,22 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
 
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+def _write(fd: int, data: bytes) -> tuple[int, OSError | None]:
+    """Writes all of it; otherwise how many bytes went out, and why no more did."""
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[os.write(fd, left) :]
+    except OSError as error:
+        return len(data) - len(left), error
+    return len(data), None
+
+
+def _tell(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        pass  # nobody is there to be told
 
 
 def _once_a_second(say: Callable[[str], None]) -> Callable[[str], None]:

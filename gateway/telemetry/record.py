@@ -66,7 +66,7 @@ def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> di
         record["clamped_by"] = call.clamped_by
         record["held"] = round(held, 6)
         if call.cursor is not None:
-            record["cursor"] = call.cursor[:MAX_TEXT]
+            record["cursor"] = clean(call.cursor[:MAX_TEXT])
     if call.note is not None:
         record["note"] = call.note
     return record
@@ -76,8 +76,8 @@ def shown_path(call: Call) -> str:
     """The canonical path as it may be shown: without what the route declares secret, and of bounded length."""
     path = call.path
     if call.plan is not None and call.plan.secret_params and call.params:
-        for name in call.plan.secret_params:
-            path = path.replace(call.params.get(name) or "\0", "***")
+        secrets = {call.params.get(name) for name in call.plan.secret_params}
+        path = "/".join("***" if part in secrets else part for part in path.split("/"))
     return path[:MAX_TEXT]
 
 
@@ -90,8 +90,13 @@ def _held(call: Call, ended: float) -> float:
 
 def _query(query: str, allowed: frozenset[str]) -> tuple[list[str], dict[str, str]]:
     args = parse_query(query[:8192])[:MAX_ARGS]
-    names = [name[:64] for name, _ in args]
-    return names, {name: value[:MAX_TEXT] for name, value in args if name in allowed} if allowed else {}
+    names = [clean(name[:64]) for name, _ in args]
+    return names, {clean(name): clean(value[:MAX_TEXT]) for name, value in args if name in allowed} if allowed else {}
+
+
+def clean(text: str) -> str:
+    """Text in which controls, line separators and lone surrogates are `\\x..`: it is JSON, and one line, anywhere."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def timestamp(wall: float) -> str:

@@ -59,7 +59,7 @@ class Dialer:
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers,
-        connected: Callable[[Dial, UpstreamConnection], None], failed: Callable[[Dial, OSError], None],
+        connected: Callable[[Dial, UpstreamConnection], None], failed: Callable[[Dial, OSError | UnicodeError], None],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._parsers = parsers
@@ -77,8 +77,10 @@ class Dialer:
         return dial
 
     def _begin(self, dial: Dial) -> None:
-        dial.endpoint.dialing += 1
+        endpoint = dial.endpoint
+        endpoint.dialing += 1
         dial.task = self._loop.create_task(self._connect(dial))
+        dial.task.add_done_callback(lambda _: self._done(endpoint))
 
     async def _connect(self, dial: Dial) -> None:
         endpoint = dial.endpoint
@@ -87,7 +89,7 @@ class Dialer:
             await self._loop.create_connection(
                 lambda: connection, endpoint.host, endpoint.port, ssl=endpoint.tls, server_hostname=endpoint.server_name
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that is no host name is a UnicodeError
             if not dial.cancelled:
                 self._failed(dial, error)
         except asyncio.CancelledError:
@@ -96,9 +98,6 @@ class Dialer:
         else:
             dial.task = None
             self._take(dial, connection)
-        finally:
-            endpoint.dialing -= 1
-            self._next(endpoint)
 
     def _take(self, dial: Dial, connection: UpstreamConnection) -> None:
         if dial.cancelled:
@@ -110,7 +109,9 @@ class Dialer:
             probe(raw)
         self._connected(dial, connection)
 
-    def _next(self, endpoint: Endpoint) -> None:
+    def _done(self, endpoint: Endpoint) -> None:
+        """A callback of the task: it also runs for one that was cancelled before its first step."""
+        endpoint.dialing -= 1
         while endpoint.waiting and endpoint.dialing < AT_ONCE:
             dial = endpoint.waiting.popleft()
             if not dial.cancelled:

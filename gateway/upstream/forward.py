@@ -77,7 +77,8 @@ class Forwarder:
 
     def _read_back(self, call: Call) -> RequestHead:
         """The head of a call, from the bytes it was forwarded as (what the gateway added is added anew)."""
-        parsed = self._parsers.request(call.wire or b"", "http")
+        fields = (call.wire or b"").partition(b"\r\n")[2].partition(b"\r\n")[2]  # behind the request line and Host
+        parsed = self._parsers.request(b"%b / HTTP/1.1\r\nHost: x\r\n%b" % (call.method.encode(), fields), "http")
         assert not isinstance(parsed, Refusal)
         head = parsed[0]
         head.path, head.query = call.path, call.query
@@ -121,7 +122,7 @@ class Forwarder:
         dial.cancel()
         self._elsewhere(dial, plan, failure.CONNECT_TIMEOUT, "timeout")
 
-    def _failed(self, dial: Dial, error: OSError) -> None:
+    def _failed(self, dial: Dial, error: OSError | UnicodeError) -> None:
         plan = dial.call.plan
         assert plan is not None
         self._elsewhere(dial, plan, *failure.of_connect(error))

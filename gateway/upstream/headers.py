@@ -31,6 +31,7 @@ OURS = frozenset(
 )  # fmt: skip
 _KEPT = frozenset({b"content-length", b"content-type", b"host"})  # naming these in Connection changes nothing
 Drops = Callable[[bytes], bool]  # whether a field of that name, as it was spelled, ends here
+_PLACE = re.compile(r"\{([^}]*)\}|(?<=/)\*\*$")
 _TOKENS = re.compile(rb"[^\s,]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -39,9 +40,11 @@ def compile_drops(names: frozenset[bytes]) -> Drops:
     """The test whether a header field ends here. Few spellings come in practice, so each is decided once; names are
     compared with `_` as `-`, for servers that fold them must not be fooled by X_Forwarded_For."""
 
+    folded = frozenset(name.replace(b"_", b"-") for name in names)
+
     @lru_cache(maxsize=1024)
     def drops(name: bytes) -> bool:
-        return name.lower().replace(b"_", b"-") in names
+        return name.lower().replace(b"_", b"-") in folded
 
     return drops
 
@@ -99,10 +102,8 @@ def _without_cookies(fields: RawHeaders, names: tuple[bytes, ...]) -> RawHeaders
 
 
 def _rewritten(call: Call, template: str) -> str:
-    for name, value in (call.params or {}).items():
-        old, new = ("/**", "/" + value) if name == "**" else ("{" + name + "}", value)
-        template = template.replace(old, new)
-    return template
+    params = call.params or {}
+    return _PLACE.sub(lambda match: params.get(match.group(1) or "**", match.group(0)), template)
 
 
 def _own_lines(call: Call, head: RequestHead, hold: float | None) -> bytes:
@@ -140,12 +141,14 @@ def _identity_lines(call: Call, names: tuple[tuple[bytes, str], ...]) -> bytes:
 def _claim_text(value: object) -> str | None:
     if isinstance(value, list):
         return " ".join(str(item) for item in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return None if value is None else str(value)
 
 
 def header_value(text: str) -> bytes:
     """Text as a field value: visible ASCII as it is, everything else percent-encoded as UTF-8."""
-    if text.isascii() and not _CONTROL.search(text):
+    if text.isascii() and "%" not in text and not _CONTROL.search(text):
         return text.strip().encode("ascii")
     return quote(text, safe=" !\"#$&'()*+,-./:;<=>?@[]^_`{|}~").strip().encode("ascii")
 
@@ -187,7 +190,7 @@ def _parse_address(text: str) -> str | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(text))
+        return None if "%" in text else str(ipaddress.ip_address(text))  # a zone means nothing here
     except ValueError:
         return None
 

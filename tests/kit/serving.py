@@ -39,7 +39,7 @@ KINDS: tuple[str, ...] = ("ordinary", "upload", *POLLS)
 
 
 class Handle:
-    """What `call_at` and `create_task` return here."""
+    """What `call_at` returns here."""
 
     def __init__(self, when: float, callback: Callable[[], None]) -> None:
         self.when = when
@@ -50,13 +50,31 @@ class Handle:
         self.cancelled = True
 
 
+class Work(Handle):
+    """A task that never gets anywhere; it is done once it is cancelled."""
+
+    def __init__(self, loop: HandLoop) -> None:
+        super().__init__(loop.now, lambda: None)
+        self._loop = loop
+        self._callbacks: list[Callable[[Any], None]] = []
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        self._callbacks.append(callback)
+
+    def cancel(self) -> None:
+        super().cancel()
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            self._loop.call_soon(callback, self)
+
+
 class HandLoop:
     """As much of an event loop as timers, futures and dials ask for. Nothing happens until `advance`."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.handles: list[Handle] = []
-        self.tasks: list[Handle] = []
+        self.tasks: list[Work] = []
         self.errors: list[BaseException] = []
 
     def time(self) -> float:
@@ -75,9 +93,9 @@ class HandLoop:
     def call_soon(self, callback: Callable[..., None], *args: Any, context: Any = None) -> Handle:
         return self.call_at(self.now, lambda: callback(*args))
 
-    def create_task(self, work: Coroutine[Any, Any, None]) -> Handle:
+    def create_task(self, work: Coroutine[Any, Any, None]) -> Work:
         work.close()  # no dial ever connects here
-        self.tasks.append(Handle(self.now, lambda: None))
+        self.tasks.append(Work(self))
         return self.tasks[-1]
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:

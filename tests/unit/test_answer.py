@@ -110,7 +110,8 @@ def test_nothing_an_upstream_says_about_its_connection_reaches_the_client() -> N
     head = response(
         200, {"Connection": "keep-alive, X-Hop", "Keep-Alive": "timeout=5", "X-Hop": "1", "Upgrade": "h2c"}, 0
     )
-    assert relay_bytes(head, DROPS, b"", "GET", 1, True)[0] == b"HTTP/1.1 200 \r\n\r\n"
+    raw = relay_bytes(head, DROPS, b"", "GET", 1, True)[0]
+    assert [line for line in raw.split(b"\r\n") if line and not line.startswith(b"Date: ")] == [b"HTTP/1.1 200 "]
 
 
 def test_a_date_is_that_of_its_second() -> None:

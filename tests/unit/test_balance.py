@@ -1,4 +1,4 @@
-"""Which endpoint takes the next call, and which idle connection: shares by weight, leases that come back, nothing stale."""
+"""Which endpoint takes the next call, and on which idle connection: by weight, leases that come back, nothing stale."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.call import Lease
 from gateway.upstream.balance import FRESH, Endpoint, Upstream
 
 WEIGHTS = st.lists(st.integers(1, 5), min_size=1, max_size=5)
@@ -30,7 +31,7 @@ def test_round_robin_gives_each_endpoint_its_weight(weights: list[int], rounds: 
 @given(WEIGHTS, st.lists(st.booleans(), max_size=60))
 def test_least_held_never_leaves_one_behind(weights: list[int], moves: list[bool]) -> None:
     made = upstream(weights, "least-held")
-    leases = []
+    leases: list[Lease] = []
     for take in moves:
         if take or not leases:
             endpoint = cast(Endpoint, made.pick())
@@ -58,7 +59,8 @@ def test_what_was_tried_is_not_picked_again(balance: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "port", "tls", "name"),
-    [("a.b", 80, None, "a.b"), ("a.b", 5000, None, "a.b:5000"), ("a.b", 443, None, "a.b:443"), ("a.b", 443, object(), "a.b"),
+    [("a.b", 80, None, "a.b"), ("a.b", 5000, None, "a.b:5000"), ("a.b", 443, None, "a.b:443"), ("a.b", 443, object(),
+     "a.b"),
      ("a.b", 80, object(), "a.b:80"), ("::1", 80, None, "[::1]"), ("::1", 81, None, "[::1]:81")],
 )  # fmt: skip
 def test_an_endpoint_is_named_as_host_names_it(host: str, port: int, tls: Any, name: str) -> None:
@@ -89,7 +91,8 @@ def endpoint(*idle: Idle) -> Endpoint:
 def test_the_most_recently_used_connection_is_taken() -> None:
     old, young = Idle(1.0), Idle(2.0)
     made = endpoint(old, young)
-    assert [made.take_idle(2.0, False), made.take_idle(2.0, False), made.take_idle(2.0, False)] == [young, old, None]
+    taken: list[Any] = [made.take_idle(2.0, False) for _ in range(3)]
+    assert taken == [young, old, None]
 
 
 def test_a_dead_connection_is_closed_and_passed_over() -> None:

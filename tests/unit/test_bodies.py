@@ -117,10 +117,14 @@ def test_a_damaged_body_is_refused_or_read_alike_however_it_is_cut(
 @pytest.mark.parametrize("side", ["request", "response"])
 @pytest.mark.parametrize(
     "data",
-    [b"0x5\r\nabcde\r\n", b"+5\r\nabcde\r\n", b"-5\r\n", b" 5\r\nabcde\r\n", b"5 \r\nabcde\r\n", b"5\t\r\nabcde\r\n", b"5\nabcde\r\n",
-     b"5\r\nabcde\n0\r\n\r\n", b"5\r\nabcdeX\r\n0\r\n\r\n", b"5\r\nabcdef\r\n0\r\n\r\n", b"5\r\nabcd\r\n0\r\n\r\n", b"\r\n", b"g\r\n",
-     b"5_0\r\n", b"5;a\nabcde\r\n", b"5;\x00\r\nabcde\r\n", b"5;a\rb\r\nabcde\r\n", b"10000000000000005\r\n", b"0\n\n", b"0\r\n\n",
-     b"0\r\nX: y\n\r\n", b"0\r\n" + b"x" * 2000, b"5;" + b"x" * 2000, b"0\r\n" + b"X: y\r\n" * 3000 + b"\r\n", b"5\r\nabcde\r\r\n",
+    [b"0x5\r\nabcde\r\n", b"+5\r\nabcde\r\n", b"-5\r\n", b" 5\r\nabcde\r\n", b"5 \r\nabcde\r\n", b"5\t\r\nabcde\r\n",
+     b"5\nabcde\r\n",
+     b"5\r\nabcde\n0\r\n\r\n", b"5\r\nabcdeX\r\n0\r\n\r\n", b"5\r\nabcdef\r\n0\r\n\r\n", b"5\r\nabcd\r\n0\r\n\r\n",
+     b"\r\n", b"g\r\n",
+     b"5_0\r\n", b"5;a\nabcde\r\n", b"5;\x00\r\nabcde\r\n", b"5;a\rb\r\nabcde\r\n", b"10000000000000005\r\n",
+     b"0\n\n", b"0\r\n\n",
+     b"0\r\nX: y\n\r\n", b"0\r\n" + b"x" * 2000, b"5;" + b"x" * 2000, b"0\r\n" + b"X: y\r\n" * 3000 + b"\r\n",
+     b"5\r\nabcde\r\r\n",
      b"\xb2\r\n", b"5,5\r\n", b"5.0\r\n", b"0\r\nno colon\r\n\r\n", b"0\r\n folded\r\n\r\n"],
     ids=lambda data: ascii(data[:12]),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The call log on real files and pipes: every line is in the file, whole, or counted as dropped, and nobody waits for it."""
+"""The call log on real files and pipes: every line is there, whole, or counted as dropped, and nobody waits for it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Timers on a loop that is cranked by hand: what is armed fires once, in order, never early, and nothing is kept of what
-was cancelled.
+"""Timers on a loop that is cranked by hand: what is armed fires once, in order, never early, and nothing is kept of
+what was cancelled.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def test_of_an_entry_that_fired_no_reference_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second", "fires"),
-    [(5.0, 9.0, 9.0), (9.0, 5.0, 5.0), (5.0, NEVER, None), (NEVER, 5.0, 5.0), (5.0, 5.001, 5.001), (5.001, 5.0, 5.0), (5.0, 5.0, 5.0)],
+    [(5.0, 9.0, 9.0), (9.0, 5.0, 5.0), (5.0, NEVER, None), (NEVER, 5.0, 5.0), (5.0, 5.001, 5.001), (5.001, 5.0, 5.0),
+    (5.0, 5.0, 5.0)],
 )  # fmt: skip
 def test_arming_again_replaces_what_was_armed(first: float, second: float, fires: float | None) -> None:
     loop, clock = timers()
@@ -162,7 +163,8 @@ def test_an_entry_may_change_another_of_the_same_tick(what: str) -> None:
         def change(now: float, one: Entry, clock: Timers = clock) -> None:
             if one.log:
                 return
-            {"cancel": lambda: clock.cancel(one), "later": lambda: clock.arm(one, now + 5.0), "never": lambda: clock.arm(one, NEVER),
+            {"cancel": lambda: clock.cancel(one), "later": lambda: clock.arm(one, now + 5.0),
+            "never": lambda: clock.arm(one, NEVER),
              "now": lambda: clock.arm(one, now), "earlier": lambda: clock.arm(one, now - 3.0)}[what]()  # fmt: skip
 
         pair[0].then = lambda now, pair=pair, change=change: change(now, pair[1])  # type: ignore[misc]

@@ -28,7 +28,8 @@ def test_a_larger_share_never_ends_sooner(window: float, one: float, other: floa
 
 
 @pytest.mark.parametrize(
-    ("now", "share", "slot"), [(0.0, 0.0, 0.0), (0.0, 1.0, 20.0), (0.0, 0.5, 10.0), (15.0, 1.0, 23.0), (25.0, 1.0, 25.0), (30.0, 0.7, 30.0)]
+    ("now", "share", "slot"), [(0.0, 0.0, 0.0), (0.0, 1.0, 20.0), (0.0, 0.5, 10.0), (15.0, 1.0, 23.0), (25.0, 1.0,
+    25.0), (30.0, 0.7, 30.0)]
 )  # fmt: skip
 def test_slots_are_spread_over_what_is_left_and_some_of_it_is_kept_back(now: float, share: float, slot: float) -> None:
     assert Drain(0.0, 25.0).slot(now, share) == pytest.approx(slot)

@@ -60,7 +60,8 @@ def test_a_set_parameter_is_there_once_and_the_rest_is_as_it_was(query: str, nam
 
 @pytest.mark.parametrize(
     ("query", "expected"),
-    [("", "t=9"), ("a=1", "a=1&t=9"), ("t=1&a=2", "t=9&a=2"), ("a=1&t=1&b=2&t=3", "a=1&t=9&b=2"), ("%74=1", "t=9"), ("T=1", "T=1&t=9")],
+    [("", "t=9"), ("a=1", "a=1&t=9"), ("t=1&a=2", "t=9&a=2"), ("a=1&t=1&b=2&t=3", "a=1&t=9&b=2"), ("%74=1", "t=9"),
+    ("T=1", "T=1&t=9")],
 )  # fmt: skip
 def test_a_set_parameter_keeps_its_place(query: str, expected: str) -> None:
     assert set_arg(query, "t", "9") == expected

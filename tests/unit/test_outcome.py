@@ -13,7 +13,8 @@ from gateway.pipeline import Refusal
 from gateway.upstream import failure
 
 MADE_HERE = [
-    (name, value) for module in (refusals, failure, parse) for name, value in vars(module).items() if isinstance(value, Refusal)
+    (name, value) for module in (refusals, failure, parse) for name,
+    value in vars(module).items() if isinstance(value, Refusal)
 ]  # fmt: skip
 
 
@@ -31,7 +32,8 @@ def test_an_ending_is_consistent(outcome: Outcome) -> None:
     assert re.fullmatch("[a-z_]+", outcome.value) and outcome.value == outcome.name.lower()
 
 
-@pytest.mark.parametrize("name", ["BLANK", "EMPTY", "NEWS", "CLIENT_GONE", "EVICTED", "DRAINED", "EXPIRED", "OVERRUN", "UPSTREAM_ERROR"])  # fmt: skip
+@pytest.mark.parametrize("name", ["BLANK", "EMPTY", "NEWS", "CLIENT_GONE", "EVICTED", "DRAINED", "EXPIRED", "OVERRUN",
+    "UPSTREAM_ERROR"])  # fmt: skip
 def test_what_is_normal_for_a_poll_is_no_strike(name: str) -> None:
     assert not ENDINGS[Outcome[name]].strike
 

@@ -1,5 +1,6 @@
-"""The contract with aiohttp 3.14's C parsers, rule by rule (DESIGN.md section 6): what they let through, what they refuse,
-and what the gateway refuses beyond that. A new aiohttp has to pass this file before the pin in pyproject.toml moves.
+"""The contract with aiohttp 3.14's C parsers, rule by rule (DESIGN.md section 6): what they let through, what they
+refuse, and what the gateway refuses beyond that. A new aiohttp has to pass this file before the pin in pyproject.toml
+moves.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import asyncio
 from typing import cast
 
 import pytest
-from aiohttp import __version__
+from aiohttp import __version__, http_parser
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,7 +142,8 @@ def test_a_request_head_is_read_or_refused_with_a_status(head: str, status: int)
     assert status_of(*head.split("|")) == status
 
 
-@pytest.mark.parametrize("change", [(b"\r\n", b"\n"), (b"HTTP/1.1\r\n", b"HTTP/1.1\n"), (b"h.example\r\n", b"h.example\n"), (b"\r\n", b"\r"), (b"\r\n", b"\n\r")])  # fmt: skip
+@pytest.mark.parametrize("change", [(b"\r\n", b"\n"), (b"HTTP/1.1\r\n", b"HTTP/1.1\n"), (b"h.example\r\n",
+    b"h.example\n"), (b"\r\n", b"\r"), (b"\r\n", b"\n\r")])  # fmt: skip
 def test_lines_end_in_crlf_and_in_nothing_else(change: tuple[bytes, bytes]) -> None:
     good = raw("GET /a HTTP/1.1", HOST, "X: y")
     assert isinstance(PARSERS.request(good.replace(*change), "http"), Refusal)
@@ -154,8 +156,10 @@ def test_every_refusal_closes_the_connection_and_echoes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("version", "connection", "keep"),
-    [("1.1", "", True), ("1.1", "close", False), ("1.1", "Close", False), ("1.1", "keep-alive", True), ("1.0", "", False),
-     ("1.0", "keep-alive", True), ("1.0", "close", False), ("1.1", "x, close", False), ("1.1", "close, keep-alive", False),
+    [("1.1", "", True), ("1.1", "close", False), ("1.1", "Close", False), ("1.1", "keep-alive", True), ("1.0", "",
+     False),
+     ("1.0", "keep-alive", True), ("1.0", "close", False), ("1.1", "x, close", False), ("1.1", "close, keep-alive",
+     False),
      ("1.0", "Keep-Alive", True)],
 )  # fmt: skip
 def test_whether_a_connection_stays_open_is_the_versions_default_or_what_was_said(
@@ -184,7 +188,9 @@ def test_an_upgrade_never_swallows_a_body(upgrade: str, method: str) -> None:
     assert found[1].feed(b"3\r\nabc\r\n0\r\n\r\nGET /") == (b"abc", 13) and found[1].ended
 
 
-@given(st.binary(max_size=80) | st.lists(st.sampled_from([b"GET ", b"/a", b" HTTP/1.1\r\n", b"Host: h\r\n", b"X: y\r\n", b"\r\n", b"\n", b"\x00", b" ", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 1\r\n"]), max_size=8).map(b"".join))  # fmt: skip
+@given(st.binary(max_size=80) | st.lists(st.sampled_from([b"GET ", b"/a", b" HTTP/1.1\r\n", b"Host: h\r\n",
+    b"X: y\r\n", b"\r\n", b"\n", b"\x00", b" ", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 1\r\n"]),
+    max_size=8).map(b"".join))  # fmt: skip
 def test_no_bytes_make_a_request_parser_raise(data: bytes) -> None:
     found = PARSERS.request(data + b"\r\n\r\n", "http")
     if isinstance(found, tuple):
@@ -201,13 +207,19 @@ OK = "HTTP/1.1 200 OK"
 @pytest.mark.parametrize(
     "head",
     [f"{OK}|Content-Length: 5|Transfer-Encoding: chunked", f"{OK}|Content-Length: 5|Content-Length: 5",
-     f"{OK}|Content-Length: 5|Content-Length: 6", f"{OK}|Content-Length: 5, 5", f"{OK}|Content-Length: +5", f"{OK}|Content-Length: -1",
-     f"{OK}|Content-Length: ", f"{OK}|Content-Length: 5x", f"{OK}|Content-Length: {2**70}", f"{OK}|Transfer-Encoding: gzip",
+     f"{OK}|Content-Length: 5|Content-Length: 6", f"{OK}|Content-Length: 5, 5", f"{OK}|Content-Length: +5",
+     f"{OK}|Content-Length: -1",
+     f"{OK}|Content-Length: ", f"{OK}|Content-Length: 5x", f"{OK}|Content-Length: {2**70}",
+     f"{OK}|Transfer-Encoding: gzip",
      f"{OK}|Transfer-Encoding: gzip, chunked", f"{OK}|Transfer-Encoding: chunked|Transfer-Encoding: chunked",
-     "HTTP/1.0 200 OK|Transfer-Encoding: chunked", f"{OK}|X: a\x00b", f"{OK}|X: a\x01b", f"{OK}|X: a\x7fb", f"{OK}|X: y| folded",
-     f"{OK}|X: y|\tfolded", f"{OK}| X: y", f"{OK}|X : y", f"{OK}|X y: z", f"{OK}|no colon", f"{OK}|: nameless", f"{OK}|X\xff: y",
-     f"{OK}|X: a\rb", f"{OK}|X: a\nb", f"{OK}\nX: y", "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 abc OK", "HTTP/1.1 -20 OK",
-     "HTTP/2.0 200 OK", "HTTP/1.2 200 OK", "HTTP/1.1  200 OK", "HTTP/1.1 200 O\x00K", "HTTP/1.1 000 OK", "ICY 200 OK", " HTTP/1.1 200 OK",
+     "HTTP/1.0 200 OK|Transfer-Encoding: chunked", f"{OK}|X: a\x00b", f"{OK}|X: a\x01b", f"{OK}|X: a\x7fb",
+     f"{OK}|X: y| folded",
+     f"{OK}|X: y|\tfolded", f"{OK}| X: y", f"{OK}|X : y", f"{OK}|X y: z", f"{OK}|no colon", f"{OK}|: nameless",
+     f"{OK}|X\xff: y",
+     f"{OK}|X: a\rb", f"{OK}|X: a\nb", f"{OK}\nX: y", "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 abc OK",
+     "HTTP/1.1 -20 OK",
+     "HTTP/2.0 200 OK", "HTTP/1.2 200 OK", "HTTP/1.1  200 OK", "HTTP/1.1 200 O\x00K", "HTTP/1.1 000 OK", "ICY 200 OK",
+     " HTTP/1.1 200 OK",
      "http/1.1 200 OK", "GET / HTTP/1.1", "", "<html>", f"{OK}|X[]: y"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -225,14 +237,19 @@ def test_a_bare_lf_or_cr_in_an_answer_is_not_relayed(change: tuple[bytes, bytes]
 @pytest.mark.parametrize(
     ("head", "method", "body"),
     [(f"{OK}|Content-Length: 5", "GET", "LengthBody"), (f"{OK}|Content-Length: 0", "GET", "NoneType"),
-     (f"{OK}|Transfer-Encoding: chunked", "GET", "ChunkedBody"), (f"{OK}|Transfer-Encoding: Chunked", "GET", "ChunkedBody"),
-     (OK, "GET", "CloseBody"), ("HTTP/1.0 200 OK", "GET", "CloseBody"), ("HTTP/1.0 200 OK|Content-Length: 5", "GET", "LengthBody"),
-     (f"{OK}|Content-Length: 5", "HEAD", "NoneType"), (OK, "HEAD", "NoneType"), (f"{OK}|Transfer-Encoding: chunked", "HEAD", "NoneType"),
+     (f"{OK}|Transfer-Encoding: chunked", "GET", "ChunkedBody"), (f"{OK}|Transfer-Encoding: Chunked", "GET",
+     "ChunkedBody"),
+     (OK, "GET", "CloseBody"), ("HTTP/1.0 200 OK", "GET", "CloseBody"), ("HTTP/1.0 200 OK|Content-Length: 5", "GET",
+     "LengthBody"),
+     (f"{OK}|Content-Length: 5", "HEAD", "NoneType"), (OK, "HEAD", "NoneType"), (f"{OK}|Transfer-Encoding: chunked",
+     "HEAD", "NoneType"),
      ("HTTP/1.1 204 No Content", "GET", "NoneType"), ("HTTP/1.1 204 x|Content-Length: 5", "GET", "NoneType"),
-     ("HTTP/1.1 204 x|Transfer-Encoding: chunked", "GET", "NoneType"), ("HTTP/1.1 304 x|Content-Length: 5", "GET", "NoneType"),
+     ("HTTP/1.1 204 x|Transfer-Encoding: chunked", "GET", "NoneType"), ("HTTP/1.1 304 x|Content-Length: 5", "GET",
+     "NoneType"),
      ("HTTP/1.1 100 Continue", "GET", "NoneType"), ("HTTP/1.1 103 Early Hints|Link: x", "GET", "NoneType"),
      ("HTTP/1.1 101 x|Upgrade: websocket|Connection: upgrade", "GET", "NoneType"), ("HTTP/1.1 200", "GET", "CloseBody"),
-     ("HTTP/1.1 200 ", "GET", "CloseBody"), ("HTTP/1.1 299 \xfc", "GET", "CloseBody"), ("HTTP/1.1 999 x|Content-Length: 1", "GET", "LengthBody"),
+     ("HTTP/1.1 200 ", "GET", "CloseBody"), ("HTTP/1.1 299 \xfc", "GET", "CloseBody"),
+     ("HTTP/1.1 999 x|Content-Length: 1", "GET", "LengthBody"),
      (f"{OK}|Upgrade: h2c|Connection: upgrade|Content-Length: 5", "GET", "LengthBody"),
      (f"{OK}|Upgrade: h2c|Connection: upgrade|Transfer-Encoding: chunked", "GET", "ChunkedBody")],
 )  # fmt: skip
@@ -241,8 +258,10 @@ def test_the_body_of_an_answer_is_framed_as_rfc_9112_6_3_says(head: str, method:
     assert not isinstance(found, str) and type(found[1]).__name__ == body
 
 
-@pytest.mark.parametrize(("head", "keep"), [(OK, True), (f"{OK}|Connection: close", False), ("HTTP/1.0 200 OK|Content-Length: 1", False),
-                                            ("HTTP/1.0 200 OK|Connection: keep-alive|Content-Length: 1", True)])  # fmt: skip
+@pytest.mark.parametrize(("head", "keep"), [(OK, True), (f"{OK}|Connection: close", False),
+    ("HTTP/1.0 200 OK|Content-Length: 1", False),
+                                            ("HTTP/1.0 200 OK|Connection: keep-alive|Content-Length: 1",
+                                            True)])  # fmt: skip
 def test_an_upstream_says_whether_its_connection_stays(head: str, keep: bool) -> None:
     found = answer(*head.split("|"))
     assert not isinstance(found, str)
@@ -255,6 +274,6 @@ def test_no_bytes_make_a_response_parser_raise(data: bytes) -> None:
 
 
 def test_a_missing_c_parser_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parse, "HttpRequestParser", parse.http_parser.HttpRequestParserPy)
-    with pytest.raises(parse.MissingParserError, match="C parser is missing.*; install"):
+    monkeypatch.setattr(parse, "HttpRequestParser", http_parser.HttpRequestParserPy)
+    with pytest.raises(parse.MissingParserError, match=r"C parser is missing.*; install"):
         Parsers(cast(asyncio.AbstractEventLoop, HandLoop()))

@@ -45,6 +45,7 @@ def test_a_dialect_may_say_it_in_its_own_words() -> None:
     assert headers == ((b"X", b"y"), (b"Retry-After", b"3"), *own[0], (b"Cache-Control", b"no-store"))
 
 
-@pytest.mark.parametrize(("status", "phrase"), [(200, "OK"), (404, "Not Found"), (421, "Misdirected Request"), (599, "Unknown"), (0, "Unknown")])  # fmt: skip
+@pytest.mark.parametrize(("status", "phrase"), [(200, "OK"), (404, "Not Found"), (421, "Misdirected Request"), (599,
+    "Unknown"), (0, "Unknown")])  # fmt: skip
 def test_every_status_has_a_phrase(status: int, phrase: str) -> None:
     assert reason(status) == phrase

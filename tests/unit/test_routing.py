@@ -31,7 +31,8 @@ def name_of(found: Found | NotFound) -> str | None:
 
 
 PATHS = router(
-    (None, "/"), (None, "/a"), (None, "/a/"), (None, "/a/b"), (None, "/a/{x}"), (None, "/{x}/b"), (None, "/a/**"), (None, "/{x}/{y}/c"),
+    (None, "/"), (None, "/a"), (None, "/a/"), (None, "/a/b"), (None, "/a/{x}"), (None, "/{x}/b"), (None, "/a/**"),
+    (None, "/{x}/{y}/c"),
     (None, "/files/**"), (None, "/a/{x}/d/e"), (None, "/a/b/{y}/f"), (None, "/**"),
 )  # fmt: skip
 
@@ -68,7 +69,8 @@ def test_the_most_specific_path_wins(path: str, route: int, params: dict[str, st
 
 @pytest.mark.parametrize(
     ("host", "route"),
-    [("api.example.com", 0), ("x.example.com", 1), ("x.y.example.com", 2), ("a.x.y.example.com", 2), ("a.b.example.com", 1),
+    [("api.example.com", 0), ("x.example.com", 1), ("x.y.example.com", 2), ("a.x.y.example.com", 2),
+     ("a.b.example.com", 1),
      ("example.com", 3), ("api.example.org", 3), ("", 3), ("xexample.com", 3), ("y.example.com", 1)],
 )  # fmt: skip
 def test_the_most_specific_host_wins(host: str, route: int) -> None:
@@ -94,7 +96,8 @@ METHODS = router(
 
 @pytest.mark.parametrize(
     ("path", "method", "route"),
-    [("/a", "GET", 0), ("/a", "HEAD", 0), ("/a", "POST", 1), ("/a", "PUT", 1), ("/b", "GET", 3), ("/b", "HEAD", 3), ("/b", "PATCH", 2),
+    [("/a", "GET", 0), ("/a", "HEAD", 0), ("/a", "POST", 1), ("/a", "PUT", 1), ("/b", "GET", 3), ("/b", "HEAD", 3),
+     ("/b", "PATCH", 2),
      ("/a", "DELETE", 4), ("/z", "DELETE", 4)],
 )  # fmt: skip
 def test_a_route_for_the_method_wins_over_one_for_any_and_get_brings_head(path: str, method: str, route: int) -> None:
@@ -103,7 +106,8 @@ def test_a_route_for_the_method_wins_over_one_for_any_and_get_brings_head(path: 
 
 @pytest.mark.parametrize(
     ("path", "method", "allow"),
-    [("/a", "PATCH", ("DELETE", "GET", "HEAD", "POST", "PUT")), ("/z", "GET", ("DELETE",)), ("/z/z", "GET", ()), ("/*", "GET", ("DELETE",))],
+    [("/a", "PATCH", ("DELETE", "GET", "HEAD", "POST", "PUT")), ("/z", "GET", ("DELETE",)), ("/z/z", "GET", ()),
+    ("/*", "GET", ("DELETE",))],
 )  # fmt: skip
 def test_a_wrong_method_is_told_the_right_ones(path: str, method: str, allow: tuple[str, ...]) -> None:
     assert METHODS.find("h", path, method) == NotFound(allow, True)
@@ -117,13 +121,14 @@ def test_an_unknown_host_is_told_apart_from_an_unknown_path() -> None:
 
 
 def test_the_asterisk_of_options_is_no_path() -> None:
-    """`OPTIONS *` asks about the server (RFC 9110 9.3.7); it is not the path `/*`, nor what a pattern for paths takes."""
+    """`OPTIONS *` asks about the server (RFC 9110 9.3.7); it is not the path `/*`, nor what `{x}` stands for."""
     assert isinstance(router((None, "/{x}")).find("h", "*", "OPTIONS"), NotFound)
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [((None, "/a"), (None, "/a")), ((None, "/{x}"), (None, "/{y}")), ((None, "/a/{x}/b"), (None, "/a/{y}/b")), ((None, "/**"), (None, "/**")),
+    [((None, "/a"), (None, "/a")), ((None, "/{x}"), (None, "/{y}")), ((None, "/a/{x}/b"), (None, "/a/{y}/b")), ((None,
+     "/**"), (None, "/**")),
      (("h", "/a"), ("H", "/a")), (("*.h", "/a"), ("*.H", "/a")), ((None, "/a", "GET POST"), (None, "/a", "PUT GET")),
      ((None, "/a", "GET"), (None, "/a", "HEAD"))],
 )  # fmt: skip
@@ -134,7 +139,8 @@ def test_a_tie_is_an_error_that_names_both(first: Any, second: Any) -> None:
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [((None, "/a"), (None, "/a/")), ((None, "/a"), ("h", "/a")), ((None, "/a", "GET"), (None, "/a")), ((None, "/a", "GET"), (None, "/a", "POST")),
+    [((None, "/a"), (None, "/a/")), ((None, "/a"), ("h", "/a")), ((None, "/a", "GET"), (None, "/a")), ((None, "/a",
+     "GET"), (None, "/a", "POST")),
      (("*.h", "/a"), ("*.x.h", "/a")), ((None, "/{x}/a"), (None, "/{y}/b")), ((None, "/a/**"), (None, "/a/{x}"))],
 )  # fmt: skip
 def test_what_can_be_told_apart_is_no_tie(first: Any, second: Any) -> None:
@@ -152,7 +158,7 @@ REQUESTS = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=5).ma
 def matches(template: str, path: str) -> tuple[int, ...] | None:
     """How well a template matches, segment by segment (literal 0, parameter 1, tail 2), None if it does not."""
     wanted, given_ = template.split("/")[1:], path.split("/")[1:]
-    rank = []
+    rank: list[int] = []
     for at, part in enumerate(wanted):
         if part == "**":
             return (*rank, 2) if len(given_) > at else None
@@ -168,7 +174,8 @@ def test_the_tree_finds_what_trying_every_rule_finds(rules: list[tuple[str | Non
         built = router(*rules)
     except RouteConflictError:
         assume(False)
-    order = {"h.ex": ["h.ex", "*.ex", None], "x.ex": ["*.ex", None], "other": [None]}[host]
+    orders: dict[str, list[str | None]] = {"h.ex": ["h.ex", "*.ex", None], "x.ex": ["*.ex", None], "other": [None]}
+    order = orders[host]
     ranked = [
         ((order.index(rule_host), rank), str(number))
         for number, (rule_host, template) in enumerate(rules)

@@ -21,14 +21,10 @@ from tests.kit.calls import head_of
 from tests.kit.heads import response
 from tests.kit.serving import POLLS, WALL, Scene
 
-from .test_serve_events import drain, end, failed, future, head, let_go, resumed, unread, upload, waiting
+from .test_serve_events import drain, end, failed, future, head, let_go, passes, resumed, unread, upload, waiting
 
 Move = Callable[[Scene], None]
 IDLE, LIMIT = compile_idle(["status == 204", "json: == []"])
-
-
-def passes(seconds: float) -> Move:
-    return lambda scene: scene.loop.advance(seconds)
 
 
 def body(size: int) -> Move:
@@ -43,7 +39,8 @@ def revoke(scene: Scene) -> None:
     scene.serve.on_revoked(scene.call)
 
 
-def late(scene: Scene) -> None:
+def passes_and_is_late(scene: Scene) -> None:
+    scene.loop.advance(26.0)
     scene.serve.on_late(scene.call)
 
 
@@ -168,7 +165,7 @@ def test_a_real_answer_between_forgives_overruns() -> None:
     assert endpoint.overruns == 0
 
 
-@pytest.mark.parametrize("move", [passes(31.0), lambda s: (s.loop.advance(26.0), late(s))])
+@pytest.mark.parametrize("move", [passes(31.0), passes_and_is_late])
 def test_an_endpoint_that_was_sent_nothing_is_charged_with_no_overrun(move: Move) -> None:
     """Connecting took all the hold: the upstream never saw the poll, so it is not the one who is overdue."""
     scene = Scene("template", idle=0, connect_timeout=60.0).open()

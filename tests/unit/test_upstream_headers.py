@@ -1,5 +1,5 @@
-"""The request as the upstream sees it and the answer as the client sees it: what ends here, what the gateway says itself,
-and that nobody outside can say it in its place.
+"""The request as the upstream sees it and the answer as the client sees it: what ends here, what the gateway says
+itself, and that nobody outside can say it in its place.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ DROPS = compile_drops(HOP_BY_HOP | OURS)
 Fields = list[tuple[str, str]]
 
 
-def forwarded(*headers: tuple[str, str], target: str = "/a", query: str = "", call: Call | None = None, prefix: str = "",
+def forwarded(*headers: tuple[str, str], target: str = "/a", query: str = "", call: Call | None = None,
+    prefix: str = "",
               params: dict[str, str] | None = None, wish: Any = None, hold: float | None = None,
               head: RequestHead | None = None, **shape: Any) -> tuple[str, Fields]:  # fmt: skip
     """The request line and the fields as the endpoint gets them."""
@@ -89,8 +90,10 @@ def test_what_ends_here_or_is_ours_to_say_is_not_passed_on_in_any_spelling(name:
 
 @pytest.mark.parametrize(
     ("connection", "gone"),
-    [("X-Hop", {"X-Hop"}), ("close, x-hop ,X-Other", {"X-Hop", "X-Other"}), ("x_hop", {"x_hop"}), (",,\tX-Hop", {"X-Hop"}), ("X-Hopp", set()),
-     ("keep-alive", set()), ("content-type, content-length, host", set()), ("X-Request-Id, X-Forwarded-For, traceparent", set())],
+    [("X-Hop", {"X-Hop"}), ("close, x-hop ,X-Other", {"X-Hop", "X-Other"}), ("x_hop", {"x_hop"}), (",,\tX-Hop",
+     {"X-Hop"}), ("X-Hopp", set()),
+     ("keep-alive", set()), ("content-type, content-length, host", set()),
+     ("X-Request-Id, X-Forwarded-For, traceparent", set())],
 )  # fmt: skip
 def test_what_connection_names_is_for_this_hop_only(connection: str, gone: set[str]) -> None:
     sent = [("X-Hop", "1"), ("x_hop", "2"), ("X-Other", "3"), ("Content-Type", "a/b")]
@@ -127,7 +130,8 @@ def test_the_wish_replaces_every_header_it_was_read_from() -> None:
 
 @pytest.mark.parametrize(
     ("cookie", "left"),
-    [("token=s", None), ("a=1; token=s; b=2", "a=1; b=2"), ("token=s;token=t", None), ("a=1;token=s", "a=1"), ("Token=s", "Token=s"),
+    [("token=s", None), ("a=1; token=s; b=2", "a=1; b=2"), ("token=s;token=t", None), ("a=1;token=s", "a=1"),
+     ("Token=s", "Token=s"),
      ("xtoken=s", "xtoken=s"), ("token", None), (" token =s; a=1", "a=1"), ("a=token=s", "a=token=s")],
 )  # fmt: skip
 def test_a_cookie_that_was_a_credential_stays_here(cookie: str, left: str | None) -> None:
@@ -196,8 +200,10 @@ def test_a_path_is_rewritten_by_its_template(
 @pytest.mark.parametrize(
     ("headers", "left"),
     [({"Content-Type": "a", "Keep-Alive": "timeout=5", "Transfer-Encoding": "chunked"}, "Content-Type: a\r\n"),
-     ({"Connection": "X-Hop", "X-Hop": "1", "X-Kept": "2"}, "X-Kept: 2\r\n"), ({"Upgrade": "h2c", "Trailer": "X", "Server": "s"}, "Server: s\r\n"),
-     ([("Set-Cookie", "a"), ("Set-Cookie", "b")], "Set-Cookie: a\r\nSet-Cookie: b\r\n"), ({"Proxy-Authenticate": "Basic", "X": "\udcff"}, "X: \xff\r\n")],
+     ({"Connection": "X-Hop", "X-Hop": "1", "X-Kept": "2"}, "X-Kept: 2\r\n"), ({"Upgrade": "h2c", "Trailer": "X",
+     "Server": "s"}, "Server: s\r\n"),
+     ([("Set-Cookie", "a"), ("Set-Cookie", "b")], "Set-Cookie: a\r\nSet-Cookie: b\r\n"),
+     ({"Proxy-Authenticate": "Basic", "X": "\udcff"}, "X: \xff\r\n")],
 )  # fmt: skip
 def test_an_answer_loses_what_was_for_the_hop_between_us(headers: Any, left: str) -> None:
     raw = response_head(response(200, headers), compile_drops(HOP_BY_HOP), b"Ours: 1\r\n")

@@ -15,6 +15,8 @@ NOW = 50.0
 NAMES = ["article-updates", "cursor-updates", "prefer-wait"]
 CURSOR_POLL = "/updates?last_event_id=3"
 
+NO_STORE = (b"Cache-Control", b"no-store")
+
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_deadline_lies_inside_what_clients_wait(name):
@@ -69,7 +71,7 @@ def test_cursor_updates_tells_the_upstream_of_a_clamped_hold():
 def test_cursor_updates_says_no_news_with_an_empty_list():
     plan = shipped("cursor-updates")
     blank = render(plan.template, head("GET", CURSOR_POLL))
-    assert blank == Reply(Outcome.BLANK, 200, ((b"Content-Type", b"application/json"),), b"[]")
+    assert blank == Reply(Outcome.BLANK, 200, ((b"Content-Type", b"application/json"), NO_STORE), b"[]")
     assert plan.cursor(head("GET", CURSOR_POLL)) == "3"
 
 
@@ -122,5 +124,5 @@ def test_prefer_wait_says_not_modified_for_exactly_one_version(tag, echoed):
     plan = shipped("prefer-wait")
     request = head("GET", "/a", {"If-None-Match": tag} if tag else {})
     blank = render(plan.template, request)
-    assert blank == (Reply(Outcome.BLANK, 304, ((b"ETag", echoed),)) if echoed else None)
+    assert blank == (Reply(Outcome.BLANK, 304, ((b"ETag", echoed), NO_STORE)) if echoed else None)
     assert plan.cursor(request) == tag
