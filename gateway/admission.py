@@ -18,6 +18,7 @@ from gateway.target import without_port
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.head import RequestHead
+    from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan, Snapshot
 
 _NEVER_SERVED = frozenset({"CONNECT", "TRACE"})
@@ -54,11 +55,8 @@ def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
     return None
 
 
-def wish(call: Call, head: RequestHead) -> Verdict:
+def wish(call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
     """Writes `hold`, `asked`, `told` and `cursor` when the request is a poll; otherwise it is an ordinary call."""
-    hold = call.plan.hold if call.plan is not None else None
-    if hold is None:
-        return None
     asked = ask.read(hold, head)
     call.note = asked.note
     if asked.refused:

@@ -55,7 +55,8 @@ class Timers:
         if entry.tick:
             if not tick or entry.tick <= tick:
                 return
-            self._discard(entry)
+            self.cancel(entry)
+            entry.due = due
         if tick:
             self._file(entry, tick)
 
@@ -63,13 +64,10 @@ class Timers:
         """Forgets the entry; no reference to it is kept."""
         entry.due = NEVER
         if entry.tick:
-            self._discard(entry)
-
-    def _discard(self, entry: Entry) -> None:
-        bucket = self._buckets.get(entry.tick)
-        entry.tick = 0
-        if bucket is not None:
-            bucket.discard(entry)
+            bucket = self._buckets.get(entry.tick)
+            entry.tick = 0
+            if bucket is not None:
+                bucket.discard(entry)
 
     def _file(self, entry: Entry, tick: int) -> None:
         entry.tick = tick

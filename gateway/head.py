@@ -30,7 +30,6 @@ class RequestHead:
         method: str,
         path: str,
         query: str,
-        *,
         host: str,
         headers: CIMultiDictProxy[str],
         raw_headers: RawHeaders,

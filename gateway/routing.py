@@ -4,7 +4,7 @@ costs the same with one route or five thousand. The most specific route wins; a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,7 +44,7 @@ class _Node:
     param: _Node | None = None
     tail: dict[str, _Leaf] = field(default_factory=dict)  # by method; "" = any
     leaf: dict[str, _Leaf] = field(default_factory=dict)
-    exact: dict[str, dict[str, _Leaf]] = field(default_factory=dict)  # of a root: whole paths without parameters
+    exact: dict[str, dict[str, Found]] = field(default_factory=dict)  # of a root: whole paths without parameters
 
 
 class _Leaf(NamedTuple):
@@ -59,11 +59,14 @@ class Router:
         self._hosts: dict[str, _Node] = {}
         self._suffixes: dict[str, _Node] = {}
         self._any: _Node | None = None
+        self._usual: tuple[_Node, ...] | None = None  # the trees of every host, where no route names one
         for rule, plan in rules:
             root = self._root(rule.host)
             leaves = _insert(root, rule, plan)
             if "{" not in rule.path and not rule.path.endswith(_TAIL):
-                root.exact[rule.path] = leaves
+                root.exact[rule.path] = {method: Found(leaf.plan, None) for method, leaf in leaves.items()}
+        if not self._hosts and not self._suffixes:
+            self._usual = tuple(self._roots(""))
 
     def _root(self, host: str | None) -> _Node:
         if host is None:
@@ -76,12 +79,12 @@ class Router:
     def find(self, host: str, path: str, method: str) -> Found | NotFound:
         """The plan for a request: host without port in lower case, canonical path. An exact host is tried before a
         `*.suffix` (longest first), that before routes for any host; the first tree that has the path decides."""
+        roots = self._usual or self._roots(host)
         allow: set[str] = set()
-        roots = self._roots(host)
         for root in roots:
             exact = root.exact.get(path)
             if exact is not None and method in exact:  # the most specific a path can be: no need to walk
-                return Found(exact[method].plan, None)
+                return exact[method]
             found = _walk(root, path.split("/")[1:], method, allow) if path != "*" else _server(root, method, allow)
             if found is not None:
                 leaf, values = found
@@ -90,8 +93,8 @@ class Router:
                 break
         return NotFound(tuple(sorted(allow)), bool(roots))
 
-    def _roots(self, host: str) -> list[_Node]:
-        roots = []
+    def _roots(self, host: str) -> Sequence[_Node]:
+        roots: list[_Node] = []
         if host in self._hosts:
             roots.append(self._hosts[host])
         if self._suffixes:

@@ -58,7 +58,9 @@ class Serve:
         call.state = ADMITTING
         if self.snapshot.trusted:
             call.peer = client_address(call.peer, head, self.snapshot.trusted)
-        verdict = admission.route(call, head, self.snapshot) or admission.wish(call, head)
+        verdict = admission.route(call, head, self.snapshot)
+        if verdict is None and call.plan is not None and call.plan.hold is not None:
+            verdict = admission.wish(call, head, call.plan.hold)
         if verdict is not None:
             self._say(call, verdict)
         else:

@@ -53,4 +53,6 @@ def relay_bytes(head: ResponseHead, drops: Drops, extra: bytes, method: str, ver
     if "Date" not in head.headers:  # RFC 9110 6.6.1
         extra += b"Date: %b\r\n" % http_date(int(time.time()))
     framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
-    return response_head(head, drops, extra + framing + persistence(version, keep)), chunked, keep
+    if version == 0 or not keep:
+        framing += persistence(version, keep)
+    return response_head(head, drops, extra + framing), chunked, keep

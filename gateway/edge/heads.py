@@ -26,8 +26,6 @@ def take_head(buffer: bytes, limits: EdgeLimits) -> tuple[bytes | Refusal | None
     raw, rest = buffer[: end + 4], buffer[end + 4 :]
     if raw.find(b"\r\n") > limits.max_line:
         return refusals.LINE_TOO_LONG, rest
-    if raw.count(b"\n") > limits.max_headers + 2:
-        return refusals.HEAD_TOO_LARGE, rest
     return raw, rest
 
 

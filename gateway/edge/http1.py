@@ -206,6 +206,8 @@ class Downstream(asyncio.Protocol):
         parsed = raw if isinstance(raw, Refusal) else self._edge.parsers.request(raw, self.scheme)
         if isinstance(parsed, Refusal):
             self._refuse(parsed)
+        elif len(parsed[0].raw_headers) > self._edge.limits.max_headers:
+            self._refuse(refusals.HEAD_TOO_LARGE)
         else:
             self._open(*parsed)
         return True
@@ -297,18 +299,16 @@ class Downstream(asyncio.Protocol):
         assert call is not None
         self._keep = self._keep and self._body is None and not self._edge.serve.draining
         raw, self._chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
-        return self._send(raw + self._frame(data, ended))
+        return self._send(raw + (self._frame(data, ended) if self._chunked else data))
 
     def write(self, data: bytes) -> None:
-        self._send(self._frame(data, False))
+        self._send(self._frame(data, False) if self._chunked else data)
 
     def finish(self) -> bool:
         """The answer is complete. True when all of it left our buffer."""
         return self._send(b"0\r\n\r\n") if self._chunked else not self._unsent
 
     def _frame(self, data: bytes, ended: bool) -> bytes:
-        if not self._chunked:
-            return data
         framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
         return framed + b"0\r\n\r\n" if ended else framed
 

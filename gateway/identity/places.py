@@ -55,6 +55,8 @@ def _bearer(name: str, head: RequestHead, params: Params) -> tuple[str, ...]:
     if len(values) > 1:  # whoever stands behind us may read the other one
         return tuple(values)
     for value in values:
+        if value[:7] == "Bearer " and " " not in value[7:]:  # as nearly everybody writes it
+            return (value[7:],) if len(value) > 7 else ()
         scheme, _, token = value.strip(" \t").partition(" ")
         token = token.lstrip(" ")
         if token and scheme.lower() == "bearer":

@@ -28,7 +28,7 @@ def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> di
     outcome = call.outcome or Outcome.INTERNAL_ERROR
     ending = ENDINGS[outcome]
     took = ended - call.started
-    held = _held(call, ended)
+    held = _held(call, ended) if call.hold is not None else 0.0
     record: dict[str, object] = {
         "v": VERSION,
         "time": timestamp(wall - (now - call.started)),
@@ -42,8 +42,8 @@ def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> di
         "blame": ending.blame._value_,
         "level": ending.level,
         "peer": call.peer,
-        "took": round(took, 6),
-        "work": round(took - held, 6),
+        "took": int(took * 1e6) / 1e6,  # to the microsecond; `round` costs five times as much
+        "work": int((took - held) * 1e6) / 1e6,
         "bytes_in": call.bytes_in,
         "bytes_out": call.bytes_out,
         "attempts": call.attempts,
@@ -58,13 +58,13 @@ def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> di
     if call.endpoint is not None:
         record["endpoint"] = call.endpoint.name
     if call.first_byte_at is not None:
-        record["first_byte"] = round(call.first_byte_at - call.started, 6)
+        record["first_byte"] = int((call.first_byte_at - call.started) * 1e6) / 1e6
     if call.hold is not None:
         record["dialect"] = call.hold.dialect
         record["hold_asked"] = call.asked
-        record["hold_granted"] = round(call.granted, 3) if call.granted is not None else None
+        record["hold_granted"] = int(call.granted * 1e3) / 1e3 if call.granted is not None else None
         record["clamped_by"] = call.clamped_by
-        record["held"] = round(held, 6)
+        record["held"] = int(held * 1e6) / 1e6
         if call.cursor is not None:
             record["cursor"] = clean(call.cursor[:MAX_TEXT])
     if call.note is not None:
@@ -83,7 +83,7 @@ def shown_path(call: Call) -> str:
 
 def _held(call: Call, ended: float) -> float:
     """Seconds a poll was parked: from its request sent to the answer's first byte, or to its end."""
-    if call.hold is None or call.sent_at is None:
+    if call.sent_at is None:
         return 0.0
     return (call.first_byte_at if call.first_byte_at is not None else ended) - call.sent_at
 

@@ -58,9 +58,10 @@ class Endpoint:
         have begun to close it (RFC 9112 9.3.1: a request may be lost on a connection closed from the other side)."""
         while self.idle:
             connection = self.idle.pop()
-            if not connection.usable(now):
+            idle_for = now - connection.idle_since
+            if idle_for >= connection.keepalive or not connection.alive():
                 connection.close()
-            elif fresh and now - connection.idle_since > FRESH:
+            elif fresh and idle_for > FRESH:
                 self.idle.append(connection)
                 return None
             else:

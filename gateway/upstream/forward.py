@@ -20,6 +20,7 @@ from gateway.upstream.http1 import UpstreamConnection
 
 if TYPE_CHECKING:
     from gateway.call import Call
+    from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan
     from gateway.upstream.balance import Endpoint
 
@@ -50,7 +51,7 @@ class Forwarder:
         call.endpoint = endpoint
         call.leases = (*call.leases, endpoint.lease.take())
         call.attempts += 1
-        connection = endpoint.take_idle(now, fresh=not repeatable(call))
+        connection = endpoint.take_idle(now, fresh=call.hold is None or not repeatable(call.hold))
         if connection is not None:
             self._send(call, plan, connection, now)
         else:
@@ -109,7 +110,7 @@ class Forwarder:
     def _send(self, call: Call, plan: Plan, connection: UpstreamConnection, now: float) -> None:
         raw = call.wire
         assert raw is not None
-        if call.sent_at is not None or call.framing is not None or not repeatable(call):
+        if call.hold is None or call.sent_at is not None or call.framing is not None or not repeatable(call.hold):
             call.wire = None  # it may not be sent again
         call.up = connection
         call.sent_at = now
@@ -156,6 +157,6 @@ def _still_fits(call: Call, now: float) -> bool:
     return call.hold is None or wait is None or budget.wait_left(call.hold, wait, call.deadline, now) == wait
 
 
-def repeatable(call: Call) -> bool:
+def repeatable(hold: HoldPlan) -> bool:
     """Whether the dialect lets a poll be sent again although the upstream may have seen it."""
-    return call.hold is not None and call.hold.replay in _REPEATABLE
+    return hold.replay in _REPEATABLE

@@ -109,7 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             raw, data = data[: end + 4], data[end + 4 :]
             self._buffer = b""
-            if len(raw) > MAX_HEAD or raw.count(b"\n") > MAX_FIELDS:
+            if len(raw) > MAX_HEAD:
                 self._fail(failure.BAD, "head too large")
                 return
             parsed = self._parsers.response(raw, call.method)
@@ -117,6 +117,9 @@ class UpstreamConnection(asyncio.Protocol):
                 self._fail(failure.BAD, parsed)
                 return
             head, body = parsed
+            if len(head.raw_headers) > MAX_FIELDS:
+                self._fail(failure.BAD, "too many fields")
+                return
             if head.status >= 200:
                 self._answer(call, head, body, data)
                 return
@@ -127,7 +130,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _answer(self, call: Call, head: ResponseHead, body: Body | None, rest: bytes) -> None:
         self._keep = head.keep_alive and not isinstance(body, CloseBody)
-        self._learn_keepalive(head)
+        said = head.headers.get("Keep-Alive")
+        if said is not None:
+            self._learn_keepalive(said)
         content = b""
         if body is not None and rest:
             content, taken = body.feed(rest)
@@ -150,10 +155,9 @@ class UpstreamConnection(asyncio.Protocol):
         elif content:
             call.serve.on_body(call, content)
 
-    def _learn_keepalive(self, head: ResponseHead) -> None:
+    def _learn_keepalive(self, said: str) -> None:
         """The upstream says how long it keeps an idle connection; we leave a second before it."""
-        said = head.headers.get("Keep-Alive")
-        if said is not None and (match := _KEEP_ALIVE.search(said)):
+        if match := _KEEP_ALIVE.search(said):
             self.keepalive = float(match.group(1)) - 1.0
 
     def _done(self, garbage: bool) -> None:
@@ -165,7 +169,8 @@ class UpstreamConnection(asyncio.Protocol):
         if garbage or not self._keep or not self.upload_done or self.keepalive <= 0 or len(endpoint.idle) >= MAX_IDLE:
             self.close()
             return
-        self.resume()
+        if self.reading_paused:
+            self.resume()
         self.idle_since = self._timers.now()
         endpoint.idle.append(self)
         self._timers.arm(self, self.idle_since + self.keepalive)
@@ -196,8 +201,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.close()
 
-    def usable(self, now: float) -> bool:
-        return self.transport is not None and not self.transport.is_closing() and now - self.idle_since < self.keepalive
+    def alive(self) -> bool:
+        return self.transport is not None and not self.transport.is_closing()
 
     def on_due(self, now: float) -> None:
         """The idle time is over."""

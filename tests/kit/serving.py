@@ -167,6 +167,8 @@ class Conn:
 class Up:
     """One idle connection to an endpoint, always fresh."""
 
+    keepalive = 4.0
+
     def __init__(self, loop: HandLoop) -> None:
         self._loop = loop
         self.wire = b""
@@ -177,7 +179,7 @@ class Up:
     def idle_since(self) -> float:
         return self._loop.now
 
-    def usable(self, now: float) -> bool:
+    def alive(self) -> bool:
         return True
 
     def start(self, call: Call, raw: bytes) -> None:

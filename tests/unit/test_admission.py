@@ -105,7 +105,7 @@ def test_an_options_request_that_is_no_preflight_is_a_request() -> None:
 def test_a_wish_makes_a_call_a_poll(target: str, held: bool, asked: float | None) -> None:
     scene = Scene("template", head=head_of(target), hold=hold_plan())
     admission.route(scene.call, scene.head, scene.snapshot)
-    assert admission.wish(scene.call, scene.head) is None
+    assert admission.wish(scene.call, scene.head, hold_plan()) is None
     assert (scene.call.hold is not None, scene.call.asked) == (held, asked)
 
 

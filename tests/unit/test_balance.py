@@ -70,12 +70,14 @@ def test_an_endpoint_is_named_as_host_names_it(host: str, port: int, tls: Any, n
 class Idle:
     """An idle connection: since when, and whether its other side has hung up."""
 
+    keepalive = 4.0
+
     def __init__(self, since: float, good: bool = True) -> None:
         self.idle_since = since
         self.good = good
         self.closed = False
 
-    def usable(self, now: float) -> bool:
+    def alive(self) -> bool:
         return self.good
 
     def close(self) -> None:

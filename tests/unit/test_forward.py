@@ -124,7 +124,7 @@ def test_an_upstream_without_endpoints_refuses() -> None:
 def test_only_a_cursor_poll_may_be_sent_again_and_only_it_keeps_its_bytes(replay: Any) -> None:
     may = replay == "cursor"
     scene = Scene("template", hold=replace(POLLS["template"], replay=replay)).open()
-    assert repeatable(scene.call) is may and (scene.call.wire is not None) is may
+    assert (scene.call.hold is not None and repeatable(scene.call.hold)) is may and (scene.call.wire is not None) is may
 
 
 def test_a_cursor_poll_with_a_body_is_not_sent_again() -> None:

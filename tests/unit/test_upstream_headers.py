@@ -65,11 +65,11 @@ def test_the_gateway_says_who_asked_and_which_call_it_is() -> None:
         ("Host", "up.example:5000"),
         ("X-Request-Id", "call-1"),
         ("traceparent", "00-call-1-call-1-00"),
+        ("Gateway-Hold", "24.500"),
         ("Forwarded", 'for=192.0.2.7;proto=http;host="gateway.test"'),
         ("X-Forwarded-For", "192.0.2.7"),
         ("X-Forwarded-Proto", "http"),
         ("X-Forwarded-Host", "gateway.test"),
-        ("Gateway-Hold", "24.500"),
     ]
 
 
