@@ -4,7 +4,6 @@ A request head lives from `open` to `forward`; it is dropped before a call is pa
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from multidict import CIMultiDictProxy
@@ -75,17 +74,26 @@ class RequestHead:
         self._args = None
 
 
-class ResponseHead(NamedTuple):
-    """One parsed response head. `length` is None when the body is chunked or ends with the connection."""
+class ResponseHead:
+    """One parsed response head. `length` is None when the body is chunked or ends with the connection.
 
-    status: int
-    reason: str
-    headers: CIMultiDictProxy[str]
-    raw_headers: RawHeaders
-    version: int
-    length: int | None
-    chunked: bool
-    keep_alive: bool
+    Shared between equal answers (`parse` remembers them), so it never changes; it is equal only to itself.
+    """
+
+    __slots__ = ("chunked", "headers", "keep_alive", "length", "raw_headers", "reason", "status", "version")
+
+    def __init__(
+        self, status: int, reason: str, headers: CIMultiDictProxy[str], raw_headers: RawHeaders, version: int,
+        length: int | None, chunked: bool, keep_alive: bool,
+    ) -> None:  # fmt: skip
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.raw_headers = raw_headers
+        self.version = version
+        self.length = length
+        self.chunked = chunked
+        self.keep_alive = keep_alive
 
 
 def _decode(text: str) -> str:

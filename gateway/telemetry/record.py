@@ -62,7 +62,7 @@ def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> di
     if call.hold is not None:
         record["dialect"] = call.hold.dialect
         record["hold_asked"] = call.asked
-        record["hold_granted"] = int(call.granted * 1e3) / 1e3 if call.granted is not None else None
+        record["hold_granted"] = round(call.granted, 3) if call.granted is not None else None
         record["clamped_by"] = call.clamped_by
         record["held"] = int(held * 1e6) / 1e6
         if call.cursor is not None:
