@@ -26,7 +26,7 @@ demo: $(RUN)
 	@$(BIN)/gateway demo $(ARGS)
 
 test: $(TEST)
-	$(BIN)/python -m pytest tests --ignore=tests/bench $(ARGS)
+	$(BIN)/python -m pytest tests $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

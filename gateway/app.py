@@ -187,7 +187,8 @@ class App:
             path.unlink(missing_ok=True)
         if hasattr(self, "_log"):
             self._log.close()
-        logger.info("stopped")
+        if self._servers:
+            logger.info("stopped")
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

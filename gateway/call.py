@@ -8,11 +8,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from gateway.clock import NEVER
+from gateway.refusals import INTERNAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.edge.http1 import Downstream
     from gateway.head import RequestHead, ResponseHead
     from gateway.holds.plan import HoldPlan
     from gateway.identity.claims import Identity
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from gateway.pipeline import Reply
     from gateway.plan import Plan
     from gateway.serve import Serve
+    from gateway.sides import Conn, Up
     from gateway.upstream.balance import Endpoint
-    from gateway.upstream.dial import Dial
-    from gateway.upstream.http1 import UpstreamConnection
 
 
 class State(IntEnum):
@@ -68,9 +67,9 @@ class Call:
     )  # fmt: skip
 
     def __init__(
-        self, conn: Downstream, serve: Serve, call_id: str, head: RequestHead | None, peer: str, started: float
+        self, conn: Conn, serve: Serve, call_id: str, head: RequestHead | None, peer: str, started: float
     ) -> None:
-        self.conn: Downstream = conn
+        self.conn: Conn = conn
         self.serve = serve
         self.id = call_id
         self.head = head  # dropped when the call is parked
@@ -94,7 +93,7 @@ class Call:
         self.upstream_due: float = NEVER
         self.rewrite = False  # the wish is written into the forwarded request
         self.blank: Reply | None = None  # the no-news answer we may give
-        self.up: UpstreamConnection | Dial | None = None
+        self.up: Up | None = None
         self.endpoint: Endpoint | None = None
         self.attempts = 0
         self.sent_at: float | None = None
@@ -116,4 +115,8 @@ class Call:
 
     def on_due(self, now: float) -> None:
         """The one clock of this call ran out (`clock.Timers`)."""
-        self.serve.on_deadline(self, now)
+        try:
+            self.serve.on_deadline(self, now)
+        except Exception:
+            self.serve.refuse(self, INTERNAL)  # or it would be parked for ever, without a clock
+            raise

@@ -99,6 +99,11 @@ class Serve:
         if call.state is ADMITTING:
             self._say(call, verdict)
 
+    def _forget(self, call: Call, done: asyncio.Future[Verdict], index: int) -> None:
+        """The call ended while the step waited: nobody else will look at how the step ended."""
+        if not done.cancelled():
+            done.exception()
+
     def _limit(self, call: Call, plan: Plan) -> Verdict:
         now, limits = self._timers.now(), []
         if self.draining is not None:
@@ -380,7 +385,7 @@ def lines(headers: HeaderList) -> bytes:
 
 S = State
 TABLE: dict[str, dict[State, str]] = {
-    "resumed": {S.WAITING: "_resume"},
+    "resumed": {S.WAITING: "_resume", S.SETTLED: "_forget"},
     "head": {S.PARKED: "_begin"},
     "body": {S.RELAYING: "_relay"},
     "end": {S.RELAYING: "_end"},

@@ -28,7 +28,7 @@ LONG_FILES: dict[str, str] = {
 LONG_FUNCTIONS: dict[str, str] = {}
 
 # Lower layers first; a module may import its own layer and those below it. `app` stands above all.
-NOUNS = ["outcome", "head", "pipeline", "clock", "call", "plan", "holds.plan", "identity.claims"]
+NOUNS = ["outcome", "head", "pipeline", "clock", "call", "sides", "plan", "holds.plan", "identity.claims"]
 PURE = ["holds", "target", "routing", "problem", "refusals", "identity", "config", "state.bucket", "telemetry.record"]
 PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers"]
 BEHAVIOUR = ["parse", "serve", "admission", "upstream", "telemetry", "state", "tokens", "descriptors", "sockets"]

@@ -136,7 +136,7 @@ class Downstream(asyncio.Protocol):
             self._write_overdue(call)
         elif self._phase is HEAD:
             self._refuse(refusals.HEAD_TIMEOUT)
-        elif self._phase in (BODY, HELD_BODY) and call is not None:
+        elif self._phase is BODY and call is not None:
             self._edge.serve.on_bad_upload(call, refusals.BODY_TIMEOUT)
         elif self._phase in (IDLE, LINGERING):
             self._close()
@@ -225,8 +225,6 @@ class Downstream(asyncio.Protocol):
         self._expect = head.expect
         self._body = body
         self._phase = CALL if body is None else HELD_BODY
-        if body is not None:  # else the clock of the idle connection runs out unheard
-            self._arm(self._edge.limits.body_idle_timeout)
         call = self._new_call(head)
         try:
             self._edge.serve.open(call)
@@ -250,6 +248,7 @@ class Downstream(asyncio.Protocol):
         if self._expect and not self._buffer:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._phase = BODY
+        self._arm(self._edge.limits.body_idle_timeout)
         self.resume_upload()
         if self._buffer:
             self._read_body()

@@ -133,7 +133,10 @@ class Forwarder:
         call = dial.call
         call.up = None
         self._give_back(call, dial.endpoint)
-        if len(dial.tried) >= MAX_DIALS or self.forward(call, plan, dial.tried) is not None:
+        verdict = refusal if len(dial.tried) >= MAX_DIALS else self.forward(call, plan, dial.tried)
+        if verdict is failure.TOO_LATE:
+            call.serve.on_late(call)
+        elif verdict is not None:
             call.serve.on_failure(call, refusal, note)
 
     def _give_back(self, call: Call, endpoint: Endpoint) -> None:

@@ -32,6 +32,7 @@ OURS = frozenset(
 _KEPT = frozenset({b"content-length", b"content-type", b"host"})  # naming these in Connection changes nothing
 Drops = Callable[[bytes], bool]  # whether a field of that name, as it was spelled, ends here
 _PLACE = re.compile(r"\{([^}]*)\}|(?<=/)\*\*$")
+_FORWARDED_FOR = re.compile(r'(?:^|[;,])\s*for="?([^;,"]*)', re.IGNORECASE)  # RFC 7239 4
 _TOKENS = re.compile(rb"[^\s,]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -174,6 +175,8 @@ def client_address(peer: str, head: RequestHead, trusted: Networks) -> str:
     them. What cannot be read as an address ends the search: nothing a stranger wrote is believed."""
     address = peer
     hops = [hop.strip() for line in head.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
+    if not hops:
+        hops = [match[1] for line in head.headers.getall("Forwarded", ()) for match in _FORWARDED_FOR.finditer(line)]
     while hops and _is_trusted(address, trusted):
         known = _parse_address(hops.pop())
         if known is None:

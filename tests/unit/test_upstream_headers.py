@@ -259,3 +259,17 @@ def test_the_client_is_the_first_stranger_from_the_right(peer: str, lines: list[
 def test_whatever_a_proxy_wrote_the_client_is_an_address(lines: list[str]) -> None:
     found = client_address("10.0.0.1", make_head("GET", "/a", [("X-Forwarded-For", line) for line in lines]), TRUSTED)
     assert str(ipaddress.ip_address(found)) == found and "%" not in found
+
+
+@pytest.mark.parametrize(
+    ("lines", "address"),
+    [
+        (["for=203.0.113.9"], "203.0.113.9"),
+        (['For="[2001:db8::1]:4711";proto=https'], "2001:db8::1"),
+        (["for=1.1.1.1, for=203.0.113.9;by=10.0.0.2, for=10.9.9.9"], "203.0.113.9"),
+        (["proto=https", "for=_hidden"], "10.0.0.1"),
+    ],
+)
+def test_a_trusted_proxy_may_say_it_in_forwarded_too(lines: list[str], address: str) -> None:
+    head = make_head("GET", "/a", [("Forwarded", line) for line in lines])
+    assert client_address("10.0.0.1", head, TRUSTED) == address

@@ -1,0 +1,46 @@
+"""What a call may ask of its two sides, the client's connection and the upstream's. `serve` knows these, and no socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.head import ResponseHead
+    from gateway.pipeline import HeaderList
+    from gateway.upstream.headers import Drops
+
+
+class Conn(Protocol):
+    """The client's side. What sends something returns True when all of it has left our buffer; otherwise
+    `serve.on_drained` follows."""
+
+    def answer(self, status: int, headers: HeaderList, body: bytes, close: bool) -> bool: ...
+
+    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, data: bytes, ended: bool) -> bool: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def finish(self) -> bool: ...
+
+    def abort(self, *, reset: bool) -> None: ...
+
+    def start_upload(self) -> None: ...
+
+    def pause_upload(self) -> None: ...
+
+    def resume_upload(self) -> None: ...
+
+    def settled(self, call: Call) -> None: ...
+
+
+class Up(Protocol):
+    """The upstream's side: a connection, or one that is being made."""
+
+    def upload(self, data: bytes, ended: bool) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def cancel(self) -> None: ...
