@@ -8,7 +8,6 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from gateway.clock import NEVER
-from gateway.refusals import INTERNAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,8 +114,4 @@ class Call:
 
     def on_due(self, now: float) -> None:
         """The one clock of this call ran out (`clock.Timers`)."""
-        try:
-            self.serve.on_deadline(self, now)
-        except Exception:
-            self.serve.refuse(self, INTERNAL)  # or it would be parked for ever, without a clock
-            raise
+        self.serve.on_deadline(self, now)

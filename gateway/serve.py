@@ -144,7 +144,11 @@ class Serve:
         self._table["late"][call.state](call)
 
     def on_deadline(self, call: Call, now: float) -> None:
-        self._table["deadline"][call.state](call, now)
+        try:
+            self._table["deadline"][call.state](call, now)
+        except Exception:
+            self.refuse(call, refusals.INTERNAL)  # or it would be parked for ever, without a clock
+            raise
 
     def on_gone(self, call: Call, outcome: Outcome = Outcome.CLIENT_GONE) -> None:
         """The client left, or took nothing for too long."""

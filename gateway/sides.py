@@ -1,4 +1,4 @@
-"""What a call may ask of its two sides, the client's connection and the upstream's. `serve` knows these, and no socket."""
+"""What a call may ask of its two sides, the client's connection and the upstream's; `serve` knows no socket."""
 
 from __future__ import annotations
 
