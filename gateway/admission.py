@@ -37,19 +37,17 @@ def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
             if answer is not None:
                 call.plan, call.params = wanted
                 return answer
+    meant = router.find(host, head.path, found.allow[0]) if isinstance(found, NotFound) and found.allow else found
+    if not isinstance(meant, NotFound):  # also for a method it does not serve: what its path keeps secret stays secret
+        call.plan, call.params = meant
+        if meant.plan.cors is not None:
+            call.origin = head.headers.get("Origin")
     if head.method in _NEVER_SERVED:
-        allow = found.allow if isinstance(found, NotFound) else ()
-        return refusals.method_not_allowed(allow or _SERVED)
+        return refusals.method_not_allowed((found.allow if isinstance(found, NotFound) else ()) or _SERVED)
     if isinstance(found, NotFound):
         if found.allow:
-            meant = router.find(host, head.path, found.allow[0])
-            if not isinstance(meant, NotFound):
-                call.plan, call.params = meant  # the route is known, and with it what its path keeps secret
             return refusals.method_not_allowed(found.allow)
         return refusals.NO_ROUTE if found.known_host else refusals.UNKNOWN_HOST
-    call.plan, call.params = found
-    if found.plan.cors is not None:
-        call.origin = head.headers.get("Origin")
     if head.length is not None and head.length > found.plan.max_body:
         return refusals.TOO_LARGE
     return None

@@ -137,6 +137,9 @@ class App:
     def ready(self) -> tuple[bool, str]:
         return (False, "draining") if self._draining else (True, "serving")
 
+    def log_lines_dropped(self) -> int:
+        return self._log.dropped
+
     def held(self, limit: int) -> dict[str, object]:
         return live.held((connection.call for connection in self._edge.connections), self._timers.now(), limit)
 

@@ -4,6 +4,7 @@ when it runs, so that `gateway check` does not wait for the proxy. Nothing here 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import sys
@@ -15,18 +16,20 @@ import click
 
 from gateway import __version__
 from gateway.config.problems import ConfigError
+from gateway.options import DEFAULT_CONFIG, ConfigCommand, Port, config_option
+
+EXIT_CODES = """Exit codes: 0 done; 1 a configuration has problems, or what was asked for failed or would be refused;
+2 wrong usage, or the system has it not: a file cannot be read, an address cannot be listened on."""
 
 _LAZY = {"poll": "gateway.poll:poll_command", "explain": "gateway.explain:explain_command"}
-
-config_option = click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("gateway.toml"),
-    show_default=True,
-    help="The configuration file.",
-)
+_LATER = frozenset(("calls", "report", "top", "init", "plan", "tenants", "keys", "subscriptions"))
+_REMEDIES = {
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "name a file",
+    errno.EACCES: "check who may use it",
+    errno.EPERM: "check who may use it",
+}
 
 
 def _exists(command: str) -> bool:
@@ -47,52 +50,66 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in _LATER:
+            ctx.fail(f"'{args[0]}' is not available in this version; 'gateway --help' lists what is")
+        return super().resolve_command(ctx, args)
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, prog_name="gateway", message="%(prog)s %(version)s")
 def cli() -> None:
-    """An API gateway for long-poll endpoints."""
+    """An API gateway for long-poll endpoints. Begin with: gateway demo"""
 
 
-@cli.command()
+@cli.command(cls=ConfigCommand, short_help="Serve, until SIGTERM or Ctrl-C.")
 @config_option
 def run(path: Path) -> None:
-    """Serve. SIGTERM drains, a second SIGTERM stops now."""
+    """Serve. SIGTERM or Ctrl-C drains: held polls end in "no news" within server.drain. A second one stops now.
+
+    Records of calls go where log.calls says, everything else to standard error.
+    """
     from gateway import app
+    from gateway.parse import MissingParserError
 
-    sys.exit(app.run(path))
+    try:
+        sys.exit(app.run(path))
+    except (ValueError, MissingParserError) as error:
+        raise click.ClickException(str(error)) from None
 
 
-@cli.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The gateway's port.")
-@click.option("--admin-port", type=click.IntRange(1, 65535), default=9090, show_default=True, help="The admin API's.")
+@cli.command(short_help="Start a demo upstream with the gateway before it.")
+@click.option("--port", type=Port(), default=8080, show_default=True, metavar="PORT", help="The gateway's port.")
+@click.option("--admin-port", type=Port(), default=9090, show_default=True, metavar="PORT", help="The admin API's.")
 def demo(port: int, admin_port: int) -> None:
-    """Start a demo upstream with the gateway before it."""
+    """Start a demo upstream with the gateway before it, on loopback, and print lines to paste. Ctrl-C ends it."""
     from gateway.demo.run import run_demo
 
     sys.exit(run_demo(port, admin_port))
 
 
-@cli.command()
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-def check(path: Path) -> None:
-    """Print every problem of a configuration; exit 1 if there is one."""
-    from gateway.config.check import check as check_all
-    from gateway.config.load import load
+@cli.command(short_help="Print every problem of a configuration.")
+@click.argument("path", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.option("-c", "--config", "option", metavar="FILE", type=click.Path(path_type=Path), help="The same as FILE.")
+def check(path: Path | None, option: Path | None) -> None:
+    """Print every problem of the configuration FILE (gateway.toml), with the key and what to write instead.
 
-    config, problems, notices = check_all(load(path))
-    for problem in problems:
-        click.echo(str(problem))
-    for notice in notices:
-        click.echo(f"notice: {notice}")
-    if config is None:
+    A notice is something to know that stops nothing. Exit code 1 when there is a problem.
+    """
+    from gateway.checking import check_file
+
+    if path is not None and option is not None:
+        raise click.UsageError("FILE is named twice; name it once")
+    lines, sound = check_file(path or option or DEFAULT_CONFIG)
+    for line in lines:
+        click.echo(line)
+    if not sound:
         sys.exit(1)
-    counted = (("route", len(config.routes)), ("upstream", len(config.upstreams)), ("provider", len(config.jwt)))
-    parts = (f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counted)
-    click.echo(f"{path}: ok, {', '.join(parts)}")
 
 
-@cli.command()
+@cli.command(cls=ConfigCommand)
 @config_option
 def routes(path: Path) -> None:
     """Print the routes as a table."""
@@ -113,7 +130,7 @@ def schema() -> None:
     click.echo(json.dumps(document_schema(), indent=2))
 
 
-@cli.command()
+@cli.command(cls=ConfigCommand, short_help="Print a token for a provider whose signing key is here.")
 @config_option
 @click.option("--provider", metavar="NAME", help="The [jwt.NAME] to sign for; the only one if left out.")
 @click.option("--sub", "subject", required=True, metavar="TEXT", help="Who the token is for.")
@@ -127,17 +144,22 @@ def token(path: Path, provider: str | None, subject: str, ttl: str, claims: tupl
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """The console entry. Whatever a person can put right ends in a sentence, not a traceback.
-
-    Exit codes: 0 done, 1 a configuration or an operation failed, 2 wrong usage or a file that cannot be read.
-    """
+    """The console entry. Whatever a person can put right ends in a sentence, not a traceback; see EXIT_CODES."""
     try:
         cli.main(arguments, prog_name="gateway")
     except ConfigError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"gateway: {where}{(error.strerror or str(error)).lower()}", err=True)
+        click.echo(f"gateway: {_said(error)}", err=True)
         sys.exit(2)
     sys.exit(0)
+
+
+def _said(error: OSError) -> str:
+    """One sentence: the system's own words with a remedy, or those of an error of ours, which have theirs."""
+    if error.filename is None:
+        return error.strerror or str(error)
+    remedy = _REMEDIES.get(error.errno or 0)
+    reason = (error.strerror or "unknown error").lower()
+    return f"{error.filename}: {reason}" + (f"; {remedy}" if remedy else "")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import click
 from yarl import URL
 
+from gateway.options import Seconds
 from gateway.polling.request import Poll, Target, open_session, poll_once
 from gateway.polling.rules import Draw, Next, Place, Rules, What, as_cursor, decide
 from gateway.polling.text import printable, seconds, show
@@ -114,7 +115,7 @@ def read_url(text: str) -> URL:
     raise click.BadParameter("not a full address; write it as http://host:port/path", param_hint="URL")
 
 
-@click.command("poll", short_help="A well-behaved long-poll client.")
+@click.command("poll", short_help="Follow an address, as a well-behaved long-poll client.")
 @click.argument("url")
 @click.option(
     "-H",
@@ -134,10 +135,11 @@ def read_url(text: str) -> URL:
 @click.option("--cursor-field", default="id", show_default=True, help="Field of an item that holds its id.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, 3600),
-    default=25.0,
+    type=Seconds(),
+    default=25,
     show_default=True,
-    help="Hold to ask for, in seconds.",
+    metavar="SECONDS",
+    help="Hold to ask for.",
 )
 @click.option(
     "--timeout-param",

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 MAX_LISTED = 1000
+PAGES = ("/healthz", "/readyz", "/api/held", "/api/routes")
 _OPEN = frozenset({"/healthz", "/readyz"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,6 +23,8 @@ class Operated(Protocol):
     """What the admin side may ask of the running gateway."""
 
     def ready(self) -> tuple[bool, str]: ...
+
+    def log_lines_dropped(self) -> int: ...
 
     def held(self, limit: int) -> dict[str, object]: ...
 
@@ -33,7 +36,7 @@ def make_admin(gateway: Operated, token: str | None, loopback: bool) -> web.Appl
     admin = web.Application(middlewares=[_guard(token, loopback)])
 
     async def healthz(_: web.Request) -> web.Response:
-        return _json({"status": "ok"})
+        return _json({"status": "ok", "log_lines_dropped": gateway.log_lines_dropped()})
 
     async def readyz(_: web.Request) -> web.Response:
         ready, detail = gateway.ready()
@@ -47,11 +50,16 @@ def make_admin(gateway: Operated, token: str | None, loopback: bool) -> web.Appl
     async def routes(_: web.Request) -> web.Response:
         return _json({"routes": gateway.routes()})
 
+    admin.on_response_prepare.append(_without_version)
     admin.router.add_get("/healthz", healthz)
     admin.router.add_get("/readyz", readyz)
     admin.router.add_get("/api/held", held)
     admin.router.add_get("/api/routes", routes)
     return admin
+
+
+async def _without_version(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.popall("Server", None)
 
 
 def _json(value: object, status: int = 200) -> web.Response:
@@ -72,7 +80,14 @@ def _guard(token: str | None, loopback: bool) -> Middleware:
                 response = _json({"error": "the admin token is needed: Authorization: Bearer .."}, 401)
                 response.headers["WWW-Authenticate"] = 'Bearer realm="admin"'
                 return response
-        return await handler(request)
+        try:
+            return await handler(request)
+        except web.HTTPMethodNotAllowed as error:
+            response = _json({"error": "only GET is served here"}, 405)
+            response.headers["Allow"] = error.headers["Allow"]
+            return response
+        except web.HTTPNotFound:
+            return _json({"error": "there is no such page", "pages": PAGES}, 404)
 
     return guard
 

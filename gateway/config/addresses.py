@@ -54,6 +54,8 @@ def parse_listen(value: object, base: Path) -> Listen:
     if value.startswith("unix:"):
         return _parse_unix(value[5:], base)
     host, port = split_port(value)
+    if not host and not value.isdigit() and _is_host(value):
+        raise ValueError(f'{quoted(value)} names no port; write "{value}:8080"')
     if host in ("", "*"):
         raise ValueError(f'{quoted(value)} names no host; write "0.0.0.0:{port or 8080}" to listen on every address')
     if port is None or not _is_host(host):

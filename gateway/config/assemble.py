@@ -78,21 +78,32 @@ def _add(gathered: _Gathered, source: Source) -> None:
         gathered.main = part
     for table in _NAMED:
         written = data.get(table)
-        gathered.known[table].update(written if isinstance(written, dict) else ())
-        _add_named(gathered, source.file, table, getattr(part, table))
+        gathered.known[table].update(_tables(written))
+        _add_named(gathered, source, table, getattr(part, table))
     written = data.get("route")
     gathered.known["route"].update(_names(written if isinstance(written, list) else []))
     for number, route in zip(kept, part.route, strict=True):
-        _add_one(gathered, gathered.routes, ("route", route.name), route, Origin(source.file, f"route[{number}]"))
+        _add_one(
+            gathered, gathered.routes, ("route", route.name), route, Origin(source.file, f"route[{number}]", False)
+        )
+
+
+def _tables(written: object) -> Iterable[str]:
+    """The names of a table of tables; none when keys stand where names belong."""
+    if not isinstance(written, dict) or any(not isinstance(each, (dict, list)) for each in written.values()):
+        return ()
+    return written
 
 
 def _names(routes: Iterable[object]) -> Iterable[str]:
     return (str(route["name"]) for route in routes if isinstance(route, dict) and "name" in route)
 
 
-def _add_named(gathered: _Gathered, file: str, table: str, pieces: dict[str, Any]) -> None:
+def _add_named(gathered: _Gathered, source: Source, table: str, pieces: dict[str, Any]) -> None:
+    shipped = source.role == "shipped"
     for name, piece in pieces.items():
-        _add_one(gathered, gathered.named[table], (table, name), piece, Origin(file, key_path((table, name))))
+        at = Origin(source.file, key_path((table, name)), shipped)
+        _add_one(gathered, gathered.named[table], (table, name), piece, at)
 
 
 def _add_one(gathered: _Gathered, table: dict[str, Any], key: tuple[str, str], piece: Any, at: Origin) -> None:
@@ -124,12 +135,12 @@ def _validate(source: Source, model: type[Part], data: dict[str, Any]) -> tuple[
 def _without(
     data: dict[str, Any], places: Iterable[tuple[Any, ...]], kept: list[int]
 ) -> tuple[dict[str, Any], list[int]]:
-    """The tables without those that hold one of `places`; a whole table where the place is the table itself."""
+    """The tables without those that hold one of `places`; of a table that comes once only the key is taken out."""
     sound = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
     for place in places:
         if place[0] == "route" and len(place) > 1:
             kept = [number for number in kept if number != place[1]]
-        elif place[0] in _NAMED and len(place) > 1:
+        elif (place[0] in _NAMED and len(place) > 1) or (isinstance(sound.get(place[0]), dict) and len(place) > 1):
             sound[place[0]].pop(place[1], None)
         else:
             sound.pop(place[0], None)

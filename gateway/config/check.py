@@ -10,6 +10,7 @@ from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
 from gateway.config.checks.holds import check_holds
 from gateway.config.checks.kinds import check_kinds
+from gateway.config.checks.listeners import check_listeners
 from gateway.config.checks.names import check_names
 from gateway.config.checks.providers import check_providers
 from gateway.config.checks.routes import check_routes
@@ -21,6 +22,7 @@ from gateway.config.problems import Problem
 from gateway.config.settings import Config
 
 _RULES: tuple[Callable[[View], Findings], ...] = (
+    check_listeners,
     check_names,
     check_routes,
     check_kinds,

@@ -126,7 +126,7 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         steps=_steps(merged, providers, config, wall),
         hold=compile_hold(merged.hold, merged.dialect) if merged.hold is not None else None,
         request=_request_shape(merged, places, environ),
-        response=_response_shape(merged),
+        response=_response_shape(merged, environ),
         cors=_cors(merged),
         max_body=merged.max_body if merged.max_body is not None else config.server.max_body,
         bound_to_token=merged.jwt is None or merged.jwt.expiry == "bound",
@@ -176,8 +176,8 @@ def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> R
     )
 
 
-def _response_shape(merged: Merged) -> ResponseShape:
-    rules = [HeaderRules({n: read_secret(v, {}) for n, v in each.response.set.items()}, each.response.remove)
+def _response_shape(merged: Merged, environ: Environ) -> ResponseShape:
+    rules = [HeaderRules({n: read_secret(v, environ) for n, v in each.response.set.items()}, each.response.remove)
              for each in merged.headers]  # fmt: skip
     drop, add = compile_header_rules(rules)
     return ResponseShape(compile_drops(HOP_BY_HOP | drop | (OWNED if merged.cors is not None else frozenset())), add)
@@ -194,6 +194,7 @@ def _cors(merged: Merged) -> Cors | None:
 def compile_hold(table: schema.Hold, dialect: str) -> HoldPlan:
     """A `hold` table as numbers and bound functions. Raises ValueError for what is no predicate or place."""
     idle, limit = compile_idle(table.idle)
+    secret = {str(place) for place in table.secret}  # a cursor that is one is not kept, so that no record shows it
     empty = table.empty
     template = None
     if empty.answer == "template":
@@ -216,7 +217,7 @@ def compile_hold(table: schema.Hold, dialect: str) -> HoldPlan:
         template=template,
         idle=idle,
         idle_body_limit=limit,
-        cursor=compile_cursor(table.cursor.request),
+        cursor=compile_cursor([place for place in table.cursor.request if place not in secret]),
         replay=table.replay,
         refusals={
             int(status): (

@@ -70,7 +70,7 @@ def _parse(data: bytes, file: str, base: Path, role: str, problems: list[Problem
     try:
         if len(data) > _MAX_FILE:
             raise ValueError("is larger than 8MiB; name a configuration file")
-        return Source(file, base, tomllib.loads(data.decode()), role)
+        return Source(file, base, tomllib.loads(data.decode("utf-8-sig")), role)
     except UnicodeDecodeError:
         problems.append(Problem(file, "", "is not UTF-8 text", "save it as UTF-8"))
     except tomllib.TOMLDecodeError as error:

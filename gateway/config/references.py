@@ -36,6 +36,8 @@ def parse_secret(value: object, base: Path) -> Secret:
 
 def parse_file(value: object, base: Path) -> Path:
     """`"file:PATH"` as an absolute path; a relative one counts from `base`, the directory of the file that says it."""
+    if isinstance(value, str) and value.startswith(("http://", "https://")):
+        raise ValueError('files over the network are not available in this version; write "file:PATH"')
     if not isinstance(value, str) or not value.startswith("file:"):
         raise ValueError('is not a file; write "file:PATH"')
     where = value[5:]

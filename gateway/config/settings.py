@@ -10,10 +10,12 @@ from gateway.config.schema import Admin, JwtProvider, Log, Policy, Route, Server
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a piece was written: the file as it is named to the person, and the piece's key path in it."""
+    """Where a piece was written: the file as it is named to the person, and the piece's key path in it. What is
+    `shipped` comes with the gateway and is changed on the route that uses it."""
 
     file: str
     key: str
+    shipped: bool
 
 
 @dataclass(frozen=True, slots=True)

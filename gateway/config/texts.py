@@ -10,19 +10,14 @@ from pathlib import Path
 
 from gateway.config.durations import quoted
 from gateway.config.references import Secret, parse_secret
+from gateway.policies.headers import UNTOUCHABLE
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # RFC 9110 5.6.2
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 5.5
+_VALUE = re.compile(r"[\t\x20-\x7e]*")  # RFC 9110 5.5, without obs-text
 _HOST = re.compile(r"(\*\.)?(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9_.-]{0,251}[a-z0-9])?)")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,=:@-]+")  # RFC 3986 3.3, less ";" and escapes
 _PARAM = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,31})\}")
-
-# The connection's own fields (RFC 9110 7.6.1, RFC 9112 6): a rule that touched them would break the framing.
-_FRAMING = frozenset(
-    ("connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te", "trailer", "expect",
-     "host", "proxy-connection")
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ def parse_token(value: object) -> str:
 def parse_header_name(value: object) -> str:
     """A header name that a rule may set or remove."""
     name = parse_token(value)
-    if name.lower() in _FRAMING:
+    if name.lower() in UNTOUCHABLE:
         raise ValueError(f'the gateway itself decides "{name}"; remove it')
     return name
 
@@ -99,6 +94,8 @@ def parse_template(value: object) -> str:
     if not isinstance(value, str) or not value.startswith("/"):
         raise ValueError('is not a path; write one that begins with "/", such as "/updates"')
     parts = value[1:].split("/")
+    if "*" in parts:
+        raise ValueError('"*" stands for nothing in a path; write "**" at the end for all below, or "{x}" for one part')
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         if not ((last and part in ("", "**")) or _PARAM.fullmatch(part) or _is_segment(part)):

@@ -4,8 +4,11 @@ example or default the schema holds for that place as the remedy.
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
 import types
+from collections.abc import Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from gateway.config.problems import Problem, did_you_mean, key_path, problem
 
+_TOP = frozenset(("server", "admin", "state", "log"))
 _SHAPES = {
     "string": "text in quotes",
     "bool": "true or false",
@@ -27,7 +31,7 @@ _SHAPES = {
 
 def translate(error: ValidationError, model: type[BaseModel], file: str) -> list[Problem]:
     """Every finding of `error`, raised by validating the content of `file` against `model`."""
-    found = error.errors(include_url=False, include_input=False)
+    found = error.errors(include_url=False)
     places = {each["loc"] for each in found}
     shown = [each for each in found if each["type"] != "too_short" or not _has_below(each["loc"], places)]
     return [_translate(each, model, file) for each in shown]
@@ -49,22 +53,39 @@ def _translate(found: Any, model: type[BaseModel], file: str) -> Problem:
         return Problem(file, path, "unknown key", did_you_mean(str(loc[-1]), _keys(model, loc[:-1])))
     if kind == "literal_error":
         prefix = "is not a key here" if in_key else "is none of the values it can have"
-        return Problem(file, path, prefix, "write " + context["expected"].replace("'", '"'))
+        return Problem(file, path, prefix, _choice(found["input"], context["expected"]))
     if kind == "missing":
         return Problem(file, path, "is missing", _example(model, loc))
     if kind == "too_short":
         return Problem(file, path, "is empty", _example(model, loc))
-    return _wrong_value(kind, context, Problem(file, path, "", ""))
+    return _wrong_value(kind, context, Problem(file, path, "", ""), _sample(model, loc))
 
 
-def _wrong_value(kind: str, context: dict[str, Any], at: Problem) -> Problem:
+def _choice(given: object, expected: str) -> str:
+    """The value that was probably meant, or all there are. Only a known value is ever shown."""
+    known: dict[str, str] = {each.lower(): each for each in re.findall("'([^']*)'", expected)}
+    close = difflib.get_close_matches(given[:100].lower(), known, n=1, cutoff=0.7) if isinstance(given, str) else []
+    return f'did you mean "{known[close[0]]}"?' if close else "write " + expected.replace("'", '"')
+
+
+def _wrong_value(kind: str, context: dict[str, Any], at: Problem, sample: str) -> Problem:
     if kind in ("greater_than_equal", "less_than_equal"):
         word, bound = ("least", context["ge"]) if kind.startswith("greater") else ("most", context["le"])
         return Problem(at.file, at.key_path, f"must be at {word} {bound}", f"write {bound}")
     shape = _SHAPES.get(kind.partition("_")[0])
     if shape is None:
         return Problem(at.file, at.key_path, "is not a value it can have", "see the example file")
-    return Problem(at.file, at.key_path, "is of the wrong kind", f"write {shape}")
+    return Problem(at.file, at.key_path, "is of the wrong kind", f"write {_head(at.key_path, shape) or shape + sample}")
+
+
+def _head(path: str, shape: str) -> str:
+    """The line that begins a table at the top of a file; "" for tables that stand in a line."""
+    if path == "route":
+        return "[[route]]"
+    outer, _, name = path.partition(".")
+    named = outer in ("jwt", "upstream", "policy")
+    top = bool(name) and "." not in name and "[" not in name if named else not name and outer in _TOP
+    return f"[{path}]" if top and shape == "a table" else ""
 
 
 def _bare(annotation: Any) -> Any:
@@ -105,9 +126,20 @@ def _keys(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
 
 
 def _example(model: type[BaseModel], loc: tuple[Any, ...]) -> str:
-    _, info = _find(model, loc)
+    shown = _shown(model, loc)
+    return f"write {shown}" if shown else "write a value"
+
+
+def _sample(model: type[BaseModel], loc: tuple[Any, ...]) -> str:
+    shown = _shown(model, loc)
+    return f", such as {shown}" if shown else ""
+
+
+def _shown(model: type[BaseModel], loc: Sequence[Any]) -> str:
+    """The example the schema holds for a key, as a person would write it; "" if it has none."""
+    _, info = _find(model, tuple(loc))
     examples = info.examples if info is not None else None
-    return f"write {loc[-1]} = {as_toml(examples[0])}" if examples else "write a value"
+    return f"{loc[-1]} = {as_toml(examples[0])}" if examples else ""
 
 
 def as_toml(value: object) -> str:

@@ -24,6 +24,7 @@ import jwt
 
 from gateway.app import App, loop_factory
 from gateway.demo import upstream
+from gateway.parse import MissingParserError
 
 ISSUER, AUDIENCE, CONSUMER = "https://demo.invalid/", "demo", "alice"
 TOKEN_LIFE = 8 * 3600  # seconds
@@ -111,7 +112,7 @@ async def _run(port: int, admin_port: int, folder: Path) -> int:
         config, token = write_config(folder, port, admin_port, upstream_port)
         scene = Scene(port, admin_port, upstream_port, config, token, _own_command())
         await _serve_gateway(config, lambda: click.echo(greeting(scene)))
-    except (OSError, ValueError) as error:  # a port taken since it was looked at, a full disk, no C parser
+    except (OSError, ValueError, MissingParserError) as error:  # a port taken since it was looked at, a full disk
         click.echo(f"Error: the demo cannot start: {error}", err=True)
         return 1
     finally:
@@ -124,7 +125,7 @@ async def _serve_gateway(config: Path, ready: Callable[[], None]) -> None:
     """The gateway from start to drain, in this process. The only place here that knows how it is run."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: its terminal was closed
         loop.add_signal_handler(number, stop.set)
     app = App(config)
     await app.start()
@@ -142,7 +143,10 @@ def _port_problem(port: int, option: str) -> str | None:
             taken = error.errno == errno.EADDRINUSE
             what = "is in use" if taken else f"cannot be used ({error.strerror})"
             other = port + 1 if taken and port < 65535 else 8180
-            return f"port {port} on 127.0.0.1 {what}; choose another one, for example {option} {other}"
+            remedy = (
+                f"choose another one, for example: make demo ARGS='{option} {other}' (gateway demo {option} {other})"
+            )
+            return f"port {port} on 127.0.0.1 {what}; {remedy}"
     return None
 
 
@@ -197,9 +201,9 @@ TOKEN={scene.token}
 
 curl -sS {timing} {auth} -d 'message=hello' {url}/publish
 
-2. Poll for what comes after event 1: held up to 20 s. Publish from a third terminal (it needs the token
-   line too) and it is answered at once; publish nothing and it ends with the service's own "no news",
-   200 and [].
+2. Poll for what comes after event 1: held up to 20 s. Publish again from a third terminal (it needs the
+   token line too) and it is answered at once; publish nothing and it ends with the service's own "no
+   news", 200 and []. Once there is an event 2, write last_event_id=2 to wait for the next.
 
 curl -sS {timing} {auth} '{url}/updates?last_event_id=1&timeout=20'
 
@@ -207,7 +211,7 @@ curl -sS {timing} {auth} '{url}/updates?last_event_id=1&timeout=20'
 
 curl -sS {timing} '{url}/updates?last_event_id=1&timeout=20'
 
-4. A client that keeps polling, one line per poll (Ctrl-C ends it):
+4. A client that keeps polling from the first event on, one line per poll (Ctrl-C ends it):
 
 {scene.command} poll {auth} '{url}/updates?last_event_id=0'
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 UPLOAD_BUFFER = 64 * 1024  # bytes of a body read before the call is admitted; then the client is made to wait
 LINGER = 2.0  # seconds an unread body is still taken in after the answer, so that a reset does not destroy it
-LINGER_BYTES = 1024 * 1024
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -69,7 +68,7 @@ class Edge:
 
 class Downstream(asyncio.Protocol):
     __slots__ = (
-        "_body", "_buffer", "_chunked", "_edge", "_expect", "_keep", "_looping", "_phase", "_reading_paused", "_seen",
+        "_body", "_buffer", "_chunked", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
         "_unread", "_unsent", "call", "due", "peer", "scheme", "tick", "transport", "version",
     )  # fmt: skip
 
@@ -87,9 +86,9 @@ class Downstream(asyncio.Protocol):
         self._expect = False
         self._chunked = False  # the answer is chunked by us
         self._keep = True
-        self._looping = False
         self._phase = IDLE
         self._reading_paused = False
+        self._resuming = False  # a pipelined request is read in the next turn of the loop
         self._seen = 0  # LINGERING: bytes thrown away; writing: what was unsent when the clock was set
         self._unread = False  # the request was refused before it was read to its end
         self._unsent = False  # the transport holds bytes the client has not taken
@@ -99,8 +98,10 @@ class Downstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self.transport = transport
-        # With a limit of 0, `pause_writing` means "not all of it left" and `resume_writing` means "all of it has".
-        transport.set_write_buffer_limits(high=0)
+        # With the lowest limit, `pause_writing` means "not all of it left" and `resume_writing` means "all of it has".
+        # TLS transports pause at the limit and not above it, even in a write that left nothing behind: there it is 1.
+        transport.set_write_buffer_limits(high=0 if self.scheme == "http" else 1)
+        self._unsent = False  # what TLS still holds now are session tickets: nobody waits for them
         peer = transport.get_extra_info("peername")
         self.peer = peer[0] if isinstance(peer, tuple) else ""
         self._edge.connections.add(self)
@@ -159,7 +160,7 @@ class Downstream(asyncio.Protocol):
         phase = self._phase
         if phase is LINGERING:
             self._seen += len(data)
-            if self._seen > LINGER_BYTES:
+            if self._seen > self._edge.limits.max_body:
                 self._close()
             return
         if phase is CLOSED:
@@ -175,8 +176,11 @@ class Downstream(asyncio.Protocol):
                 self._buffer = b""
             elif len(self._buffer) > self._edge.limits.max_head:
                 self._flooded()
+        elif self._resuming:
+            if len(self._buffer) > UPLOAD_BUFFER:
+                self._pause_reading()
         else:
-            self._run()
+            self._read_head()
 
     def _flooded(self) -> None:
         """More pipelined bytes than one head may have, while a call is under way: nobody honest does that."""
@@ -185,24 +189,23 @@ class Downstream(asyncio.Protocol):
         if call is not None:
             self._edge.serve.on_gone(call)
 
-    def _run(self) -> None:
-        """Reads requests one after the other; a loop, because thousands of refused ones may lie in one packet."""
-        if self._looping:
-            return
-        self._looping = True
-        while self._phase <= HEAD and self._buffer:
-            if not self._read_head():
-                break
-        self._looping = False
+    def _resume(self) -> None:
+        """Reads a pipelined request in a turn of its own: thousands of refused ones may lie in one packet, and nobody
+        else shall wait for all of them."""
+        self._resuming = False
+        if self._phase <= HEAD:
+            self._read_head()
+        if self._phase is CALL or len(self._buffer) <= UPLOAD_BUFFER:
+            self._resume_reading()  # a call is under way: its client's leaving must be seen
 
-    def _read_head(self) -> bool:
-        """Takes one request head out of the buffer; False when it is not complete yet."""
+    def _read_head(self) -> None:
+        """Takes one request head out of the buffer, once it is complete."""
         raw, self._buffer = take_head(self._buffer, self._edge.limits)
         if raw is None:
             if self._buffer and self._phase is IDLE:
                 self._phase = HEAD
                 self._arm(self._edge.limits.header_timeout)
-            return False
+            return
         parsed = raw if isinstance(raw, Refusal) else self._edge.parsers.request(raw, self.scheme)
         if isinstance(parsed, Refusal):
             self._refuse(parsed)
@@ -210,7 +213,6 @@ class Downstream(asyncio.Protocol):
             self._refuse(refusals.HEAD_TOO_LARGE)
         else:
             self._open(*parsed)
-        return True
 
     def _new_call(self, head: RequestHead | None) -> Call:
         edge = self._edge
@@ -272,17 +274,26 @@ class Downstream(asyncio.Protocol):
 
     def pause_upload(self) -> None:
         """The upstream takes no more just now. Only a body is ever held back, never a parked call's hang-up."""
-        if self._body is not None and not self._reading_paused and self.transport is not None:
-            self._reading_paused = True
-            self.transport.pause_reading()
+        if self._body is not None and self._pause_reading():
             self._arm(NEVER)
 
     def resume_upload(self) -> None:
-        if self._reading_paused:
-            self._reading_paused = False
-            if self.transport is not None:
-                self.transport.resume_reading()
-                self._arm(self._edge.limits.body_idle_timeout)
+        if self._resume_reading():
+            self._arm(self._edge.limits.body_idle_timeout)
+
+    def _pause_reading(self) -> bool:
+        if self._reading_paused or self.transport is None or self.transport.is_closing():
+            return False
+        self._reading_paused = True
+        self.transport.pause_reading()
+        return True
+
+    def _resume_reading(self) -> bool:
+        if not self._reading_paused or self.transport is None or self.transport.is_closing():
+            return False
+        self._reading_paused = False
+        self.transport.resume_reading()
+        return True
 
     # -- the answer ----------------------------------------------------------------------------------------------
 
@@ -325,6 +336,8 @@ class Downstream(asyncio.Protocol):
             self._edge.serve.on_choked(self.call)
 
     def resume_writing(self) -> None:
+        if not self._unsent:
+            return
         self._unsent = False
         self._arm(NEVER)
         if self.call is not None:
@@ -356,12 +369,10 @@ class Downstream(asyncio.Protocol):
             return
         self._phase = IDLE
         self._chunked = False
+        self._arm(self._edge.limits.keepalive_timeout)
         if self._buffer:
-            self._phase = HEAD
-            self._arm(self._edge.limits.header_timeout)
-            self._run()
-        else:
-            self._arm(self._edge.limits.keepalive_timeout)
+            self._resuming = True
+            asyncio.get_running_loop().call_soon(self._resume)
 
     def _linger(self) -> None:
         """Closes; but a client that is still sending is let finish for a moment, or the reset that closing then
@@ -369,15 +380,19 @@ class Downstream(asyncio.Protocol):
         unread = self._unread or self._body is not None or bool(self._buffer)
         self._buffer, self._body, self._seen = b"", None, 0
         assert self.transport is not None
-        if not unread or not self.transport.can_write_eof():
+        if not unread:
             self._close()
             return
         self._phase = LINGERING
         if self._reading_paused:
             self._reading_paused = False
             self.transport.resume_reading()
-        self.transport.write_eof()
         self._arm(LINGER)
+        if self.transport.can_write_eof():  # TLS cannot: its client learns the end from the answer's own framing
+            try:
+                self.transport.write_eof()
+            except OSError:
+                pass  # the client left while it was not read from; its end is still to come
 
     def _close(self) -> None:
         self._phase = CLOSED

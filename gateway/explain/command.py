@@ -11,14 +11,14 @@ from pathlib import Path
 import click
 
 from gateway.clock import Clock
+from gateway.options import ConfigCommand, config_option
 from gateway.poll import read_header
 
 EXIT_REFUSED = 1
 
 
-@click.command("explain", short_help="What would happen to one request, and why.")
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path), default=Path("gateway.toml"),
-              show_default=True, help="The configuration file.")  # fmt: skip
+@click.command("explain", cls=ConfigCommand, short_help="Say what would happen to one request, and why.")
+@config_option
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'",
               help="Request header; may be repeated.")  # fmt: skip
 @click.option("--data", metavar="TEXT", help="The request's body.")
@@ -30,7 +30,7 @@ EXIT_REFUSED = 1
 def explain_command(path: Path, headers: tuple[str, ...], data: str | None, peer: str, every: bool, as_json: bool,
                     method: str, url: str) -> None:  # fmt: skip
     """Explain what would happen to METHOD URL: route, policies, identity, hold and deadline, the request as it would
-    be forwarded, every clock, and what drain, eviction or a lost upstream would do. Nothing is sent.
+    be forwarded, every clock, and what a drain or a lost upstream would do. Nothing is sent.
 
     Exit code 0: it would be forwarded, or answered. 1: it would be refused. 2: wrong usage.
     """

@@ -43,6 +43,8 @@ def describe(
 
     Raises ValueError ("what; remedy") for what no client could send.
     """
+    if _METHOD.fullmatch(url) and "/" in method:
+        raise ValueError(f"METHOD comes before URL; write {url} {method}")
     if not _METHOD.fullmatch(method):
         raise ValueError("METHOD is not a method; write one such as GET")
     if _CONTROL.search(url):

@@ -4,6 +4,7 @@ words for the client. Nothing here echoes what the upstream said.
 
 from __future__ import annotations
 
+import errno
 import ssl
 
 from gateway.outcome import Outcome
@@ -36,6 +37,9 @@ OVERLOADED = Refusal(
     "The service behind this gateway holds as many calls as it may.",
     retry_after=5,
 )
+NO_ROOM = Refusal(
+    Outcome.OVERLOADED, 503, "overloaded", "This gateway has no room for another call just now.", retry_after=5
+)
 
 INTERNAL = Refusal(
     Outcome.INTERNAL_ERROR, 500, "internal_error", "This gateway failed to handle the request.", close=True
@@ -48,6 +52,8 @@ def of_connect(error: BaseException) -> tuple[Refusal, str]:
         return REFUSED, "tls"
     if isinstance(error, TimeoutError):
         return CONNECT_TIMEOUT, "timeout"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return NO_ROOM, "descriptors"
     return REFUSED, type(error).__name__
 
 

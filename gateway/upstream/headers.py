@@ -39,13 +39,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 def compile_drops(names: frozenset[bytes]) -> Drops:
     """The test whether a header field ends here. Few spellings come in practice, so each is decided once; names are
-    compared with `_` as `-`, for servers that fold them must not be fooled by X_Forwarded_For."""
+    compared with `_` as `-`, for servers that fold them must not be fooled by X_Forwarded_For or Content_Length."""
 
     folded = frozenset(name.replace(b"_", b"-") for name in names)
 
     @lru_cache(maxsize=1024)
     def drops(name: bytes) -> bool:
-        return name.lower().replace(b"_", b"-") in folded
+        lower = name.lower()
+        plain = lower.replace(b"_", b"-")
+        return plain in folded or (plain == b"content-length" and plain != lower)
 
     return drops
 

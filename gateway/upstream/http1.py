@@ -5,6 +5,7 @@ task, only this object and its socket. It reads one answer at a time and tells `
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from typing import TYPE_CHECKING, cast
 
@@ -28,7 +29,7 @@ _KEEP_ALIVE = re.compile(r"\btimeout=(\d{1,6})", re.IGNORECASE)
 
 class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
-        "_body", "_buffer", "_informational", "_keep", "_parsers", "_paused", "_timers", "call", "due", "endpoint",
+        "_body", "_buffer", "_informational", "_keep", "_parsers", "_timers", "call", "due", "endpoint",
         "idle_since", "keepalive", "reading_paused", "tick", "transport", "upload_done", "uploading",
     )  # fmt: skip
 
@@ -49,7 +50,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._body: Body | None = None  # of the answer being read
         self._keep = False
         self._informational = 0
-        self._paused = False
 
     # -- the request ---------------------------------------------------------------------------------------------
 
@@ -75,12 +75,10 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.write(data)
 
     def pause_writing(self) -> None:
-        self._paused = True
         if self.call is not None and self.call.conn is not None:
             self.call.conn.pause_upload()
 
     def resume_writing(self) -> None:
-        self._paused = False
         if self.call is not None and self.call.conn is not None:
             self.call.conn.resume_upload()
 
@@ -222,6 +220,8 @@ class UpstreamConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=64 * 1024)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self.call is not None and self.call.framing is not None and self.endpoint.tls is None:
+            self._read_last()
         self.transport = None
         self._timers.cancel(self)
         call, body = self.call, self._body
@@ -237,3 +237,12 @@ class UpstreamConnection(asyncio.Protocol):
             call.serve.on_end(call)
         else:
             call.serve.on_failure(call, *failure.of_loss(exc))
+
+    def _read_last(self) -> None:
+        """A failed write ended the transport, but the answer that says why may lie in the socket (RFC 9112 9.5)."""
+        try:
+            descriptor = cast("asyncio.Transport", self.transport).get_extra_info("socket").fileno()
+            while self.call is not None and (data := os.read(descriptor, 65536)):
+                self.data_received(data)
+        except OSError:
+            pass  # nothing more has come

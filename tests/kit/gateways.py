@@ -24,6 +24,7 @@ from typing import Any
 import jwt
 
 from gateway.app import App
+from gateway.clock import Clock
 
 from .waiting import until, until_sync
 
@@ -165,7 +166,7 @@ class InProcess(Running):
 
 
 @contextlib.asynccontextmanager
-async def gateway(text: str, folder: Path) -> AsyncIterator[InProcess]:
+async def gateway(text: str, folder: Path, clock: Clock | None = None) -> AsyncIterator[InProcess]:
     """A gateway on this loop. Leaving the block stops it and fails on any exception that nobody handled."""
     os.environ["GATEWAY_TEST_SECRET"] = SECRET
     file = folder / "gateway.toml"
@@ -173,7 +174,7 @@ async def gateway(text: str, folder: Path) -> AsyncIterator[InProcess]:
     loop = asyncio.get_running_loop()
     bugs: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: bugs.append(context))
-    app = App(file)
+    app = App(file, clock)
     await app.start()
     try:
         yield InProcess(app.ports[0] if app.ports else 0, app.admin_port or 0, folder / "calls.jsonl", app)

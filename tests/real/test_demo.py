@@ -71,7 +71,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
         yield Demo(process, output, port, admin_port)
     finally:
         if process.poll() is None:
-            process.kill()
+            process.terminate()  # not killed: it removes its folder
         process.wait()
 
 

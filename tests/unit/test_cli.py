@@ -63,7 +63,7 @@ def test_check_prints_notices_and_passes(config: Path, capsys: pytest.CaptureFix
 
 def test_a_missing_file_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "gone.toml"
-    assert ran(capsys, "check", path) == (2, "", f"gateway: {path}: no such file or directory\n")
+    assert ran(capsys, "check", path) == (2, "", f"gateway: {path}: no such file or directory; check the path\n")
 
 
 def test_a_broken_configuration_stops_other_commands_with_exit_code_1(
@@ -73,6 +73,57 @@ def test_a_broken_configuration_stops_other_commands_with_exit_code_1(
     code, out, err = ran(capsys, "routes", "-c", config)
     assert (code, out) == (1, "")
     assert err == f"{config}: line 1, column 5: is not valid TOML: invalid value; see https://toml.io\n"
+
+
+def test_check_takes_its_file_like_every_other_command(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(config.parent)
+    for arguments in ((), ("gateway.toml",), ("-c", "gateway.toml"), ("--config", "gateway.toml")):
+        assert ran(capsys, "check", *arguments) == (0, "gateway.toml: ok, 1 route, 1 upstream, 1 provider\n", "")
+    code, _, err = ran(capsys, "check", "-c", "gateway.toml", "gateway.toml")
+    assert (code, err.splitlines()[-1]) == (2, "Error: FILE is named twice; name it once")
+
+
+@pytest.mark.parametrize("command", ["run", "routes"])
+def test_a_file_without_its_option_is_told_the_option(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, _, err = ran(capsys, command, "gateway.toml")
+    assert (code, err.splitlines()[-1]) == (
+        2,
+        "Error: Got unexpected extra argument (gateway.toml); write -c gateway.toml",
+    )
+
+
+@pytest.mark.parametrize("command", ["calls", "report", "top", "init", "plan", "tenants", "keys", "subscriptions"])
+def test_a_command_of_a_later_version_is_told_from_a_slip(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, _, err = ran(capsys, command, "--since", "1h")
+    last = f"Error: '{command}' is not available in this version; 'gateway --help' lists what is"
+    assert (code, err.splitlines()[-1]) == (2, last)
+
+
+def test_a_directory_is_told_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(capsys, "check", tmp_path) == (2, "", f"gateway: {tmp_path}: is a directory; name a file\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("demo", "--port", "http"), "Error: Invalid value for '--port': 'http' is not a valid port number."),
+        (("poll", "--timeout", "25s", "http://h/"), "Error: Invalid value for '--timeout': '25s' is not a valid number of seconds."),
+        (("explain", "http://h/updates", "GET"), "Error: METHOD comes before URL; write GET http://h/updates"),
+    ],
+)  # fmt: skip
+def test_a_wrong_argument_is_told_in_plain_words(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    code, _, err = ran(capsys, *arguments)
+    assert (code, err.splitlines()[-1]) == (2, message)
+
+
+def test_every_command_says_in_one_line_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = ran(capsys, "--help")
+    assert "..." not in out.replace("[ARGS]...", "")
+    assert "Exit codes:" in out
 
 
 def test_routes_prints_a_table(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

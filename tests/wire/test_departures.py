@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.certificates import Certificate
 from tests.kit.gateways import config, gateway, hold, route
 from tests.kit.raw import RawClient, client, connect, get, post_chunked
 from tests.kit.stage import stage
 from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream, answer
 from tests.kit.waiting import until
-
-from .conftest import Certificate
 
 POLL = {"more": hold(), "routes": route(policies=["poll"])}
 

@@ -8,12 +8,11 @@ import asyncio
 
 import pytest
 
+from tests.kit.certificates import Certificate
 from tests.kit.raw import client, get, post_chunked
 from tests.kit.strict import Broken, Cut, Message, Source, advance, read_request, read_response
 from tests.kit.upstreams import End, HoldingUpstream, ScriptedUpstream, answer
 from tests.kit.waiting import until
-
-from .conftest import Certificate
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 

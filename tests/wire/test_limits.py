@@ -77,7 +77,7 @@ async def test_a_refused_request_gets_its_status_and_a_record(
         assert not up.requests
         record = await gw.record()
         assert record["status"] == status
-        assert record["outcome"] in ("bad_request", "too_large", "method_not_allowed")
+        assert record["outcome"] == {405: "method_not_allowed", 413: "too_large"}.get(status, "bad_request")
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "CONNECT", "TRACE", "OPTIONS"])
@@ -151,7 +151,7 @@ async def test_a_head_that_takes_too_long_is_408(tmp_path: Path, sent: str) -> N
 async def test_a_connection_that_never_says_anything_is_closed(tmp_path: Path) -> None:
     server = 'header_timeout = "200ms"\nkeepalive_timeout = "200ms"'
     async with ScriptedUpstream() as up, stage(up, tmp_path, server=server) as (_, raw):
-        assert [found.status for found in await raw.read_all()] in ([], [408])
+        assert await raw.closed(), "nothing was asked, so nothing is answered"
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
@@ -183,7 +183,7 @@ async def test_an_idle_connection_is_closed_without_a_word(tmp_path: Path) -> No
 async def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
     async with (
         ScriptedUpstream((answer(bytes(32 * MIB)),)) as up,
-        gateway(config(up.port, server='write_idle_timeout = "300ms"'), tmp_path) as gw,
+        gateway(config(up.port, server='write_idle_timeout = "300ms"\nheader_timeout = "60s"'), tmp_path) as gw,
         client(gw.port, receive=4096) as raw,
     ):
         await raw.send(get())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.gateways import SIGNED_IN, bearer, config, gateway, hold, route
+from tests.kit.gateways import config, gateway, hold, route
 from tests.kit.raw import client, get
 from tests.kit.stage import stage
 from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream, Step, answer
@@ -55,11 +55,11 @@ async def test_the_upstream_is_told_how_long_the_hold_is(tmp_path: Path) -> None
         asked = [float(request.one("Gateway-Hold") or 0) for request in up.requests]
         assert asked == [pytest.approx(5, abs=0.5), pytest.approx(20, abs=0.5)]
         assert up.requests[0].target == "/?timeout=5&x=1"
-        assert up.requests[1].target in ("/?timeout=20&x=1", "/?timeout=19&x=1")
+        assert up.requests[1].target == "/?timeout=20&x=1"
         records = await gw.records(2)
         assert [record["hold_asked"] for record in records] == [5, 90]
         assert records[0]["clamped_by"] is None
-        assert records[1]["clamped_by"] is not None
+        assert records[1]["clamped_by"] == "max"
 
 
 async def test_a_hung_upstream_is_overrun_twice_and_then_504(tmp_path: Path) -> None:
@@ -90,21 +90,6 @@ async def test_without_a_template_a_late_upstream_is_504(tmp_path: Path, who: st
         await until(lambda: up.live == 0)
         assert (await gw.record())["outcome"] == "upstream_timeout"
         assert len(up.requests) == 1
-
-
-async def test_a_hold_ends_with_its_token_in_a_blank(tmp_path: Path) -> None:
-    more = SIGNED_IN.replace("[policy.", 'leeway = "0s"\n[policy.') + hold(margin='"100ms"')
-    async with HoldingUpstream() as up:
-        text = config(up.port, more=more, routes=route(policies=["signed-in", "poll"]))
-        async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
-            request = get("/", bearer(ttl=2))
-            found = await raw.ask(request)
-            assert (found.status, bytes(found.body)) == (200, b"[]")
-            assert (await raw.ask(request)).status == 401
-            first, second = await gw.records(2)
-            assert first["outcome"] in ("blank", "expired")
-            assert second["outcome"] == "unauthenticated"
-            await until(lambda: up.live == 0)
 
 
 async def test_a_template_repeats_the_cursor_of_its_request(tmp_path: Path) -> None:

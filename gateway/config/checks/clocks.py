@@ -25,6 +25,12 @@ def check_clocks(view: View) -> Findings:
             "by the kill; write a shorter drain, or a longer stop_grace"
         )
         yield view.main("server.drain", text)
+    if server.front is not None and server.keepalive_timeout <= server.front.idle_timeout:
+        text = (
+            f"{say(server.keepalive_timeout)} is not longer than front.idle_timeout, {say(server.front.idle_timeout)}: "
+            f"{server.front.name} may use a connection in the instant it is closed; write a longer keepalive_timeout"
+        )
+        yield Notice(view.main("server.keepalive_timeout", text))
     for merged in view.merged:
         if merged.hold is not None:
             yield from _numbers(view, merged, merged.hold)
@@ -78,6 +84,13 @@ def _ends(view: View, merged: Merged, hold: Hold, server: Server) -> Findings:
     if hold.client_timeout is not None and hold.client_timeout <= least:
         yield view.of(merged, "hold.client_timeout", _too_long(hold, held, jitter, "clients wait", hold.client_timeout))
     whole = held + jitter + hold.margin
+    if hold.client_timeout is not None and least < hold.client_timeout <= whole:
+        text = (
+            f"clients wait {say(hold.client_timeout)}, but of a silent upstream they are told after {say(whole)} "
+            f"({say(held)} + jitter {say(jitter)} + margin {say(hold.margin)}): they will have left; write a smaller "
+            "max or margin, or a longer client_timeout"
+        )
+        yield Notice(view.of(merged, "hold.client_timeout", text))
     if server.front is not None and whole >= server.front.idle_timeout:
         who = f"{server.front.name} waits"
         if math.isfinite(whole) or hold.empty.answer != "template":

@@ -48,13 +48,16 @@ class View:
         return problem(str(self.config.path), key, text)
 
     def of(self, merged: Merged, key: str, text: str) -> Problem:
-        """A problem with a merged value, at the place it was written; a default counts to the kind's first table."""
+        """A problem with a merged value, at the place it was written; a default counts to the kind's first table. What
+        was shipped is put right on the route, whose table is merged over it."""
         writer = merged.writers.get(key, DEFAULT)
         if writer == DEFAULT:
             kind = key.partition(".")[0]
             written = (name for name in merged.route.policies if getattr(self.config.policies[name], kind))
             giver = next(written, None)
             writer = ("policy", giver) if giver is not None else ("route", merged.route.name)
+        if self.config.origins[writer].shipped:
+            writer = ("route", merged.route.name)
         return self.at(*writer, key, text)
 
     def origin(self, table: str, name: str) -> Origin:

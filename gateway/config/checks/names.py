@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.config.checks.finding import Findings, View
+from gateway.config.checks.finding import Findings, Notice, View
 from gateway.config.load import shipped_dir
+from gateway.config.merge import Merged
 from gateway.config.problems import did_you_mean
 from gateway.config.schema import Jwt, Route
 from gateway.config.texts import template_names
@@ -15,6 +16,8 @@ def check_names(view: View) -> Findings:
     """Unknown upstreams, policies and providers; a policy twice on a route; `rewrite` with unknown names."""
     for route in view.config.routes:
         yield from _route(view, route)
+    for merged in view.merged:
+        yield from _secret_parts(view, merged)
     for table, name, settings in _jwt_tables(view):
         for number, provider in enumerate(settings.provider):
             if provider not in view.known["jwt"]:
@@ -29,6 +32,16 @@ def _jwt_tables(view: View) -> Iterator[tuple[str, str, Jwt]]:
     for route in view.config.routes:
         if route.jwt is not None:
             yield "route", route.name, route.jwt
+
+
+def _secret_parts(view: View, merged: Merged) -> Findings:
+    """A part of the path that is to be kept secret and is not there: a slip would show it in every log."""
+    parts = template_names(merged.route.match.path)
+    for place in merged.hold.secret if merged.hold is not None else ():
+        if place.where == "path" and place.name not in parts:
+            remedy = did_you_mean(place.name, parts) if parts else "write it in match.path, or remove it here"
+            text = f"route '{merged.route.name}' has no {{{place.name}}} in its path; {remedy}"
+            yield Notice(view.of(merged, "hold.secret", text))
 
 
 def _unknown(kind: str, name: str, known: set[str]) -> str:

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from gateway.config.addresses import is_loopback
 from gateway.config.checks.finding import Findings, View
-from gateway.config.checks.reading import check_chain, check_secret
+from gateway.config.checks.reading import check_chain, check_secret, said
+from gateway.config.problems import Problem
+from gateway.config.references import Secret, read_secret
 from gateway.config.schema import HeaderEdit
+from gateway.config.texts import parse_literal
 
 
 def check_secrets(view: View) -> Findings:
@@ -42,5 +45,18 @@ def _header_rules(view: View) -> Findings:
 
 def _headers(view: View, table: str, name: str, key: str, edit: HeaderEdit) -> Findings:
     for header, value in edit.set.items():
-        if value.kind != "literal":  # plain text is no secret here
-            yield from check_secret(view, view.at(table, name, f"{key}.set.{header}", ""), value)
+        if value.kind == "literal":  # plain text is no secret here
+            continue
+        at = view.at(table, name, f"{key}.set.{header}", "")
+        found = list(check_secret(view, at, value))
+        yield from found
+        if not found:
+            yield from _fit_for_header(view, at, value)
+
+
+def _fit_for_header(view: View, at: Problem, secret: Secret) -> Findings:
+    """What stands outside the file must be a header's value, too. It is not repeated: it may be a secret."""
+    try:
+        parse_literal(read_secret(secret, view.environ).strip(" \t"))
+    except ValueError as error:
+        yield said(at, f"what stands in {secret.kind}:{secret.where} {error}")

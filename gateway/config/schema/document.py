@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from gateway.config.fields import Later, Name, Text
 from gateway.config.schema.base import Table
@@ -12,13 +14,28 @@ from gateway.config.schema.server import Admin, Log, Server, State
 from gateway.config.schema.upstream import Upstream
 
 
+def _named(table: str, model: type[Table], example: str) -> BeforeValidator:
+    """Catches keys written under `[jwt]` where `[jwt.NAME]` is meant."""
+    keys = {info.alias or name for name, info in model.model_fields.items()}
+
+    def check(value: object) -> object:
+        for key, item in value.items() if isinstance(value, dict) else ():
+            if not isinstance(item, dict) and (key in keys or not isinstance(item, list)):
+                raise ValueError(
+                    f"the key {key[:64]!a} stands under [{table}]; write a name there, [{table}.{example}]"
+                )
+        return value
+
+    return BeforeValidator(check)
+
+
 class Part(Table):
     """What any file may hold."""
 
-    jwt: dict[Name, JwtProvider] = Field(default_factory=dict)
-    upstream: dict[Name, Upstream] = Field(default_factory=dict)
+    jwt: Annotated[dict[Name, JwtProvider], _named("jwt", JwtProvider, "main")] = Field(default_factory=dict)
+    upstream: Annotated[dict[Name, Upstream], _named("upstream", Upstream, "updates")] = Field(default_factory=dict)
     route: tuple[Route, ...] = ()
-    policy: dict[Name, Policy] = Field(default_factory=dict)
+    policy: Annotated[dict[Name, Policy], _named("policy", Policy, "signed-in")] = Field(default_factory=dict)
 
 
 class Document(Part):

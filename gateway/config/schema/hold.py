@@ -4,6 +4,7 @@ Every default is the careful one: nothing is held, changed, cut or repeated unle
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
@@ -12,6 +13,7 @@ from gateway.config.durations import parse_duration
 from gateway.config.fields import (
     Duration,
     Flag,
+    Later,
     LiteralValue,
     Ratio,
     RuleHeader,
@@ -23,9 +25,11 @@ from gateway.config.fields import (
     place,
 )
 from gateway.config.schema.base import Table
-from gateway.config.texts import Place, parse_place
+from gateway.config.texts import Place
 
 _WHEN_DEPTH = 8
+_POINTER = r"json:(/[^\s()]*)?"
+_RESPONSE_PLACE = re.compile(rf"header:[!#$%&'*+.^_`|~0-9A-Za-z-]+|{_POINTER}|(max|min|last)\({_POINTER}\)( ?\+ ?1)?")
 
 
 def _when(value: object, depth: int = 0) -> Any:
@@ -51,13 +55,10 @@ def _absent(value: object) -> float | None:
     return float("inf") if value == "unbounded" else parse_duration(value)
 
 
-def _key(value: object) -> str:
-    if value == "consumer":
-        return "consumer"
-    try:
-        return str(parse_place(value, ("query", "path", "header")))
-    except ValueError as error:
-        raise ValueError(str(error).replace("write", 'write "consumer" or')) from None
+def _response_place(value: object) -> str:
+    if not isinstance(value, str) or not _RESPONSE_PLACE.fullmatch(value):
+        raise ValueError('is not a place in an answer; write "json:/version", "max(json:/*/id)" or "header:ETag"')
+    return value
 
 
 class Ask(Table):
@@ -93,8 +94,8 @@ class CursorSettings(Table):
     """Where a poll says how far it has read, and where an answer says how far it goes."""
 
     request: Annotated[tuple[Text, ...], one_or_list(Text)] = ()
-    response: Text | None = None
-    acknowledges: Flag = False
+    response: Annotated[str, PlainValidator(_response_place), WithJsonSchema({"type": "string"})] | None = None
+    acknowledges: Annotated[Literal[False], only(False, "false")] = False
 
 
 class OwnWords(Table):
@@ -142,10 +143,13 @@ class Hold(Table):
     replay: Literal[
         "cursor", "cursor-exclusive", "lease", "until-ack", "destructive", "session", "never"
     ] = "never"  # fmt: skip
-    key: Annotated[str, PlainValidator(_key), WithJsonSchema({"type": "string"})] = "consumer"
+    key: Annotated[
+        Literal["consumer"], later("query:", "path:", "header:", "json:", "form:", "cookie:", instead='"consumer"')
+    ] = "consumer"  # fmt: skip
     concurrency: Annotated[
         Literal["many"], later("newest-wins", "oldest-wins", "session-fatal", instead='"many"')
     ] = "many"  # fmt: skip
+    loser: Later = None
     refusals: dict[Literal["401", "403", "429", "503"], OwnWords] = Field(default_factory=dict)
     min_repoll: Annotated[str, only("0s", '"0s"')] = "0s"
     early_headers: Annotated[Literal[False], only(False, "false")] = False

@@ -166,15 +166,15 @@ def test_a_problem_of_a_shared_policy_is_said_once(tmp_path: Path) -> None:
     [
         (BASE + ROUTE.replace('["signed"]', "[]"), "route[0].policies: anyone may call it; add a policy with jwt if that is not meant"),
         (
-            BASE.replace("env:SECRET", "0123456789abcdef0123456789abcdef"),
+            BASE.replace("env:SECRET", "0123456789abcdef0123456789abcdef") + ROUTE,
             'jwt.main.keys.secret: the secret stands in the file itself; write "env:NAME" or "file:PATH"',
         ),
-        (BASE.replace('issuer = "i"\n', ""), "jwt.main: tokens of any issuer are accepted; write issuer = .."),
+        (BASE.replace('issuer = "i"\n', "") + ROUTE, "jwt.main: tokens of any issuer are accepted; write issuer = .."),
         (
-            BASE.replace('issuer = "i"\naudience = "a"\n', ""),
+            BASE.replace('issuer = "i"\naudience = "a"\n', "") + ROUTE,
             "jwt.main: tokens of any issuer and audience are accepted; write issuer = .. and audience = ..",
         ),
-        (BASE + "[admin]\ntoken = 'x'\n", 'admin.token: the secret stands in the file itself; write "env:NAME" or "file:PATH"'),
+        (BASE + ROUTE + "[admin]\ntoken = 'x'\n", 'admin.token: the secret stands in the file itself; write "env:NAME" or "file:PATH"'),
         (
             POLL + "ask = [{ in = 'query', name = 't' }]\nmax = '10s'\n",
             'policy.p.hold.over_max: a poll that asks for more than max, 10s, would end in a 504, for the upstream is not told; '
@@ -184,6 +184,29 @@ def test_a_problem_of_a_shared_policy_is_said_once(tmp_path: Path) -> None:
             POLL + "absent = '25s'\n",
             "policy.p.hold.max: a poll may last 30s and may not be ended early, but drain is 25s: some are cut at shutdown; write "
             "a longer server.drain and stop_grace, if that matters",
+        ),
+        (
+            POLL + "absent = '25s'\nclient_timeout = '30s'\n" + TEMPLATE,
+            "policy.p.hold.client_timeout: clients wait 30s, but of a silent upstream they are told after 30s (25s + jitter 0s + "
+            "margin 5s): they will have left; write a smaller max or margin, or a longer client_timeout",
+        ),
+        (
+            POLL.replace("/r", "/{token}") + "absent = '5s'\nsecret = ['path:tokn']\n",
+            "policy.p.hold.secret: route 'r' has no {tokn} in its path; did you mean 'token'?",
+        ),
+        (
+            POLL + "absent = '5s'\nsecret = ['path:token']\n",
+            "policy.p.hold.secret: route 'r' has no {token} in its path; write it in match.path, or remove it here",
+        ),
+        (
+            BASE + ROUTE.replace('"/r"', '"/r", methods = ["GTE", "PURGE"]'),
+            "route[0].match.methods[0]: GTE is a method of your own; write GET, if that is meant",
+        ),
+        (BASE, "route: nothing is served, every request gets a 404; write [[route]] with name, match and upstream"),
+        (
+            BASE + ROUTE + "[server]\nkeepalive_timeout = '50s'\nfront = { name = 'lb', idle_timeout = '60s' }\n",
+            "server.keepalive_timeout: 50s is not longer than front.idle_timeout, 60s: lb may use a connection in the instant "
+            "it is closed; write a longer keepalive_timeout",
         ),
     ],
 )  # fmt: skip

@@ -45,7 +45,7 @@ HOLD = BASE + "[policy.p.hold]\n"
             "[server]\ntls = { cert = 'file:c', key = 'file:k', client_ca = 'file:a' }",
             "server.tls.client_ca: not available in this version; remove it",
         ),
-        ("server = 1", "server: is of the wrong kind; write a table"),
+        ("server = 1", "server: is of the wrong kind; write [server]"),
         ("[state]\nurl = 'redis://h'", 'state.url: "redis://h" is not available in this version; write "memory://"'),
         ("[state]\non_failure = 'local'", "state.on_failure: not available in this version; remove it"),
         ("[log]\ncalls = 'otlp'", 'log.calls: "otlp" is not available in this version; write "stdout" or "file:PATH"'),
@@ -163,7 +163,7 @@ def test_a_wrong_key_is_one_line_with_a_remedy(tmp_path: Path, text: str, line: 
         ),
         (
             "key = 'json:/x'",
-            'key: is not a place in a request; write "consumer" or "query:NAME" or "path:NAME" or "header:NAME"',
+            'key: "json:/x" is not available in this version; write "consumer"',
         ),
         (
             "secret = ['token']",

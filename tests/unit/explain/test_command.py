@@ -128,7 +128,7 @@ def test_the_command_prints_one_json_document(
         (("-H", "nonsense", "GET", "/"), 2, "not a header; write it as 'Name: value'\n"),
         (("--from", "here", "GET", "/"), 2, "Error: --from is not an address; write one such as 192.0.2.7\n"),
         (("GET",), 2, "Error: Missing argument 'URL'.\n"),
-        (("-c", "gone.toml", "GET", "/"), 2, "gateway: gone.toml: no such file or directory\n"),
+        (("-c", "gone.toml", "GET", "/"), 2, "gateway: gone.toml: no such file or directory; check the path\n"),
     ],
 )
 def test_wrong_usage_is_one_sentence(

@@ -1,0 +1,24 @@
+"""What the process itself opens: an address can be listened on once, and the log must be a file."""
+
+from __future__ import annotations
+
+from gateway.config.addresses import Listen
+from gateway.config.checks.finding import Findings, View
+
+
+def check_listeners(view: View) -> Findings:
+    """Addresses named twice, between `server.listen` and `admin.listen` too, and a log that cannot be one."""
+    taken: dict[Listen, str] = {}
+    for number, address in enumerate(view.config.server.listen):
+        yield from _once(view, taken, address, f"server.listen[{number}]")
+    if view.config.admin is not None:
+        yield from _once(view, taken, view.config.admin.listen, "admin.listen")
+    calls = view.config.log.calls
+    if calls is not None and calls.is_dir():
+        yield view.main("log.calls", f"{calls} is a directory; name a file in it")
+
+
+def _once(view: View, taken: dict[Listen, str], address: Listen, key: str) -> Findings:
+    first = taken.setdefault(address, key)
+    if first != key and (address.path is not None or address.port):
+        yield view.main(key, f"{address} is taken by {first}; write another port")

@@ -1,0 +1,68 @@
+"""Certificates made for a test: self-signed, good for a day, and for the names a test asks for."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate that is its own authority, and its key, as PEM files."""
+
+    cert: Path
+    key: Path
+
+    def client(self) -> ssl.SSLContext:
+        """What a client uses that trusts this certificate alone."""
+        return ssl.create_default_context(cafile=str(self.cert))
+
+    def server(self, clients: Certificate | None = None) -> ssl.SSLContext:
+        """What a server uses that shows this certificate, and that asks for that of `clients` if given."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.cert, self.key)
+        if clients is not None:
+            context.load_verify_locations(clients.cert)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+def make_certificate(folder: Path, *names: str, days: int = 1) -> Certificate:
+    """Writes a certificate for those names and addresses; with `days` below 0 it ended that long ago."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(end - datetime.timedelta(days=2))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([_name(each) for each in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    made = Certificate(folder / "cert.pem", folder / "key.pem")
+    made.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    made.key.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return made
+
+
+def _name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)

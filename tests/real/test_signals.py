@@ -1,0 +1,60 @@
+"""Signals to a running process, beside SIGTERM (tests/wire/test_life.py): Ctrl-C is as good, a reload that does not
+exist yet is said and ends nothing, and after a SIGKILL the next process starts where the last one stood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.kit.gateways import config, free_port, gateway_process, hold, process_config, route
+from tests.kit.raw import client, connect, get
+from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
+from tests.kit.waiting import until
+
+POLL = {"more": hold(), "routes": route(policies=["poll"])}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_either_signal_drains_and_exits_with_0(tmp_path: Path, number: signal.Signals) -> None:
+    async with HoldingUpstream() as up:
+        text = process_config(up.port, server='drain = "300ms"\nstop_grace = "10s"', **POLL)
+        with gateway_process(text, tmp_path) as gw:
+            raw = await connect(gw.port)
+            await raw.send(get())
+            await until(lambda: up.held == 1)
+            gw.process.send_signal(number)
+            found = await raw.read_answer()
+            assert (found.status, bytes(found.body), found.one("Connection")) == (200, b"[]", "close")
+            assert await gw.exit_code() == 0
+            await raw.close()
+        assert "Traceback" not in gw.output.read_text()
+
+
+async def test_a_reload_that_is_not_there_yet_is_said_and_ends_nothing(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up:
+        with gateway_process(process_config(up.port, **POLL), tmp_path) as gw:
+            async with client(gw.port) as raw:
+                await raw.send(get())
+                await until(lambda: up.held == 1)
+                gw.process.send_signal(signal.SIGHUP)
+                await until(lambda: "reload is not available in this version" in gw.output.read_text())
+                up.publish(b'["news"]')
+                assert bytes((await raw.read_answer()).body) == b'["news"]'
+            assert gw.process.poll() is None
+
+
+async def test_killed_without_warning_it_starts_again_on_the_same_addresses(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as up:
+        listen = [f"127.0.0.1:{free_port()}", f"unix:{tmp_path}/g.sock"]
+        text = config(up.port, listen=listen, admin=f"127.0.0.1:{free_port()}")
+        for _ in range(2):
+            with gateway_process(text, tmp_path) as gw:
+                async with client(gw.port) as raw, client(tmp_path / "g.sock") as near:
+                    assert [(await one.ask(get())).status for one in (raw, near)] == [200, 200]
+                gw.process.kill()
+                await asyncio.to_thread(gw.process.wait)
+            assert (tmp_path / "g.sock").exists()

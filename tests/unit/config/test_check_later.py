@@ -1,0 +1,114 @@
+"""Keys and values that a later version will know: each is refused as "not available in this version" where it stands,
+on its own, and never silently accepted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .kit import BASE, JWT, ROUTE, UPSTREAM, checked
+
+SERVER, ADMIN, LOG, STATE = "[server]\n", "[admin]\n", "[log]\n", "[state]\n"
+HOLD = '[policy.p.hold]\nabsent = "25s"\n'
+P = "[policy.p."
+
+LATER = [
+    # the process
+    ("server.listen[0]", f'{SERVER}listen = ["fd:3"]'),
+    ("server.listen[1]", f'{SERVER}listen = ["127.0.0.1:8080", "fd:3"]'),
+    ("server.workers", f'{SERVER}workers = "auto"'),
+    ("server.workers", f"{SERVER}workers = 4"),
+    ("server.tls", f'{SERVER}tls = [{{ cert = "file:a", key = "file:b" }}, {{ cert = "file:c", key = "file:d" }}]'),
+    ("server.tls.client_ca", f'{SERVER}tls = {{ cert = "file:a", key = "file:b", client_ca = "file:c" }}'),
+    ("server.proxy_protocol", f"{SERVER}proxy_protocol = true"),
+    ("server.shutdown_delay", f'{SERVER}shutdown_delay = "5s"'),
+    ("server.max_connections", f'{SERVER}max_connections = "auto"'),
+    ("server.max_connections", f"{SERVER}max_connections = 100"),
+    ("server.per_address", f"{SERVER}per_address = {{ connections = 1000 }}"),
+    ("server.per_address", f"{SERVER}[server.per_address]\nconnections = 1000"),
+    ("server.ramp", f'{SERVER}ramp = "500/s"'),
+    ("server.fair_share", f"{SERVER}fair_share = true"),
+    ("server.fair_share", f"{SERVER}fair_share = false"),
+    ("state.url", f'{STATE}url = "shared://"'),
+    ("state.url", f'{STATE}url = "redis://h:6379/0"'),
+    ("state.url", f'{STATE}url = "rediss://h:6379/0"'),
+    ("state.on_failure", f'{STATE}on_failure = "local"'),
+    ("log.calls", f'{LOG}calls = "otlp"'),
+    ("log.start_of_hold", f"{LOG}start_of_hold = false"),
+    ("telemetry", '[telemetry]\nservice_name = "longpoll-gateway"'),
+    ("telemetry", "[telemetry.sample]\nnews = 0.1"),
+    # who calls, and where it goes
+    ("jwt.x.keys.discovery", '[jwt.x]\nalgorithms = ["RS256"]\nkeys = { discovery = true }'),
+    ("jwt.x.keys.jwks_url", '[jwt.x]\nalgorithms = ["RS256"]\nkeys = { jwks_url = "https://id/keys" }'),
+    ("jwt.x.keys.jwks", '[jwt.x]\nalgorithms = ["RS256"]\nkeys = { jwks = "https://id/keys" }'),
+    *(
+        ("upstream.x.balance", f'[upstream.x]\nendpoints = "http://a"\nbalance = "{value}"')
+        for value in ("random-two", "hash:consumer", "hash:query.x", "hash:cookie.x", "sticky:query.sid")
+    ),
+    ("upstream.x.dns_refresh", '[upstream.x]\nendpoints = "http://a"\ndns_refresh = "30s"'),
+    ("upstream.x.slow_start", '[upstream.x]\nendpoints = "http://a"\nslow_start = "30s"'),
+    ("upstream.x.health", '[upstream.x]\nendpoints = "http://a"\nhealth = { path = "/healthz" }'),
+    ("upstream.x.health", '[upstream.x]\nendpoints = "http://a"\n[upstream.x.health]\npath = "/healthz"'),
+    ("upstream.x.ejection", '[upstream.x]\nendpoints = "http://a"\nejection = { strikes = 5 }'),
+    # policy kinds, alone and in lists, in a policy and on a route
+    *(
+        (f"policy.p.{kind}", f"{P}{kind}]\nx = 1")
+        for kind in ("coalesce", "repoll", "websocket", "retry", "api_key", "subscription")
+    ),
+    *(
+        (f"policy.p.{kind}", f"{start}policy.p.{kind}{end}\nmax = 3")
+        for kind in ("rate_limit", "hold_cap", "concurrency_cap")
+        for start, end in (("[", "]"), ("[[", "]]"))
+    ),
+    *(
+        (f"route[0].{kind}", f"{ROUTE}[[route.{kind}]]\nmax = 3")
+        for kind in ("rate_limit", "hold_cap", "concurrency_cap")
+    ),
+    *((f"route[0].{kind}", f"{ROUTE}[route.{kind}]\nx = 1") for kind in ("coalesce", "repoll", "websocket", "retry")),
+    ("policy.p.headers[0].when_claims", f'[{P}headers]]\nwhen_claims = {{ tier = "gold" }}'),
+    # holds
+    *(
+        ("policy.p.hold.ask[0].in", f'{HOLD}ask = [{{ in = "{place}", name = "x" }}]')
+        for place in ("form", "json", "path", "session")
+    ),
+    ("policy.p.hold.ask[1].in", f'{HOLD}ask = [{{ in = "query", name = "x" }}, {{ in = "json", name = "x" }}]'),
+    *(("policy.p.hold.key", f'{HOLD}key = "{key}"') for key in ("query:queue_id", "path:token", "json:/clientId")),
+    *(
+        ("policy.p.hold.concurrency", f'{HOLD}concurrency = "{value}"')
+        for value in ("newest-wins", "oldest-wins", "session-fatal")
+    ),
+    ("policy.p.hold.loser", f'{HOLD}loser = {{ status = 409, body = "x" }}'),
+    ("policy.p.hold.min_repoll", f'{HOLD}min_repoll = "5s"'),
+    ("policy.p.hold.early_headers", f"{HOLD}early_headers = true"),
+    ("policy.p.hold.cursor.acknowledges", f"{HOLD}cursor = {{ acknowledges = true }}"),
+    *(
+        ("policy.p.hold.cursor.request", f'{HOLD}cursor = {{ request = "{place}" }}')
+        for place in ("form:offset", "json:/offset", "path:position")
+    ),
+    *(("policy.p.hold.when", f'{HOLD}when = ["{place}:x present"]') for place in ("form", "json", "path")),
+    *(
+        ("policy.p.hold.empty", f'{HOLD}empty = {{ answer = "template", body = "{{{place}:x}}" }}')
+        for place in ("form", "json", "path", "last")
+    ),
+]
+
+
+@pytest.mark.parametrize(("key", "text"), LATER, ids=[f"{number}-{key}" for number, (key, _) in enumerate(LATER)])
+def test_what_a_later_version_knows_is_refused_where_it_stands(tmp_path: Path, key: str, text: str) -> None:
+    problems = checked(tmp_path, f"{BASE}{text}\n").problems
+    assert len(problems) == 1, problems
+    assert problems[0].startswith(f"gateway.toml: {key}: ")
+    assert "available in this version" in problems[0]
+    assert "; " in problems[0], "there is a remedy"
+
+
+def test_what_is_refused_hides_nothing_else(tmp_path: Path) -> None:
+    text = f'{UPSTREAM}{JWT}[server]\nramp = "1/s"\ndrain = "40s"\n[log]\nstart_of_hold = true\nlevel = "loud"\n'
+    assert [line.split(": ")[1] for line in checked(tmp_path, text).problems] == [
+        "server.ramp",
+        "log.level",
+        "log.start_of_hold",
+        "server.drain",
+    ]
