@@ -105,9 +105,11 @@ def test_a_connection_without_a_request_is_closed_by_its_own_clock(asked: bool) 
     assert (door.wire.ended, door.wire.sent) == ("closed", sent), "without a word"
 
 
-def test_a_held_poll_is_on_no_clock_of_the_connection() -> None:
+@pytest.mark.parametrize("request_bytes", [get("/updates"), post(b"body", "/updates")])
+def test_a_held_poll_is_on_no_clock_of_the_connection(request_bytes: bytes) -> None:
+    """Head, body and idle clocks are those of a client that should be sending."""
     door = Door()
-    door.receive(get("/updates"))
+    door.receive(request_bytes)
     call = door.conn.call
     assert call is not None
     door.scene.timers.arm(call, 1e6)  # nor on one of its own, here

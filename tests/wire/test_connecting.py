@@ -60,7 +60,7 @@ async def test_a_client_that_leaves_while_the_gateway_connects(tmp_path: Path, e
 
 @pytest.mark.parametrize("request_bytes", [get(), post(b"body"), post(bytes(200_000))])
 async def test_a_connect_that_takes_too_long_fails_over(tmp_path: Path, request_bytes: bytes) -> None:
-    clocks = 'connect_timeout = "200ms"\nbalance = "round-robin"'
+    clocks = 'connect_timeout = "500ms"\nbalance = "round-robin"'
     async with mute() as (endpoint, url), ScriptedUpstream() as lives:
         text = config(url, url.replace("https", "http").replace(url[-5:], str(lives.port)), upstream=clocks)
         async with gateway(text, tmp_path) as gw, client(gw.port) as raw:

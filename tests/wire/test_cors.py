@@ -103,7 +103,7 @@ ERRORS = [
 async def test_a_page_can_read_every_answer_of_the_route(
     tmp_path: Path, request_bytes: bytes, script: tuple[bytes | End, ...], status: int
 ) -> None:
-    clocks = 'response_timeout = "200ms"'
+    clocks = 'response_timeout = "200ms"' if status == 504 else ""
     async with (
         ScriptedUpstream(then=script) as up,
         gateway(config(up.port, upstream=clocks, **TABLES), tmp_path) as gw,

@@ -152,7 +152,7 @@ async def test_no_secret_is_anywhere(tmp_path: Path, caplog: pytest.LogCaptureFi
     names = ["signed-in", "poll"]
     routes = route("path", "/bot/{key}/x", names) + route("rest", "/rest", names, match='methods = ["GET"]')
     log = 'query_values = ["access_token", "apikey", "plain"]'
-    upstream = 'headers = { set = { X-Key = "env:GATEWAY_TEST_NEEDLE" } }\nbody_idle_timeout = "200ms"'
+    upstream = 'headers = { set = { X-Key = "env:GATEWAY_TEST_NEEDLE" } }'
     extra = "apikey=s3cr3t-query&since=7&plain=yes"
     answers = bytearray()
     begun = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"
