@@ -32,7 +32,9 @@ from gateway.edge.listen import BACKLOG, bind
 from gateway.edge.tls import server_context
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
+from gateway.policies.rate_limit import Screen
 from gateway.serve import Serve
+from gateway.state.memory import MemoryStore
 from gateway.telemetry.log import CallLog
 from gateway.telemetry.record import build
 from gateway.upstream.forward import Forwarder
@@ -75,14 +77,16 @@ class App:
         config, notices = read_config(self.path)
         if logger.level == logging.NOTSET:
             logger.setLevel(LEVELS[config.log.level])
-        snapshot = compile_config(config, self._clock.wall)
+        self._timers = Timers(loop)
+        self._store = MemoryStore()
+        snapshot = compile_config(config, self._clock.wall, screen=Screen(self._store, self._timers.now))
         for notice in notices:
             logger.warning(notice)
         raise_limit()
-        self._timers = Timers(loop)
         parsers = Parsers(loop)
         self._log = CallLog(loop, config.log.calls)
-        self._serve = Serve(snapshot, self._clock, self._timers, Forwarder(loop, parsers, self._timers), self._record)
+        forwarder = Forwarder(loop, parsers, self._timers)
+        self._serve = Serve(snapshot, self._clock, self._timers, forwarder, self._store, self._record)
         self._edge = Edge(self._serve, parsers, self._timers, snapshot.edge, config.server.half_close)
         self._config = config
         await self._listen(config, loop)

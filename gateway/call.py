@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from gateway.clock import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gateway.head import RequestHead, ResponseHead
     from gateway.holds.plan import HoldPlan
     from gateway.identity.claims import Identity
@@ -37,10 +35,10 @@ class State(IntEnum):
 class Lease:
     """Capacity borrowed, given back exactly once: the release is written next to the acquire, settle calls it."""
 
-    __slots__ = ("release",)
+    __slots__ = ()
 
-    def __init__(self, release: Callable[[], None]) -> None:
-        self.release = release
+    def release(self) -> None:
+        raise NotImplementedError
 
 
 class Call:
@@ -60,7 +58,7 @@ class Call:
         # relay
         "status", "bytes_out", "sample", "ending",
         # settle
-        "state", "outcome", "ended", "note",
+        "charged", "state", "outcome", "ended", "note",
         # timers
         "due", "tick",
     )  # fmt: skip
@@ -105,12 +103,23 @@ class Call:
         self.bytes_out = 0
         self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until we know whether it is news
         self.ending: Outcome | None = None  # how the call will end if nothing comes between
+        self.charged = False  # tokens were taken for it
         self.state = State.OPENING
         self.outcome: Outcome | None = None
         self.ended: float | None = None
         self.note: str | None = None
         self.due = NEVER
         self.tick = 0
+
+    @property
+    def poller(self) -> str:
+        """Who polls, as caps tell pollers apart: the consumer, a stranger's address."""
+        return self.identity.consumer if self.identity is not None else self.peer
+
+    @property
+    def evictable(self) -> bool:
+        """Whether this call can be ended to make room: a parked poll that we may tell "no news"."""
+        return self.blank is not None and self.state in (State.WAITING, State.PARKED)
 
     def on_due(self, now: float) -> None:
         """The one clock of this call ran out (`clock.Timers`)."""

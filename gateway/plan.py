@@ -11,6 +11,8 @@ from gateway.holds.plan import HoldPlan
 from gateway.pipeline import Step
 
 if TYPE_CHECKING:
+    from gateway.policies.caps import Cap
+    from gateway.policies.rate_limit import RateLimit
     from gateway.routing import Router
     from gateway.upstream.balance import Upstream
     from gateway.upstream.headers import Drops, Networks
@@ -60,6 +62,9 @@ class Plan:
     request: RequestShape
     response: ResponseShape
     steps: tuple[Step, ...] = ()
+    rates: tuple[RateLimit, ...] = ()  # asked with everything else a call demands
+    shown: tuple[RateLimit, ...] = ()  # these and those asked before identity, as clients are told of them
+    caps: tuple[Cap, ...] = ()
     hold: HoldPlan | None = None
     cors: Cors | None = None
     max_body: int = 10 * 1024 * 1024

@@ -33,6 +33,12 @@ REVOKED = Refusal(
     Outcome.REVOKED, 401, "token_revoked", "The token is no longer accepted.",
     headers=((b"WWW-Authenticate", b'Bearer error="invalid_token"'),),
 )  # fmt: skip
+TOO_MANY_POLLS = Refusal(
+    Outcome.CAPPED, 429, "too_many_polls", "More polls are held at once than are allowed.", retry_after=1
+)
+TOO_MANY_CALLS = Refusal(
+    Outcome.CAPPED, 429, "too_many_calls", "More calls are under way at once than are allowed.", retry_after=1
+)
 DRAINING = Refusal(
     Outcome.DRAINED, 503, "draining", "This gateway is being restarted; ask again.", retry_after=1, close=True
 )

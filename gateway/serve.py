@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ from gateway.head import ResponseHead
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
 from gateway.policies import cors
+from gateway.policies.rate_limit import header_fields, limited
 from gateway.problem import render
+from gateway.state.store import Denied, Place, Store, Taken
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from gateway.upstream.forward import Forwarder
@@ -27,6 +29,8 @@ from gateway.upstream.headers import client_address
 if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan, Snapshot
+    from gateway.policies.caps import Cap
+    from gateway.policies.rate_limit import RateLimit
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
@@ -38,13 +42,14 @@ FRONT_MARGIN = 1.0  # seconds by which a hold ends before the edge in front of u
 class Serve:
     """Takes calls from the edge and settles each exactly once, which hands it to `settled` for its record."""
 
-    def __init__(self, snapshot: Snapshot, clock: Clock, timers: Timers, forwarder: Forwarder,
+    def __init__(self, snapshot: Snapshot, clock: Clock, timers: Timers, forwarder: Forwarder, store: Store,
                  settled: Callable[[Call], None]) -> None:  # fmt: skip
         self.snapshot = snapshot
         self.draining: Drain | None = None
         self._clock = clock
         self._timers = timers
         self._forwarder = forwarder
+        self._store = store
         self._settled = settled
         self._table = {event: tuple(getattr(self, row.get(state, "_ignore")) for state in State)
                        for event, row in TABLE.items()}  # fmt: skip
@@ -78,6 +83,8 @@ class Serve:
             return
         if verdict is None and call.hold is not None:
             verdict = self._limit(call, plan)
+        if verdict is None and (plan.shown or plan.caps):
+            verdict = self._take(call, plan)
         if verdict is None:
             call.state = PARKED
             verdict = self._forwarder.forward(call, plan)
@@ -112,6 +119,51 @@ class Serve:
             limits.append(("front", call.started + self.snapshot.edge.front_idle_timeout - FRONT_MARGIN))
         cause = admission.limit(call, plan, limits, now, self._clock.wall())
         return admission.no_hold(call, cause, self._draining_refusal(), failure.TIMEOUT) if cause is not None else None
+
+    def _take(self, call: Call, plan: Plan) -> Verdict:
+        """All demands of the call in one transaction; each cap may make room by ending its oldest poll. Who is ended
+        loses its place at once but is told last: a poll it has sent ahead must not take the place back."""
+        now = self._timers.now()
+        rules: tuple[RateLimit | Cap, ...] = (*plan.rates, *plan.caps)
+        demands = [demand for rule in rules if (demand := rule.demand(call)) is not None]
+        taken = self._store.take(demands, call, now)
+        victims: list[Call] = []
+        while isinstance(taken, Denied) and taken.victim is not None and len(victims) < len(plan.caps):
+            assert isinstance(taken.demand, Place)
+            victims.append(taken.victim)
+            self._store.evicted(taken.demand, taken.victim.poller, now)
+            _release(taken.victim)
+            taken = self._store.take(demands, call, now)
+        if isinstance(taken, Taken):
+            call.leases = taken.leases
+            call.charged = True
+        for victim in victims:
+            victim.note = f"for {call.id}"
+            self.on_evict(victim)
+        if isinstance(taken, Taken):
+            return None
+        self._give_back(call, [rate for rate in plan.shown if rate.early])
+        if isinstance(taken.demand, Place):
+            refusal = refusals.TOO_MANY_POLLS if call.hold is not None else refusals.TOO_MANY_CALLS
+            return replace(refusal, retry_after=limited(taken.retry_after).retry_after)
+        return limited(taken.retry_after)
+
+    def _refund(self, call: Call, plan: Plan, outcome: Outcome | None) -> None:
+        """What a call gets back that ends so: everything when we had no room for it, and what an empty poll that was
+        held for its whole time may get."""
+        if outcome is Outcome.OVERLOADED:
+            call.charged = False
+            self._give_back(call, plan.shown)
+        elif call.hold is not None and verdicts.is_idle(call, outcome):
+            call.charged = False
+            self._give_back(call, [rate for rate in plan.shown if rate.refund_empty])
+
+    def _give_back(self, call: Call, rates: Iterable[RateLimit]) -> None:
+        now = self._timers.now()
+        for rate in rates:
+            demand = rate.demand(call)
+            if demand is not None:
+                self._store.give_back(demand, now)
 
     def _draining_refusal(self) -> Refusal:
         drain = self.draining
@@ -200,10 +252,13 @@ class Serve:
         if call.endpoint is not None:
             call.endpoint.overruns = 0
         call.bytes_out += len(data)
+        if ended and call.charged:
+            self._refund(call, plan, call.ending)  # before the client is told what it has left
         extra = plan.response.add
         if plan.cors is not None:
             extra += lines(cors.response_headers(plan.cors, call.origin))
-        sent = call.conn.begin(head, plan.response.drops, extra, data, ended)
+        fresh = lines(header_fields(plan.shown, call, self._store, call.first_byte_at)) if plan.shown else b""
+        sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended)
         if ended and sent:
             self._settle(call, call.ending)
         elif sent:  # else its clock stands still until the client has caught up
@@ -354,6 +409,10 @@ class Serve:
         plan = call.plan
         if plan is not None and plan.cors is not None and verdict.outcome is not Outcome.PREFLIGHT:
             headers = (*headers, *cors.response_headers(plan.cors, call.origin))
+        if plan is not None and plan.shown and verdict.outcome is not Outcome.PREFLIGHT:
+            if call.charged:
+                self._refund(call, plan, verdict.outcome)
+            headers = (*headers, *header_fields(plan.shown, call, self._store, self._timers.now()))
         if call.up is not None:
             call.up.cancel()
             call.up = None
@@ -374,13 +433,19 @@ class Serve:
         if call.up is not None:
             call.up.cancel()
             call.up = None
-        leases, call.leases = call.leases, ()
-        for lease in leases:
-            lease.release()
+        if call.charged and call.plan is not None:
+            self._refund(call, call.plan, outcome)
+        _release(call)
         try:
             self._settled(call)
         finally:
             call.conn.settled(call)
+
+
+def _release(call: Call) -> None:
+    leases, call.leases = call.leases, ()
+    for lease in leases:
+        lease.release()
 
 
 def lines(headers: HeaderList) -> bytes:

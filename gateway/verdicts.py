@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gateway.head import ResponseHead
     from gateway.holds.plan import HoldPlan
 
+FULL_TIME = 0.9  # share of the granted hold after which an empty answer was not given early
+_RAN_OUT = frozenset({Outcome.BLANK, Outcome.OVERRUN, Outcome.EXPIRED, Outcome.DRAINED})
 _BLANKS = {"token": Outcome.EXPIRED, "drain": Outcome.DRAINED}  # why a hold ended early; BLANK for every other reason
 
 
@@ -32,6 +34,17 @@ def of_answer(hold: HoldPlan, head: ResponseHead, body: bytes) -> Outcome:
     if hold.idle(head, body):
         return Outcome.EMPTY
     return Outcome.NEWS if head.status < 400 else of_status(head.status)
+
+
+def is_idle(call: Call, outcome: Outcome | None) -> bool:
+    """Whether a poll that ends so brought no news although it was held for all the time it could be: a poll loop at
+    rest. That time is what was left to ask the upstream for when it was asked."""
+    if outcome in _RAN_OUT:
+        return True
+    if outcome is not Outcome.EMPTY or call.sent_at is None or call.first_byte_at is None:
+        return False
+    hold = call.wait_sent if call.wait_sent is not None else call.granted
+    return hold is not None and call.first_byte_at - call.sent_at >= FULL_TIME * hold
 
 
 def of_quiet(call: Call, now: float, draining: Callable[[], Refusal]) -> Refusal | Reply | None:

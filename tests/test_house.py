@@ -29,7 +29,18 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 # Lower layers first; a module may import its own layer and those below it. `app` stands above all.
 NOUNS = ["outcome", "head", "pipeline", "clock", "call", "sides", "plan", "holds.plan", "identity.claims"]
-PURE = ["holds", "target", "routing", "problem", "refusals", "identity", "config", "state.bucket", "telemetry.record"]
+PURE = [
+    "holds",
+    "target",
+    "routing",
+    "problem",
+    "refusals",
+    "identity",
+    "config",
+    "state.bucket",
+    "state.store",
+    "telemetry.record",
+]
 PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers"]
 BEHAVIOUR = ["parse", "serve", "admission", "upstream", "telemetry", "state", "tokens", "descriptors", "sockets"]
 BEHAVIOUR += ["options", "checking", "config.compile"]  # the last binds functions of everything that behaves

@@ -10,6 +10,7 @@ from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
 from gateway.config.checks.holds import check_holds
 from gateway.config.checks.kinds import check_kinds
+from gateway.config.checks.limits import check_limits
 from gateway.config.checks.listeners import check_listeners
 from gateway.config.checks.names import check_names
 from gateway.config.checks.providers import check_providers
@@ -28,6 +29,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_kinds,
     check_holds,
     check_clocks,
+    check_limits,
     check_secrets,
     check_providers,
     check_upstreams,

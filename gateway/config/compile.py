@@ -7,26 +7,27 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from typing import TYPE_CHECKING
 
+from gateway.config.dialect import compile_hold
 from gateway.config.merge import Merged, merge_route
 from gateway.config.references import read_secret, read_text
-from gateway.holds.blank import compile_template
-from gateway.holds.cursor import compile_cursor
-from gateway.holds.idle import compile_idle
-from gateway.holds.plan import AskPlace, HoldPlan, Jitter
-from gateway.holds.predicate import compile_when
 from gateway.identity.keys import KeySet
 from gateway.identity.places import credential_cookies, credential_headers
 from gateway.identity.verify import Provider
 from gateway.pipeline import Step
 from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
 from gateway.policies.allow_list import compile_allow_list
+from gateway.policies.caps import Cap, compile_cap
 from gateway.policies.cors import OWNED, compile_cors
 from gateway.policies.headers import HeaderRules, compile_header_rules
 from gateway.policies.jwt import compile_jwt
+from gateway.policies.rate_limit import RateLimit, Screen, compile_rate_limit
 from gateway.routing import Router, Rule
+from gateway.state.memory import MemoryStore
 from gateway.upstream.balance import Endpoint, Upstream
 from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops
 
@@ -38,12 +39,18 @@ if TYPE_CHECKING:
 Environ = Mapping[str, str]
 
 
-def compile_config(config: Config, wall: Callable[[], float], environ: Environ = os.environ) -> Snapshot:
-    """Compiles a checked configuration. Raises ValueError ("what; remedy") for what only reading files can show."""
+def compile_config(
+    config: Config, wall: Callable[[], float], environ: Environ = os.environ, screen: Screen | None = None
+) -> Snapshot:
+    """Compiles a checked configuration. `screen` is where limits that come before identity are asked.
+
+    Raises ValueError ("what; remedy") for what only reading files can show.
+    """
     merged = [merge_route(config, route) for route in config.routes]
     providers = {name: _provider(name, table, merged, environ) for name, table in config.jwt.items()}
     upstreams = {name: _upstream(name, table, environ) for name, table in config.upstreams.items()}
-    plans = [_plan(config, each, providers, upstreams[each.route.upstream], wall, environ) for each in merged]
+    screen = screen or Screen(MemoryStore(), time.monotonic)
+    plans = [_plan(config, each, providers, upstreams[each.route.upstream], wall, environ, screen) for each in merged]
     rules = (Rule(each.route.match.host, each.route.match.path, each.route.match.methods) for each in merged)
     return Snapshot(
         router=Router(zip(rules, plans, strict=True)),
@@ -88,6 +95,9 @@ def _provider(name: str, table: schema.JwtProvider, merged: Iterable[Merged], en
         raise ValueError(f"{where}.keys: names no key to verify with; write secret, public_key or jwks")
     kept = {claim for each in merged if each.jwt is not None for claim in each.jwt.claims}
     kept |= {claim for each in merged for claim in each.upstream.identity.claims}
+    counted = [table for each in merged for _, table in (*each.rate_limits, *each.hold_caps, *each.concurrency_caps)]
+    kept |= {claim for table in counted for claim in table.when_claims}
+    kept |= {table.per[6:] for table in counted if table.per.startswith("claim:")}
     return Provider(
         name, table.issuer, table.audience, table.algorithms, found, table.leeway, table.consumer, table.tenant,
         table.require, frozenset(kept),
@@ -115,15 +125,19 @@ def _client_tls(table: UpstreamTls) -> ssl.SSLContext:
 
 
 def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], upstream: Upstream,
-          wall: Callable[[], float], environ: Environ) -> Plan:  # fmt: skip
+          wall: Callable[[], float], environ: Environ, screen: Screen) -> Plan:  # fmt: skip
     route = merged.route
     places = _credential_places(config, merged)
     secrets = [*places, *(str(place) for place in (merged.hold.secret if merged.hold else ()))]
+    rates = _rates(merged)
     return Plan(
         route=route.name,
         path=route.match.path,
         upstream=upstream,
-        steps=_steps(merged, providers, config, wall),
+        steps=_steps(merged, providers, config, wall, screen),
+        rates=tuple(rate for rate in rates if not rate.early),
+        shown=rates,
+        caps=_caps(merged),
         hold=compile_hold(merged.hold, merged.dialect) if merged.hold is not None else None,
         request=_request_shape(merged, places, environ),
         response=_response_shape(merged, environ),
@@ -143,15 +157,47 @@ def _credential_places(config: Config, merged: Merged) -> list[str]:
 
 
 def _steps(
-    merged: Merged, providers: Mapping[str, Provider], config: Config, wall: Callable[[], float]
+    merged: Merged, providers: Mapping[str, Provider], config: Config, wall: Callable[[], float], screen: Screen
 ) -> tuple[Step, ...]:
     """SCREEN before IDENTIFY: a stranger is turned away before any signature is checked."""
     steps: list[Step] = [compile_allow_list(table.addresses) for table in merged.allow_lists]
+    early = [rate for rate in _rates(merged) if rate.early]
+    if early:
+        steps.append(screen.step(early))
     if merged.jwt is not None:
         chosen = [providers[name] for name in merged.jwt.provider]
         sources = [tuple(str(place) for place in config.jwt[name].from_) for name in merged.jwt.provider]
         steps.append(compile_jwt(chosen, sources, merged.jwt.scopes, merged.jwt.claims, merged.route.name, wall))
     return tuple(steps)
+
+
+def _rates(merged: Merged) -> tuple[RateLimit, ...]:
+    names = _told([limit.name for limit, _ in merged.rate_limits])
+    return tuple(
+        compile_rate_limit(name, limit.key, table.rate or (1.0, 1.0), table.burst, table.per, table.when_claims,
+                           table.refund_empty, merged.jwt is not None)
+        for name, (limit, table) in zip(names, merged.rate_limits, strict=True)
+    )  # fmt: skip
+
+
+def _told(names: Iterable[str]) -> list[str]:
+    """The names clients are told, each once: several limits of one policy are NAME, NAME-2, NAME-3."""
+    told: list[str] = []
+    for name in names:
+        further = (f"{name}-{number}" for number in count(2))
+        told.append(name if name not in told else next(each for each in further if each not in told))
+    return told
+
+
+def _caps(merged: Merged) -> tuple[Cap, ...]:
+    holds = [
+        compile_cap(limit.key, True, table.max or 1, table.per, table.when_claims, table.on_excess == "evict-oldest",
+                    table.evict_grace)
+        for limit, table in merged.hold_caps
+    ]  # fmt: skip
+    calls = [compile_cap(limit.key, False, table.max or 1, table.per, table.when_claims) for limit, table in
+             merged.concurrency_caps]  # fmt: skip
+    return (*holds, *calls)
 
 
 def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> RequestShape:
@@ -189,45 +235,3 @@ def _cors(merged: Merged) -> Cors | None:
         return None
     methods = table.methods or merged.route.match.methods or ("*",)
     return compile_cors(table.origins, methods, table.headers, table.expose, table.credentials, table.max_age)
-
-
-def compile_hold(table: schema.Hold, dialect: str) -> HoldPlan:
-    """A `hold` table as numbers and bound functions. Raises ValueError for what is no predicate or place."""
-    idle, limit = compile_idle(table.idle)
-    secret = {str(place) for place in table.secret}  # a cursor that is one is not kept, so that no record shows it
-    empty = table.empty
-    template = None
-    if empty.answer == "template":
-        template = compile_template(empty.status, _texts(empty.headers), empty.body, empty.needs)
-    return HoldPlan(
-        dialect=dialect,
-        when=compile_when(table.when),
-        ask=tuple(AskPlace(each.in_, each.name, each.unit) for each in table.ask),
-        absent=table.absent,
-        zero=table.zero,
-        negative=table.negative,
-        min=table.min,
-        max=table.max,
-        over_max=table.over_max,
-        rewrite=table.rewrite,
-        jitter=Jitter(table.jitter.ratio, table.jitter.span, table.jitter.early),
-        margin=table.margin,
-        client_timeout=table.client_timeout,
-        answer=empty.answer,
-        template=template,
-        idle=idle,
-        idle_body_limit=limit,
-        cursor=compile_cursor([place for place in table.cursor.request if place not in secret]),
-        replay=table.replay,
-        refusals={
-            int(status): (
-                tuple((n.encode(), v.encode()) for n, v in _texts(words.headers).items()),
-                words.body.encode(),
-            )
-            for status, words in table.refusals.items()
-        },
-    )
-
-
-def _texts(headers: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(value) for name, value in headers.items()}

@@ -122,6 +122,14 @@ Size = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|[kK]B|MB|GB)$", "examples": ["16KiB"]}),
 ]
 Ratio = Annotated[float, PlainValidator(_ratio), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 10})]
+Rate = Annotated[
+    tuple[float, float],
+    PlainValidator(durations.parse_rate),
+    WithJsonSchema({"type": "string", "examples": ["60/min"]}),
+]
+Per = Annotated[
+    str, PlainValidator(texts.parse_per), WithJsonSchema({"type": "string", "examples": ["consumer", "claim:tier"]})
+]
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]
 Text = Annotated[str, AfterValidator(_non_empty), Field(json_schema_extra={"minLength": 1})]

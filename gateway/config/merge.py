@@ -5,9 +5,21 @@ where it came from. Pure; expects a configuration that check let pass.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from gateway.config.schema import AllowList, Cors, Headers, Hold, Jwt, Route, Table, Upstream
+from gateway.config.schema import (
+    AllowList,
+    ConcurrencyCap,
+    Cors,
+    Headers,
+    Hold,
+    HoldCap,
+    Jwt,
+    RateLimit,
+    Route,
+    Table,
+    Upstream,
+)  # fmt: skip
 from gateway.config.settings import Config
 
 CLOCKS = ("connect_timeout", "response_timeout", "body_idle_timeout")
@@ -16,12 +28,27 @@ Writer = tuple[str, str]  # ("policy", NAME), ("route", NAME), ("upstream", NAME
 T = TypeVar("T", bound=Table)
 
 
+class LimitName(NamedTuple):
+    """Where a limit was written, which is also what it counts under: a policy's limit is one limit wherever the policy
+    is attached, a route's own is the route's. `number` counts within its table."""
+
+    table: str
+    name: str
+    kind: str
+    number: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.table}.{self.name}.{self.kind}.{self.number}"
+
+
 @dataclass(frozen=True, slots=True)
 class Merged:
     """The effective settings of a route. Times in seconds, sizes in bytes.
 
     `dialect` names the policy the hold came from (the route, when it is its own). `allow_lists` must all admit;
-    `headers` apply in order, policies before the route. `max_body` None means the server's.
+    `headers` apply in order, policies before the route. Limits and caps come with the name they count under.
+    `max_body` None means the server's.
     `origins` says for people where each value came from, by dotted key; `writers` says it for code.
     """
 
@@ -33,6 +60,9 @@ class Merged:
     cors: Cors | None
     allow_lists: tuple[AllowList, ...]
     headers: tuple[Headers, ...]
+    rate_limits: tuple[tuple[LimitName, RateLimit], ...]
+    hold_caps: tuple[tuple[LimitName, HoldCap], ...]
+    concurrency_caps: tuple[tuple[LimitName, ConcurrencyCap], ...]
     max_body: int | None
     connect_timeout: float
     response_timeout: float
@@ -59,6 +89,9 @@ def merge_route(config: Config, route: Route) -> Merged:
         cors=_one_of(config, route, "cors", writers),
         allow_lists=allow_lists,
         headers=headers,
+        rate_limits=_limits_of(config, route, "rate_limit", writers),
+        hold_caps=_limits_of(config, route, "hold_cap", writers),
+        concurrency_caps=_limits_of(config, route, "concurrency_cap", writers),
         max_body=_max_body(config, route, writers),
         connect_timeout=_clock(route, upstream, "connect_timeout", writers),
         response_timeout=_clock(route, upstream, "response_timeout", writers),
@@ -128,6 +161,19 @@ def _all_of(config: Config, route: Route, kind: str, writers: dict[str, Writer])
             if table is not None:
                 writers[f"{kind}[{len(found)}]"] = writer
                 found.append(table)
+    return tuple(found)
+
+
+def _limits_of(
+    config: Config, route: Route, kind: str, writers: dict[str, Writer]
+) -> tuple[tuple[LimitName, Any], ...]:
+    """Every limit of a kind with its name, policies first."""
+    found: list[tuple[LimitName, Any]] = []
+    bags = [(("policy", name), config.policies[name]) for name in route.policies]
+    for writer, bag in (*bags, (("route", route.name), route)):
+        for index, table in enumerate(getattr(bag, kind)):
+            writers[f"{kind}[{len(found)}]"] = writer
+            found.append((LimitName(writer[0], writer[1], kind, index), table))
     return tuple(found)
 
 

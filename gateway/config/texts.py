@@ -38,6 +38,16 @@ def parse_name(value: object) -> str:
     return value
 
 
+def parse_per(value: object) -> str:
+    """Who counts as one under a limit: `"consumer"`, `"tenant"`, `"route"`, `"address"` or `"claim:NAME"`."""
+    if isinstance(value, str) and value.startswith("header:"):
+        raise ValueError('"header:" is not available in this version; write "consumer" or "claim:NAME"')
+    known = ("consumer", "tenant", "route", "address")
+    if not isinstance(value, str) or not (value in known or (value.startswith("claim:") and value[6:])):
+        raise ValueError('names nobody to count; write "consumer", "tenant", "route", "address" or "claim:NAME"')
+    return value
+
+
 def parse_token(value: object) -> str:
     """A header name (RFC 9110 5.1)."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):

@@ -141,6 +141,8 @@ class Downstream(asyncio.Protocol):
             self._edge.serve.on_bad_upload(call, refusals.BODY_TIMEOUT)
         elif self._phase in (IDLE, LINGERING):
             self._close()
+        elif self._phase is CLOSED and self.transport is not None:
+            self.transport.abort()
 
     def _write_overdue(self, call: Call | None) -> None:
         """The client has taken nothing for the whole time, or something: then it gets another."""
@@ -303,12 +305,15 @@ class Downstream(asyncio.Protocol):
         method = self.call.method if self.call is not None else ""
         return self._send(answer_bytes(status, headers, body, method, self.version, self._keep))
 
-    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, data: bytes, ended: bool) -> bool:
-        """Sends an upstream's head, and what came with it. True when all of it left our buffer."""
+    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool:
+        """Sends an upstream's head, and what came with it. `extra` are the route's lines, `fresh` those of this call
+        alone. True when all of it left our buffer."""
         call = self.call
         assert call is not None
         self._keep = self._keep and self._body is None and not self._edge.serve.draining
         raw, self._chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
+        if fresh:
+            raw = raw[:-2] + fresh + b"\r\n"
         return self._send(raw + (self._frame(data, ended) if self._chunked else data))
 
     def write(self, data: bytes) -> None:
@@ -345,12 +350,12 @@ class Downstream(asyncio.Protocol):
 
     def abort(self, *, reset: bool) -> None:
         """Breaks the connection off. With `reset` the client sees RST where a plain end could look complete."""
+        if not reset:
+            self._close()
+            return
         transport, self.transport = self.transport, None
         self._phase = CLOSED
         if transport is None:
-            return
-        if not reset:
-            transport.close()
             return
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family != getattr(socket, "AF_UNIX", None):
@@ -395,8 +400,10 @@ class Downstream(asyncio.Protocol):
                 pass  # the client left while it was not read from; its end is still to come
 
     def _close(self) -> None:
+        """Closes, within a bounded time: TLS would wait long for a client that does not say goodbye."""
         self._phase = CLOSED
         if self.transport is not None:
+            self._arm(LINGER)
             self.transport.close()
 
     def close_if_idle(self) -> None:

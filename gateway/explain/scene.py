@@ -16,6 +16,7 @@ from gateway.edge.http1 import Downstream, Edge
 from gateway.explain.model import Answer
 from gateway.parse import Parsers
 from gateway.serve import Serve
+from gateway.state.memory import MemoryStore
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.http1 import UpstreamConnection
 
@@ -81,7 +82,9 @@ class Scene:
         self.parsers = Parsers(self._loop)
         self._settled: list[Call] = []
         forwarder = Forwarder(self._loop, self.parsers, timers)
-        self.serve = Serve(snapshot, Clock(timers.now, lambda: wall), timers, forwarder, self._settled.append)
+        self.serve = Serve(
+            snapshot, Clock(timers.now, lambda: wall), timers, forwarder, MemoryStore(), self._settled.append
+        )
         self._connections: list[tuple[UpstreamConnection, Wire]] = []
         self._stock(timers)
         scheme = "https" if config.server.tls is not None else "http"

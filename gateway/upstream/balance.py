@@ -75,7 +75,6 @@ class EndpointLease(Lease):
     __slots__ = ("_upstream", "held")
 
     def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(self._give_back)
         self.held = 0
         self._upstream = endpoint.upstream
 
@@ -84,7 +83,7 @@ class EndpointLease(Lease):
         self._upstream.held += 1
         return self
 
-    def _give_back(self) -> None:
+    def release(self) -> None:
         self.held -= 1
         self._upstream.held -= 1
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.upstream.balance import Endpoint
 
 AT_ONCE = 128  # connections being made to one endpoint
+GOODBYE = 2.0  # seconds an endpoint has to answer the end of TLS
 
 
 class Dial:
@@ -87,7 +88,12 @@ class Dialer:
         connection = UpstreamConnection(endpoint, self._parsers, self._timers)
         try:
             await self._loop.create_connection(
-                lambda: connection, endpoint.host, endpoint.port, ssl=endpoint.tls, server_hostname=endpoint.server_name
+                lambda: connection,
+                endpoint.host,
+                endpoint.port,
+                ssl=endpoint.tls,
+                server_hostname=endpoint.server_name,
+                ssl_shutdown_timeout=GOODBYE if endpoint.tls is not None else None,
             )
         except (OSError, UnicodeError) as error:  # a name that is no host name is a UnicodeError
             if not dial.cancelled:

@@ -196,8 +196,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         self.call = None
-        if self.transport is not None:
+        if self.transport is None:
+            return
+        if self.upload_done:
             self.transport.close()
+        else:  # closing would first send the rest of a body that nobody may ever read
+            self.transport.abort()
 
     def alive(self) -> bool:
         return self.transport is not None and not self.transport.is_closing()

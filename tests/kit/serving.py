@@ -19,6 +19,7 @@ from gateway.pipeline import Reply, Step
 from gateway.plan import EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
 from gateway.routing import Router, Rule
 from gateway.serve import Serve
+from gateway.state.memory import MemoryStore
 from gateway.upstream.balance import Endpoint, Upstream
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops
@@ -136,7 +137,7 @@ class Conn:
     def answer(self, status: int, headers: Any, body: bytes, close: bool) -> bool:
         return self._sent("answer", status, headers, body, close)
 
-    def begin(self, head: ResponseHead, drops: Any, extra: bytes, data: bytes, ended: bool) -> bool:
+    def begin(self, head: ResponseHead, drops: Any, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool:
         return self._sent("begin", head.status, data, ended)
 
     def write(self, data: bytes) -> None:
@@ -224,9 +225,10 @@ class Scene:
         router = Router([(rule, self.plan)])
         self.snapshot = Snapshot(router, (self.plan,), EdgeLimits(), {"up": self.upstream})
         self.records: list[Call] = []
+        self.store = MemoryStore()
         self.serve = Serve(
             self.snapshot, Clock(self.loop.time, lambda: WALL + self.loop.now), self.timers,
-            Forwarder(loop, Parsers(loop), self.timers), self.records.append,
+            Forwarder(loop, Parsers(loop), self.timers), self.store, self.records.append,
         )  # fmt: skip
         self.conn = Conn(self)
         method, length = ("POST", 10) if kind == "upload" else ("GET", None)

@@ -48,8 +48,9 @@ def test_check_prints_every_problem_and_exits_with_1(config: Path, capsys: pytes
     code, out, err = ran(capsys, "check", config)
     assert (code, err) == (1, "")
     assert out.splitlines() == [
-        f"{config}: route[0].x: unknown key; write one of: allow_list, body_idle_timeout, body_size, connect_timeout, "
-        "cors, headers, hold, jwt, match, name, policies, response_timeout, rewrite, upstream",
+        f"{config}: route[0].x: unknown key; write one of: allow_list, body_idle_timeout, body_size, concurrency_cap, "
+        "connect_timeout, cors, headers, hold, hold_cap, jwt, match, name, policies, rate_limit, response_timeout, "
+        "rewrite, upstream",
         f'{config}: server.drain: is a number without a unit; write a duration in quotes, such as "25s"',
     ]
 

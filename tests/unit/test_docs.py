@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 EXAMPLE = ROOT / "gateway.example.toml"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-RESERVED = {"streamed", "tunnelled", "evicted", "revoked", "rate_limited", "capped"}
+RESERVED = {"streamed", "tunnelled", "revoked"}
 
 
 def blocks(page: Path) -> list[str]:

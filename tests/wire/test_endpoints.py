@@ -5,6 +5,7 @@ one of them is down or dies; that nothing an upstream may have seen is sent twic
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,16 @@ async def test_a_call_whose_endpoint_is_down_goes_to_the_other_once(tmp_path: Pa
     tables = {"cursor poll": POLL, "queue poll": QUEUE}.get(kind, {})
     async with ScriptedUpstream() as dead, ScriptedUpstream() as lives:
         await dead.close()
-        async with gateway(weighted(balance, (dead, 1), (lives, 1), **tables), tmp_path) as gw, client(gw.port) as raw:
-            for _ in range(6):
-                assert (await raw.ask(requests.get(kind, get()))).status == 200
-            records = await gw.records(6)
+        with socket.socket() as keeper:  # so that nobody else gets the port meanwhile; it does not listen
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            keeper.bind(("127.0.0.1", dead.port))
+            async with (
+                gateway(weighted(balance, (dead, 1), (lives, 1), **tables), tmp_path) as gw,
+                client(gw.port) as raw,
+            ):
+                for _ in range(6):
+                    assert (await raw.ask(requests.get(kind, get()))).status == 200
+                records = await gw.records(6)
     assert len(lives.requests) == 6
     assert all(bytes(request.body) in (b"", b"body") for request in lives.requests)
     assert {record["endpoint"] for record in records} == {f"127.0.0.1:{lives.port}"}

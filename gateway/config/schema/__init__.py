@@ -13,9 +13,12 @@ from gateway.config.schema.identity import JwtProvider as JwtProvider
 from gateway.config.schema.identity import Keys as Keys
 from gateway.config.schema.kinds import AllowList as AllowList
 from gateway.config.schema.kinds import BodySize as BodySize
+from gateway.config.schema.kinds import ConcurrencyCap as ConcurrencyCap
 from gateway.config.schema.kinds import Cors as Cors
 from gateway.config.schema.kinds import Headers as Headers
+from gateway.config.schema.kinds import HoldCap as HoldCap
 from gateway.config.schema.kinds import Jwt as Jwt
+from gateway.config.schema.kinds import RateLimit as RateLimit
 from gateway.config.schema.route import Match as Match
 from gateway.config.schema.route import Policy as Policy
 from gateway.config.schema.route import Route as Route

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.config.fields import (
+    Count,
     Duration,
     Flag,
     HeaderName,
@@ -17,10 +18,13 @@ from gateway.config.fields import (
     Name,
     Network,
     Origin,
+    Per,
+    Rate,
     Scalar,
     Size,
     Text,
     default,
+    later,
     one_or_list,
 )  # fmt: skip
 from gateway.config.schema.base import Table
@@ -59,6 +63,44 @@ class Headers(Table):
     request: HeaderEdit = Field(default_factory=HeaderEdit)
     response: HeaderEdit = Field(default_factory=HeaderEdit)
     when_claims: Later = None
+
+
+class _Counted(Table):
+    """What limits and caps have in common: who counts as one, and for whom the limit is meant."""
+
+    per: Per = "consumer"
+    when_claims: dict[Text, Annotated[tuple[Scalar, ...], one_or_list(Scalar), Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+
+
+class RateLimit(_Counted):
+    """How many calls a time. `burst` None is as many as the rate. `refund_empty`: an empty poll that was held for its
+    whole time costs nothing."""
+
+    rate: Rate | None = Field(default=None, examples=["60/min"])
+    burst: Count | None = None
+    mode: Annotated[Literal["reject"], later("delay", instead='"reject"')] = "reject"
+    refund_empty: Flag = False
+
+
+class HoldCap(_Counted):
+    """How many polls at once."""
+
+    max: Count | None = Field(default=None, examples=[3])
+    on_excess: Annotated[Literal["reject", "evict-oldest"], later("wait", instead='"reject" or "evict-oldest"')] = (
+        "reject"
+    )
+    evict_grace: Duration = default("30s")
+    max_waiting: Later = None
+
+
+class ConcurrencyCap(_Counted):
+    """How many ordinary calls at once."""
+
+    max: Count | None = Field(default=None, examples=[10])
+    on_excess: Annotated[Literal["reject"], later("wait", instead='"reject"')] = "reject"
+    max_waiting: Later = None
 
 
 class Cors(Table):

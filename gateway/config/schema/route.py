@@ -11,7 +11,7 @@ from pydantic import Field
 from gateway.config.fields import Host, Later, Method, Name, Template, Timeout, one_or_list
 from gateway.config.schema.base import Table
 from gateway.config.schema.hold import Hold
-from gateway.config.schema.kinds import AllowList, BodySize, Cors, Headers, Jwt
+from gateway.config.schema.kinds import AllowList, BodySize, ConcurrencyCap, Cors, Headers, HoldCap, Jwt, RateLimit
 
 
 class Kinds(Table):
@@ -23,9 +23,9 @@ class Kinds(Table):
     body_size: BodySize | None = None
     headers: Annotated[tuple[Headers, ...], one_or_list(Headers)] = ()
     cors: Cors | None = None
-    rate_limit: Later = None
-    hold_cap: Later = None
-    concurrency_cap: Later = None
+    rate_limit: Annotated[tuple[RateLimit, ...], one_or_list(RateLimit)] = ()
+    hold_cap: Annotated[tuple[HoldCap, ...], one_or_list(HoldCap)] = ()
+    concurrency_cap: Annotated[tuple[ConcurrencyCap, ...], one_or_list(ConcurrencyCap)] = ()
     coalesce: Later = None
     repoll: Later = None
     websocket: Later = None

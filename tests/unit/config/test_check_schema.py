@@ -118,7 +118,7 @@ HOLD = BASE + "[policy.p.hold]\n"
             "[[route]]\nname = 'x'\nmatch = { path = 'x' }\nupstream = 'u'",
             'route[0].match.path: is not a path; write one that begins with "/", such as "/updates"',
         ),
-        ("[policy.p.rate_limit]", "policy.p.rate_limit: not available in this version; remove it"),
+        ("[policy.p.coalesce]", "policy.p.coalesce: not available in this version; remove it"),
         ("[policy.p.jtw]", "policy.p.jtw: unknown key; did you mean 'jwt'?"),
         ("[policy.p.jwt]\nclaims = { a = [1.5] }", "policy.p.jwt.claims.a[0]: is not a claim's value; write text, a whole number, true or false"),
         ("[[policy.p.headers]]\nwhen_claims = {}", "policy.p.headers[0].when_claims: not available in this version; remove it"),

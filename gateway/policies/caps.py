@@ -1,0 +1,42 @@
+"""The kinds `hold_cap` and `concurrency_cap`: how many at once. Two caps and never one: parked polls are many and
+cheap, ordinary calls are not, and neither may starve the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.policies.keys import Applies, KeyOf, compile_key, compile_when
+from gateway.state.store import Place
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """One cap of a route, compiled: of polls (`hold_cap`) or of ordinary calls (`concurrency_cap`)."""
+
+    limit: str
+    polls: bool
+    max: int
+    key: KeyOf
+    applies: Applies | None
+    evict: bool
+    grace: float
+
+    def demand(self, call: Call) -> Place | None:
+        """What this cap asks for a call, None where it is not meant for it."""
+        if (call.hold is not None) is not self.polls or (self.applies is not None and not self.applies(call)):
+            return None
+        return Place(self.limit, self.key(call), self.max, call.poller, self.evict, self.grace)
+
+
+def compile_cap(
+    limit: str, polls: bool, most: int, per: str, when_claims: Mapping[str, Sequence[object]], evict: bool = False,
+    grace: float = 0.0,
+) -> Cap:  # fmt: skip
+    """Raises ValueError for a `per` that names nobody."""
+    return Cap(limit, polls, most, compile_key(per), compile_when(when_claims), evict, grace)

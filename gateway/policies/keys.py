@@ -1,0 +1,78 @@
+"""Who counts as one: the `per` of limits and caps, as functions of a call. Where a call has no such key the next best
+stands in (a tenant's consumer, a stranger's address), so that nobody is unlimited for lack of a name; marked as such,
+so that nobody can be named like another's stand-in and spend what is his.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from gateway.identity.claims import texts_of
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+
+KeyOf = Callable[["Call"], str]
+Applies = Callable[["Call"], bool]
+
+BEFORE_IDENTITY = ("address", "route")
+_MAX_KEY = 256  # characters of a claim that count
+_STAND_IN = "\0"  # before a key that stands in for another; no name has it (`identity.claims.name_of`)
+
+
+def compile_key(per: str) -> KeyOf:
+    """The reader of `per`: consumer, tenant, route, address or claim:NAME. Raises ValueError for another word."""
+    if per == "address":
+        return _address
+    if per == "route":
+        return lambda call: call.plan.route if call.plan is not None else ""
+    if per == "consumer":
+        return lambda call: call.identity.consumer if call.identity is not None else _STAND_IN + _address(call)
+    if per == "tenant":
+        return _tenant
+    kind, _, name = per.partition(":")
+    if kind == "claim" and name:
+        return lambda call: _claim(call, name)
+    raise ValueError(f'"{per}" names nobody to count; write "consumer", "tenant", "route", "address" or "claim:NAME"')
+
+
+def compile_when(claims: Mapping[str, Sequence[object]]) -> Applies | None:
+    """Whether a limit with `when_claims` is meant for a call: one of the values of each claim. None: for every call."""
+    if not claims:
+        return None
+    wanted = tuple((name, frozenset(texts_of(list(values)))) for name, values in claims.items())
+
+    def applies(call: Call) -> bool:
+        identity = call.identity
+        return identity is not None and all(
+            not allowed.isdisjoint(texts_of(identity.claims.get(name))) for name, allowed in wanted
+        )
+
+    return applies
+
+
+def _address(call: Call) -> str:
+    return _counted(call.peer) if ":" in call.peer else call.peer
+
+
+@lru_cache(maxsize=4096)
+def _counted(peer: str) -> str:
+    """Who is behind an IPv6 address: its owner has a whole /64 (RFC 6177), so that is what is counted."""
+    address = ipaddress.IPv6Address(peer)
+    return str(address.ipv4_mapped or ipaddress.IPv6Network((address, 64), strict=False))
+
+
+def _tenant(call: Call) -> str:
+    if call.identity is None:
+        return _STAND_IN + _address(call)
+    return call.identity.tenant or _STAND_IN + call.identity.consumer
+
+
+def _claim(call: Call, name: str) -> str:
+    if call.identity is None:
+        return _STAND_IN + _address(call)
+    text = " ".join(texts_of(call.identity.claims.get(name))).lstrip(_STAND_IN)
+    return text[:_MAX_KEY] or _STAND_IN + call.identity.consumer

@@ -1,0 +1,1 @@
+"""Where rates, caps and leases live, behind one protocol."""

@@ -1,0 +1,151 @@
+"""`memory://`: the state of one process. Bounded by time (a bucket that is full again, or a cap that nobody holds, is
+nothing) and by number: a million made-up keys push each other out, not the process over.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from gateway.call import Lease
+from gateway.state import bucket
+from gateway.state.bucket import FULL, Level
+from gateway.state.store import Demand, Denied, Place, Taken, Tokens
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+
+MAX_KEYS = 200_000  # a limit; beyond it the oldest go, which errs on the caller's side. About 25 MB
+SWEEP = 2  # old keys looked at for each new one: more than come, so that a table shrinks by itself
+
+Meters = OrderedDict[str, float]  # key -> instant at which its bucket is full; oldest first
+Crowd = OrderedDict["Call", None]  # oldest first, and the oldest is found at once however many left before
+Holders = dict[str, "Call | Crowd"]  # key -> who holds a place. Most have one: that one needs no table
+
+
+class MemoryStore:
+    """Not for several processes: their limits would add up."""
+
+    __slots__ = ("_evicted", "_holders", "_max_keys", "_meters")
+
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
+        self._max_keys = max_keys
+        self._meters: dict[str, Meters] = {}  # by limit
+        self._holders: dict[str, Holders] = {}
+        self._evicted: Meters = OrderedDict()  # limit, key and poller -> until when it may evict nobody
+
+    def take(self, demands: Sequence[Demand], holder: Call, now: float) -> Taken | Denied:
+        """Looks at every demand before anything is written: a call that is refused has cost nobody anything, and
+        nobody is ended for a call that something else refuses."""
+        crowded: Denied | None = None
+        charges: list[tuple[Tokens, float]] = []
+        places: list[Place] = []
+        for demand in demands:
+            if isinstance(demand, Tokens):
+                full_at = self._full_at(demand)
+                after = bucket.take(full_at, demand.rate, now)
+                if after is None:
+                    return Denied(demand, bucket.wait(full_at, demand.rate, now))
+                charges.append((demand, after))
+            else:
+                holders = _each(self._holders.get(demand.limit, {}).get(demand.key))
+                if len(holders) >= demand.max:
+                    denied = self._no_place(demand, holders, now)
+                    if denied.victim is None:
+                        return denied
+                    crowded = crowded or denied
+                places.append(demand)
+        if crowded is not None:
+            return crowded
+        for tokens, after in charges:
+            self._charge(tokens, after, now)
+        return Taken(tuple(self._lend(place, holder) for place in places))
+
+    def _full_at(self, demand: Tokens) -> float:
+        meters = self._meters.get(demand.limit)
+        return meters.get(demand.key, FULL) if meters is not None else FULL
+
+    def _charge(self, demand: Tokens, full_at: float, now: float) -> None:
+        meters = self._meters.get(demand.limit)
+        if meters is None:
+            meters = self._meters[demand.limit] = OrderedDict()
+        if demand.key not in meters:
+            _sweep(meters, now, self._max_keys)
+        meters[demand.key] = full_at
+
+    def _no_place(self, demand: Place, holders: Collection[Call], now: float) -> Denied:
+        if not demand.evict:
+            return Denied(demand, 1.0)
+        barred = self._evicted.get(_poller(demand, demand.who), FULL)
+        if now < barred:
+            return Denied(demand, max(barred - now, 1.0))
+        return Denied(demand, 1.0, next((holder for holder in holders if holder.evictable), None))
+
+    def _lend(self, demand: Place, holder: Call) -> Lease:
+        table = self._holders.setdefault(demand.limit, {})
+        others = table.get(demand.key)
+        if others is None:
+            table[demand.key] = holder
+        elif isinstance(others, OrderedDict):
+            others[holder] = None
+        else:
+            table[demand.key] = OrderedDict(((others, None), (holder, None)))
+        return PlaceLease(table, demand.key, holder)
+
+    def give_back(self, demand: Tokens, now: float) -> None:
+        full_at = self._full_at(demand)
+        if full_at > now:
+            self._meters[demand.limit][demand.key] = bucket.give_back(full_at, demand.rate, now)
+
+    def level(self, demand: Tokens, now: float) -> Level:
+        return bucket.level(self._full_at(demand), demand.rate, now)
+
+    def evicted(self, demand: Place, who: str, now: float) -> None:
+        _sweep(self._evicted, now, self._max_keys)
+        self._evicted[_poller(demand, who)] = now + demand.grace
+
+    def held(self, limit: str, key: str) -> int:
+        return len(_each(self._holders.get(limit, {}).get(key)))
+
+    @property
+    def size(self) -> int:
+        """Keys that are remembered."""
+        tables: list[int] = [len(table) for table in self._meters.values()]
+        return sum(tables) + sum(len(table) for table in self._holders.values()) + len(self._evicted)
+
+
+def _poller(demand: Place, who: str) -> str:
+    return f"{demand.limit}\0{demand.key}\0{who}"
+
+
+def _each(holders: Call | Crowd | None) -> Collection[Call]:
+    if holders is None:
+        return ()
+    return holders if isinstance(holders, OrderedDict) else (holders,)
+
+
+def _sweep(table: Meters, now: float, most: int) -> None:
+    """Drops what is over from the old end; what is still in use there goes to the back."""
+    for _ in range(min(SWEEP, len(table))):
+        key, until = table.popitem(last=False)
+        if until > now and len(table) < most - 1:  # room for the one that comes
+            table[key] = until
+
+
+class PlaceLease(Lease):
+    """A place under a cap. A method and three references, no closure: a parked poll pays for every byte."""
+
+    __slots__ = ("_holder", "_key", "_table")
+
+    def __init__(self, table: Holders, key: str, holder: Call) -> None:
+        self._table = table
+        self._key = key
+        self._holder = holder
+
+    def release(self) -> None:
+        holders = self._table.get(self._key)
+        if isinstance(holders, OrderedDict):
+            holders.pop(self._holder, None)
+        if not holders or holders is self._holder:
+            self._table.pop(self._key, None)

@@ -1,0 +1,71 @@
+"""What a call asks of the store, and the protocol every store speaks. All demands of a call are taken in one
+transaction, all or nothing; policies see this file and never a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from gateway.state.bucket import Level, Rate
+
+if TYPE_CHECKING:
+    from gateway.call import Call, Lease
+
+
+class Tokens(NamedTuple):
+    """A demand for one token of somebody's bucket. `limit` names the rule, `key` who is counted under it."""
+
+    limit: str
+    key: str
+    rate: Rate
+
+
+class Place(NamedTuple):
+    """A demand for a lease: one of `max` places under `limit` and `key`.
+
+    With `evict` the oldest holder may be ended to make room, unless this poller (`who`) was itself ended so within the
+    last `grace` seconds.
+    """
+
+    limit: str
+    key: str
+    max: int
+    who: str = ""
+    evict: bool = False
+    grace: float = 0.0
+
+
+Demand: TypeAlias = Tokens | Place
+
+
+class Taken(NamedTuple):
+    """Everything was granted; the leases are the call's, and settle gives them back."""
+
+    leases: tuple[Lease, ...]
+
+
+class Denied(NamedTuple):
+    """Nothing was taken. `demand` is the first that failed, `retry_after` is in seconds. With a `victim` nothing but
+    its place is wanting: end it and ask again."""
+
+    demand: Demand
+    retry_after: float
+    victim: Call | None = None
+
+
+class Store(Protocol):
+    """Where meters and leases live. `now` is loop seconds."""
+
+    def take(self, demands: Sequence[Demand], holder: Call, now: float) -> Taken | Denied: ...
+
+    def give_back(self, demand: Tokens, now: float) -> None:
+        """A refund of one token."""
+
+    def level(self, demand: Tokens, now: float) -> Level: ...
+
+    def evicted(self, demand: Place, who: str, now: float) -> None:
+        """Notes that the poller `who` lost its place, so that it does not take it back in the same way at once."""
+
+    def held(self, limit: str, key: str) -> int:
+        """Leases under a cap."""

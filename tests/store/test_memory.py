@@ -1,0 +1,81 @@
+"""`memory://` alone: its tables are bounded by time and by number, and cost what is in use."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.state.bucket import Rate
+from gateway.state.memory import MemoryStore
+from gateway.state.store import Denied, Place, Tokens
+
+from .test_store import poll
+
+SLOW = Rate(3600.0, 5)
+QUICK = Rate(1.0, 5)
+
+
+def test_a_flood_of_made_up_keys_pushes_out_keys_and_not_the_process() -> None:
+    store, holder = MemoryStore(max_keys=100), poll()
+    most = 0
+    for number in range(20_000):
+        store.take((Tokens("free", f"forged-{number}", SLOW),), holder, 100.0)
+        most = max(most, store.size)
+    assert most == 100
+
+
+def test_evictions_of_made_up_pollers_are_bounded_too() -> None:
+    store = MemoryStore(max_keys=100)
+    for number in range(5_000):
+        store.evicted(Place("cap", "route", 1, "", True, 30.0), f"forged-{number}", 100.0)
+    assert store.size == 100
+
+
+def test_a_bucket_that_is_full_again_is_forgotten() -> None:
+    store, holder = MemoryStore(), poll()
+    for number in range(1000):
+        store.take((Tokens("free", f"early-{number}", QUICK),), holder, 100.0)
+    assert store.size == 1000
+    for number in range(600):
+        store.take((Tokens("free", f"late-{number}", SLOW),), holder, 200.0)
+    assert store.size == 600
+
+
+def test_who_is_known_makes_nobody_forgotten() -> None:
+    store, holder = MemoryStore(max_keys=3), poll()
+    demands = [Tokens("free", key, SLOW) for key in "abc"]
+    for _ in range(5):
+        assert not any(isinstance(store.take((demand,), holder, 100.0), Denied) for demand in demands)
+    assert all(isinstance(store.take((demand,), holder, 100.0), Denied) for demand in demands)
+
+
+def test_a_key_with_nobody_under_a_cap_is_nothing() -> None:
+    store = MemoryStore()
+    for number in range(100):
+        taken = store.take((Place("cap", str(number % 7), 50),), poll(), 100.0)
+        assert not isinstance(taken, Denied)
+        taken.leases[0].release()
+    assert store.size == 0
+
+
+@given(keys=st.lists(st.integers(0, 30), max_size=200), most=st.integers(2, 10), gap=st.sampled_from([0.0, 0.5, 5.0]))
+def test_a_table_never_outgrows_its_bound(keys: list[int], most: int, gap: float) -> None:
+    store, holder, now = MemoryStore(max_keys=most), poll(), 100.0
+    for key in keys:
+        now += gap
+        demand = Tokens("free", str(key), QUICK)
+        before = store.level(demand, now).left
+        taken = store.take((demand,), holder, now)
+        assert isinstance(taken, Denied) is (before == 0)
+        assert store.size <= most
+        if before:
+            assert store.level(demand, now).left == before - 1, "the key in use is never the one to go"
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_the_smallest_tables_work(most: int) -> None:
+    store = MemoryStore(max_keys=most)
+    for number in range(20):
+        store.take((Tokens("free", str(number), SLOW),), poll(), 100.0)
+    assert store.size == most

@@ -1,0 +1,189 @@
+"""What every store must do: all or nothing, exact counts, refunds, evictions, and bounded tables. A further store is a
+further parameter of `store`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.call import Call, State
+from gateway.outcome import Outcome
+from gateway.pipeline import Reply
+from gateway.state.bucket import Level, Rate
+from gateway.state.memory import MemoryStore
+from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
+from tests.kit.calls import call_of, head_of
+
+RATE = Rate(10.0, 2)  # two at once, then one in ten seconds
+ALICE = Tokens("free", "alice", RATE)
+BOB = Tokens("free", "bob", RATE)
+BLANK = Reply(Outcome.BLANK, 200)
+
+
+@pytest.fixture(params=[MemoryStore])
+def store(request: pytest.FixtureRequest) -> Store:
+    made: Store = request.param()
+    return made
+
+
+def poll(state: State = State.PARKED, blank: Reply | None = BLANK) -> Call:
+    """A call that may be ended to make room, unless its state or its dialect forbid it."""
+    call = call_of(head_of())
+    call.state, call.blank = state, blank
+    return call
+
+
+def cap(most: int, key: str = "alice", limit: str = "cap", evict: bool = False, who: str = "alice") -> Place:
+    return Place(limit, key, most, who, evict, 30.0)
+
+
+def took(store: Store, *demands: Demand, holder: Call | None = None, now: float = 100.0) -> Taken:
+    taken = store.take(demands, holder or poll(), now)
+    assert isinstance(taken, Taken)
+    return taken
+
+
+def denied(store: Store, *demands: Demand, now: float = 100.0) -> Denied:
+    taken = store.take(demands, poll(), now)
+    assert isinstance(taken, Denied)
+    return taken
+
+
+def test_who_demands_nothing_is_never_denied(store: Store) -> None:
+    assert took(store).leases == ()
+
+
+def test_tokens_run_out_and_come_back(store: Store) -> None:
+    took(store, ALICE)
+    took(store, ALICE)
+    assert denied(store, ALICE) == Denied(ALICE, pytest.approx(10.0))
+    assert denied(store, ALICE, now=104).retry_after == pytest.approx(6.0)
+    took(store, ALICE, now=110)
+    assert denied(store, ALICE, now=110).demand == ALICE
+
+
+def test_keys_and_limits_do_not_share(store: Store) -> None:
+    other = Tokens("gold", "alice", RATE)
+    for demand in (ALICE, ALICE, BOB, BOB, other, other):
+        took(store, demand)
+    assert [denied(store, demand).demand for demand in (ALICE, BOB, other)] == [ALICE, BOB, other]
+
+
+def test_the_level_is_exact_and_asking_costs_nothing(store: Store) -> None:
+    assert store.level(ALICE, 100) == Level(2, 0)
+    took(store, ALICE)
+    assert [store.level(ALICE, 103) for _ in range(3)] == [Level(1, pytest.approx(7))] * 3
+
+
+def test_a_refund_is_never_more_than_full(store: Store) -> None:
+    store.give_back(ALICE, 100)
+    took(store, ALICE)
+    for _ in range(5):
+        store.give_back(ALICE, 100)
+    took(store, ALICE)
+    took(store, ALICE)
+    assert denied(store, ALICE).demand == ALICE
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("lacking", [ALICE, cap(1)])
+def test_a_refused_take_changes_nothing(store: Store, lacking: Demand, order: tuple[int, ...]) -> None:
+    took(store, ALICE, cap(1))
+    took(store, ALICE) if lacking == ALICE else None
+    room = [lacking, BOB, cap(5, "route", "other")]
+    for _ in range(3):
+        assert denied(store, *(room[at] for at in order)).demand == lacking
+    assert store.level(BOB, 100) == Level(2, 0)
+    assert (store.held("cap", "alice"), store.held("other", "route")) == (1, 0)
+
+
+def test_a_place_is_free_again_once_its_lease_is_back(store: Store) -> None:
+    leases = [took(store, cap(3)).leases[0] for _ in range(3)]
+    assert denied(store, cap(3)) == Denied(cap(3), 1.0)
+    assert store.held("cap", "alice") == 3
+    leases[1].release()
+    took(store, cap(3))
+    assert denied(store, cap(3)).demand == cap(3)
+    took(store, cap(3, "bob"))
+
+
+def test_a_lease_gives_back_its_own_place_and_only_once(store: Store) -> None:
+    first, second = took(store, cap(2)).leases[0], took(store, cap(2)).leases[0]
+    first.release()
+    first.release()
+    assert store.held("cap", "alice") == 1
+    second.release()
+    assert store.held("cap", "alice") == 0
+
+
+def test_one_call_holds_a_place_under_every_cap_that_is_meant_for_it(store: Store) -> None:
+    taken = took(store, cap(1), cap(9, "route", "other"), ALICE)
+    assert len(taken.leases) == 2
+    for lease in taken.leases:
+        lease.release()
+    assert (store.held("cap", "alice"), store.held("other", "route")) == (0, 0)
+
+
+def test_the_oldest_is_the_one_to_end_and_nothing_is_taken_until_it_is(store: Store) -> None:
+    first, second = poll(), poll()
+    lease = took(store, cap(2), holder=first).leases[0]
+    took(store, cap(2), holder=second)
+    want = cap(2, evict=True, who="carol")
+    assert denied(store, want, ALICE).victim is first
+    assert store.level(ALICE, 100).left == 2
+    lease.release()
+    took(store, want, ALICE)
+    assert denied(store, want).victim is second
+
+
+@pytest.mark.parametrize("first", [poll(State.RELAYING), poll(blank=None), poll(State.SETTLED)])
+def test_who_is_being_answered_or_may_not_be_cut_is_passed_over(store: Store, first: Call) -> None:
+    second = poll()
+    took(store, cap(2), holder=first)
+    took(store, cap(2), holder=second)
+    assert denied(store, cap(2, evict=True)).victim is second
+
+
+def test_where_nobody_can_be_ended_the_newcomer_is_refused(store: Store) -> None:
+    took(store, cap(1), holder=poll(State.RELAYING))
+    assert denied(store, cap(1, evict=True)) == Denied(cap(1, evict=True), 1.0, None)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("lacking", [ALICE, cap(1, "route", "other")])
+def test_nobody_is_ended_for_a_call_that_something_else_refuses(store: Store, lacking: Demand, order: int) -> None:
+    took(store, cap(1), lacking)
+    took(store, ALICE) if lacking == ALICE else None
+    found = denied(store, *[cap(1, evict=True), lacking][::order])
+    assert (found.demand, found.victim) == (lacking, None)
+
+
+def test_an_evicted_poller_evicts_nobody_until_its_grace_is_over(store: Store) -> None:
+    want = cap(1, evict=True, who="bob")
+    took(store, want)
+    store.evicted(want, "bob", 100)
+    refused = denied(store, want, now=110)
+    assert (refused.victim, refused.retry_after) == (None, pytest.approx(20))
+    assert denied(store, want._replace(who="carol"), now=110).victim is not None
+    assert denied(store, want._replace(limit="other", max=0), now=110).retry_after == 1.0
+    assert denied(store, want, now=130).victim is not None
+
+
+def test_an_evicted_poller_may_have_a_free_place(store: Store) -> None:
+    store.evicted(cap(1, evict=True), "alice", 100)
+    took(store, cap(1, evict=True))
+
+
+def test_without_grace_an_evicted_poller_may_evict_at_once(store: Store) -> None:
+    want = cap(1, evict=True)._replace(grace=0.0)
+    took(store, want)
+    store.evicted(want, "alice", 100)
+    assert denied(store, want).victim is not None
+
+
+def test_many_places_under_one_key_are_given_back_in_any_order(store: Store) -> None:
+    leases = [took(store, cap(1000)).leases[0] for _ in range(1000)]
+    assert denied(store, cap(1000)).demand == cap(1000)
+    for lease in (*leases[::2], *leases[1::2]):
+        lease.release()
+    assert store.held("cap", "alice") == 0
