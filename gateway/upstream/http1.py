@@ -231,10 +231,8 @@ class UpstreamConnection(asyncio.Protocol):
         call, body = self.call, self._body
         self.call = self._body = None
         if call is None:
-            try:
+            if self in self.endpoint.idle:
                 self.endpoint.idle.remove(self)
-            except ValueError:
-                pass  # it was in use, or already taken out
             return
         call.up = None
         if isinstance(body, CloseBody) and exc is None:
