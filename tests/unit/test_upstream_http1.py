@@ -151,11 +151,11 @@ def test_an_answer_that_waits_for_its_reader_is_not_read_on_and_rests_afterwards
 
 
 def test_an_answer_before_the_end_of_an_upload_ends_the_connection() -> None:
-    """What is left of the body would be read as the next request."""
+    """What is left of the body would be read as the next request; nor is it sent to somebody who has answered."""
     line = Line("upload")
     made = line.call()
     made.data_received(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
-    assert line.wires[0].ended == "closed" and not line.endpoint.idle
+    assert line.wires[0].ended == "reset" and not line.endpoint.idle
 
 
 def test_a_connection_had_too_late_carries_nothing_and_its_poll_gets_no_news() -> None:
