@@ -153,6 +153,7 @@ async def test_a_client_that_left_while_its_body_was_held_back(tmp_path: Path) -
         await paused(gw)
         sending.cancel()
         raw.reset()
+        await until(lambda: raw.sock.fileno() < 0, "the reset is sent")
         go.set()
         await until(lambda: not gw.app._edge.connections, "the end of the connection")
         assert (await gw.record())["outcome"] in ("upstream_reset", "client_gone")
