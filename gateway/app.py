@@ -133,7 +133,13 @@ class App:
         logger.info("admin on %s", admin.listen)
 
     def _record(self, call: Call) -> None:
-        record = build(call, self._clock.wall(), self._timers.now(), self._serve.snapshot.log_values)
+        record = build(
+            call,
+            self._clock.wall(),
+            self._timers.now(),
+            self._serve.snapshot.log_values,
+            self._serve.snapshot.secret_prefixes,
+        )
         self._log.write(record)
 
     # -- what the admin side asks --------------------------------------------------------------------------------

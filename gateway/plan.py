@@ -99,4 +99,5 @@ class Snapshot:
     edge: EdgeLimits
     upstreams: dict[str, Upstream]
     trusted: Networks = ()  # proxies whose X-Forwarded-For is believed
+    secret_prefixes: tuple[str, ...] = ()  # how paths with a secret in them begin
     log_values: frozenset[str] = frozenset()  # query names whose values may be logged

@@ -404,6 +404,8 @@ class Serve:
         if isinstance(verdict, Reply):
             headers, body = verdict.headers, verdict.body
         else:
+            if verdict.outcome is Outcome.OVERLOADED:  # spread, or all who were refused return together
+                verdict = replace(verdict, retry_after=1 + int(9 * random.random()))
             own = call.hold.refusals.get(verdict.status) if call.hold is not None else None
             headers, body = render(verdict, call.id, own)
         plan = call.plan

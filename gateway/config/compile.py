@@ -59,6 +59,7 @@ def compile_config(
         upstreams=upstreams,
         trusted=tuple(ipaddress.ip_network(each) for each in config.server.trusted_proxies),
         log_values=_log_values(config),
+        secret_prefixes=tuple(sorted({plan.path.partition("{")[0] for plan in plans if plan.secret_params}, key=len)),
     )
 
 

@@ -19,7 +19,9 @@ MAX_TEXT = 512  # characters of anything a client could make long
 MAX_ARGS = 32
 
 
-def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> dict[str, object]:
+def build(
+    call: Call, wall: float, now: float, log_values: frozenset[str], secret_prefixes: tuple[str, ...] = ()
+) -> dict[str, object]:
     """The record of a settled call. `wall` is Unix seconds and `now` loop seconds of the same instant.
 
     Times are in seconds with microseconds, sizes in bytes; what does not apply to a call is absent.
@@ -36,7 +38,7 @@ def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> di
         "trace": call.id,
         "route": call.plan.route if call.plan is not None else None,
         "method": call.method,
-        "path": shown_path(call),
+        "path": shown_path(call, secret_prefixes),
         "status": call.status or None,
         "outcome": outcome._value_,  # `.value` is a descriptor: five times the price
         "blame": ending.blame._value_,
@@ -72,10 +74,14 @@ def build(call: Call, wall: float, now: float, log_values: frozenset[str]) -> di
     return record
 
 
-def shown_path(call: Call) -> str:
-    """The canonical path as it may be shown: without what the route declares secret, and of bounded length."""
+def shown_path(call: Call, secret_prefixes: tuple[str, ...] = ()) -> str:
+    """The canonical path as it may be shown: without what the route declares secret, and of bounded length. A path
+    without a route that begins like one with a secret in it is cut there: a typo behind a token must not log it."""
     path = call.path
-    if call.plan is not None and call.plan.secret_params and call.params:
+    if call.plan is None:
+        found = next((prefix for prefix in secret_prefixes if path.startswith(prefix)), None)
+        path = path if found is None else found + "***"
+    elif call.plan.secret_params and call.params:
         secrets = {call.params.get(name) for name in call.plan.secret_params}
         path = "/".join("***" if part in secrets else part for part in path.split("/"))
     return path[:MAX_TEXT]

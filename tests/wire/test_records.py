@@ -237,3 +237,14 @@ async def test_what_is_held_shows_no_secret_either(tmp_path: Path) -> None:
             await raw.close()
         assert Counter(record["outcome"] for record in await gw.records(2)) == {"client_gone": 2}
         assert secret.split(".")[2] not in gw.log.read_text()
+
+
+async def test_a_secret_before_a_typo_in_the_path_is_hidden_too(tmp_path: Path) -> None:
+    """No route matches, so nobody says which part is the token: everything behind the route's beginning is."""
+    more = SIGNED_IN.replace("[policy.", 'from = ["path:key"]\n[policy.')
+    routes = route(path="/bot/{key}/x", policies=["signed-in"])
+    async with ScriptedUpstream() as up, gateway(config(up.port, more=more, routes=routes), tmp_path) as gw:
+        async with client(gw.port) as raw:
+            assert (await raw.ask(get("/bot/s3cr3t/typo"))).status == 404
+        record = await gw.record()
+    assert record["path"] == "/bot/***" and "s3cr3t" not in str(record)
