@@ -30,6 +30,7 @@ from gateway.drain import Drain
 from gateway.edge.http1 import Downstream, Edge
 from gateway.edge.listen import BACKLOG, bind
 from gateway.edge.tls import server_context
+from gateway.limits import Limits
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.policies.rate_limit import Screen
@@ -86,7 +87,8 @@ class App:
         parsers = Parsers(loop)
         self._log = CallLog(loop, config.log.calls)
         forwarder = Forwarder(loop, parsers, self._timers)
-        self._serve = Serve(snapshot, self._clock, self._timers, forwarder, self._store, self._record)
+        limits = Limits(loop, self._timers, self._store)
+        self._serve = Serve(snapshot, self._clock, self._timers, forwarder, limits, self._record)
         self._edge = Edge(self._serve, parsers, self._timers, snapshot.edge, config.server.half_close)
         self._config = config
         await self._listen(config, loop)

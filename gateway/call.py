@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.plan import Plan
     from gateway.serve import Serve
     from gateway.sides import Conn, Up
+    from gateway.state.store import Tokens
     from gateway.upstream.balance import Endpoint
 
 
@@ -58,7 +59,7 @@ class Call:
         # relay
         "status", "bytes_out", "sample", "ending",
         # settle
-        "charged", "state", "outcome", "ended", "note",
+        "charges", "charged", "waited", "state", "outcome", "ended", "note",
         # timers
         "due", "tick",
     )  # fmt: skip
@@ -103,7 +104,9 @@ class Call:
         self.bytes_out = 0
         self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until we know whether it is news
         self.ending: Outcome | None = None  # how the call will end if nothing comes between
-        self.charged = False  # tokens were taken for it
+        self.charges: tuple[Tokens | None, ...] = ()  # what it paid, in the order of `plan.shown`
+        self.charged = False  # and has not got back
+        self.waited = 0.0  # seconds in line for a limit
         self.state = State.OPENING
         self.outcome: Outcome | None = None
         self.ended: float | None = None

@@ -12,7 +12,7 @@ from gateway.pipeline import Step
 
 if TYPE_CHECKING:
     from gateway.policies.caps import Cap
-    from gateway.policies.rate_limit import RateLimit
+    from gateway.policies.rate_limit import RateLimit, Shown
     from gateway.routing import Router
     from gateway.upstream.balance import Upstream
     from gateway.upstream.headers import Drops, Networks
@@ -63,7 +63,7 @@ class Plan:
     response: ResponseShape
     steps: tuple[Step, ...] = ()
     rates: tuple[RateLimit, ...] = ()  # asked with everything else a call demands
-    shown: tuple[RateLimit, ...] = ()  # these and those asked before identity, as clients are told of them
+    shown: Shown | None = None  # those asked before identity, then these, as clients are told of them
     caps: tuple[Cap, ...] = ()
     hold: HoldPlan | None = None
     cors: Cors | None = None

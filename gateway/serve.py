@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,22 +15,21 @@ from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
 from gateway.head import ResponseHead
+from gateway.limits import Limits, denial, release
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
 from gateway.policies import cors
-from gateway.policies.rate_limit import header_fields, limited
 from gateway.problem import render
-from gateway.state.store import Denied, Place, Store, Taken
+from gateway.state.store import Denied
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.headers import client_address
+from gateway.waiting import TURN, Spot
 
 if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan, Snapshot
-    from gateway.policies.caps import Cap
-    from gateway.policies.rate_limit import RateLimit
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
@@ -42,14 +41,14 @@ FRONT_MARGIN = 1.0  # seconds by which a hold ends before the edge in front of u
 class Serve:
     """Takes calls from the edge and settles each exactly once, which hands it to `settled` for its record."""
 
-    def __init__(self, snapshot: Snapshot, clock: Clock, timers: Timers, forwarder: Forwarder, store: Store,
+    def __init__(self, snapshot: Snapshot, clock: Clock, timers: Timers, forwarder: Forwarder, limits: Limits,
                  settled: Callable[[Call], None]) -> None:  # fmt: skip
         self.snapshot = snapshot
         self.draining: Drain | None = None
         self._clock = clock
         self._timers = timers
         self._forwarder = forwarder
-        self._store = store
+        self._limits = limits
         self._settled = settled
         self._table = {event: tuple(getattr(self, row.get(state, "_ignore")) for state in State)
                        for event, row in TABLE.items()}  # fmt: skip
@@ -83,15 +82,46 @@ class Serve:
             return
         if verdict is None and call.hold is not None:
             verdict = self._limit(call, plan)
-        if verdict is None and (plan.shown or plan.caps):
-            verdict = self._take(call, plan)
+        if verdict is None and (plan.rates or plan.caps):
+            taken = self._limits.take(call, plan)
+            if isinstance(taken, Spot):
+                call.state = WAITING
+                call.up = taken
+                self._timers.arm(call, taken.until)
+                return
+            verdict = taken
+        self._go_on_in(call, plan, verdict)
+
+    def _go_on_in(self, call: Call, plan: Plan, verdict: Verdict) -> None:
+        """Its admission is over: forward it, or tell it why not."""
         if verdict is None:
             call.state = PARKED
             verdict = self._forwarder.forward(call, plan)
-        if verdict is not None:
+        if verdict is failure.TOO_LATE and call.hold is not None:
+            self._quiet(call, self._timers.now())
+        elif verdict is not None:
             self._say(call, verdict)
 
+    def _turn(self, call: Call) -> None:
+        """It is first in its line, and what it waits for may be there: it asks again for all it demands."""
+        plan, spot = call.plan, call.up
+        if plan is None or not isinstance(spot, Spot):
+            return
+        taken = self._limits.take(call, plan)
+        if taken is spot:
+            return
+        spot.cancel()
+        if isinstance(taken, Spot):  # that it got, but now it waits for something else
+            call.up = taken
+            return
+        call.up = None
+        call.state = ADMITTING
+        self._go_on_in(call, plan, taken)
+
     def _resume(self, call: Call, done: asyncio.Future[Verdict], index: int) -> None:
+        if call.up is not None:  # it waits for something else by now
+            self._forget(call, done, index)
+            return
         call.state = ADMITTING
         try:
             verdict = done.result()
@@ -120,51 +150,6 @@ class Serve:
         cause = admission.limit(call, plan, limits, now, self._clock.wall())
         return admission.no_hold(call, cause, self._draining_refusal(), failure.TIMEOUT) if cause is not None else None
 
-    def _take(self, call: Call, plan: Plan) -> Verdict:
-        """All demands of the call in one transaction; each cap may make room by ending its oldest poll. Who is ended
-        loses its place at once but is told last: a poll it has sent ahead must not take the place back."""
-        now = self._timers.now()
-        rules: tuple[RateLimit | Cap, ...] = (*plan.rates, *plan.caps)
-        demands = [demand for rule in rules if (demand := rule.demand(call)) is not None]
-        taken = self._store.take(demands, call, now)
-        victims: list[Call] = []
-        while isinstance(taken, Denied) and taken.victim is not None and len(victims) < len(plan.caps):
-            assert isinstance(taken.demand, Place)
-            victims.append(taken.victim)
-            self._store.evicted(taken.demand, taken.victim.poller, now)
-            _release(taken.victim)
-            taken = self._store.take(demands, call, now)
-        if isinstance(taken, Taken):
-            call.leases = taken.leases
-            call.charged = True
-        for victim in victims:
-            victim.note = f"for {call.id}"
-            self.on_evict(victim)
-        if isinstance(taken, Taken):
-            return None
-        self._give_back(call, [rate for rate in plan.shown if rate.early])
-        if isinstance(taken.demand, Place):
-            refusal = refusals.TOO_MANY_POLLS if call.hold is not None else refusals.TOO_MANY_CALLS
-            return replace(refusal, retry_after=limited(taken.retry_after).retry_after)
-        return limited(taken.retry_after)
-
-    def _refund(self, call: Call, plan: Plan, outcome: Outcome | None) -> None:
-        """What a call gets back that ends so: everything when we had no room for it, and what an empty poll that was
-        held for its whole time may get."""
-        if outcome is Outcome.OVERLOADED:
-            call.charged = False
-            self._give_back(call, plan.shown)
-        elif call.hold is not None and verdicts.is_idle(call, outcome):
-            call.charged = False
-            self._give_back(call, [rate for rate in plan.shown if rate.refund_empty])
-
-    def _give_back(self, call: Call, rates: Iterable[RateLimit]) -> None:
-        now = self._timers.now()
-        for rate in rates:
-            demand = rate.demand(call)
-            if demand is not None:
-                self._store.give_back(demand, now)
-
     def _draining_refusal(self) -> Refusal:
         drain = self.draining
         if drain is None:
@@ -176,6 +161,10 @@ class Serve:
     def on_resumed(self, call: Call, done: asyncio.Future[Verdict], index: int) -> None:
         """A step that waited has its verdict."""
         self._table["resumed"][call.state](call, done, index)
+
+    def on_turn(self, call: Call) -> None:
+        """A call that waits in line is first, and there may be room."""
+        self._table["turn"][call.state](call)
 
     def on_head(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
         """The upstream began to answer; `data` is the part of the body that came along."""
@@ -253,11 +242,11 @@ class Serve:
             call.endpoint.overruns = 0
         call.bytes_out += len(data)
         if ended and call.charged:
-            self._refund(call, plan, call.ending)  # before the client is told what it has left
+            self._limits.refund(call, plan, call.ending)  # before the client is told what it has left
         extra = plan.response.add
         if plan.cors is not None:
             extra += lines(cors.response_headers(plan.cors, call.origin))
-        fresh = lines(header_fields(plan.shown, call, self._store, call.first_byte_at)) if plan.shown else b""
+        fresh = lines(self._limits.told(call, plan.shown)) if plan.shown is not None else b""
         sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended)
         if ended and sent:
             self._settle(call, call.ending)
@@ -315,9 +304,11 @@ class Serve:
         self._quiet(call, self._timers.now())
 
     def _overdue(self, call: Call, now: float) -> None:
-        """A parked call's clock ran out: of the connection attempt, of an ordinary call, or of a hold."""
+        """A call's clock ran out: of its wait in line, of connecting, of an ordinary call, or of a hold."""
         if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
             self._forwarder.connect_timed_out(call, call.plan, call.up)
+        elif isinstance(call.up, Spot) and call.blank is None and call.clamped_by != "drain":
+            self._say(call, denial(call, Denied(call.up.demand, TURN)))
         elif call.hold is not None:
             self._quiet(call, now)
         else:
@@ -411,10 +402,10 @@ class Serve:
         plan = call.plan
         if plan is not None and plan.cors is not None and verdict.outcome is not Outcome.PREFLIGHT:
             headers = (*headers, *cors.response_headers(plan.cors, call.origin))
-        if plan is not None and plan.shown and verdict.outcome is not Outcome.PREFLIGHT:
+        if plan is not None and plan.shown is not None and verdict.outcome is not Outcome.PREFLIGHT:
             if call.charged:
-                self._refund(call, plan, verdict.outcome)
-            headers = (*headers, *header_fields(plan.shown, call, self._store, self._timers.now()))
+                self._limits.refund(call, plan, verdict.outcome)
+            headers = (*headers, *self._limits.told(call, plan.shown))
         if call.up is not None:
             call.up.cancel()
             call.up = None
@@ -436,18 +427,12 @@ class Serve:
             call.up.cancel()
             call.up = None
         if call.charged and call.plan is not None:
-            self._refund(call, call.plan, outcome)
-        _release(call)
+            self._limits.refund(call, call.plan, outcome)
+        release(call)
         try:
             self._settled(call)
         finally:
             call.conn.settled(call)
-
-
-def _release(call: Call) -> None:
-    leases, call.leases = call.leases, ()
-    for lease in leases:
-        lease.release()
 
 
 def lines(headers: HeaderList) -> bytes:
@@ -457,6 +442,7 @@ def lines(headers: HeaderList) -> bytes:
 S = State
 TABLE: dict[str, dict[State, str]] = {
     "resumed": {S.WAITING: "_resume", S.SETTLED: "_forget"},
+    "turn": {S.WAITING: "_turn"},
     "head": {S.PARKED: "_begin"},
     "body": {S.RELAYING: "_relay"},
     "end": {S.RELAYING: "_end"},

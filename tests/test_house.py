@@ -42,7 +42,19 @@ PURE = [
     "telemetry.record",
 ]
 PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers"]
-BEHAVIOUR = ["parse", "serve", "admission", "upstream", "telemetry", "state", "tokens", "descriptors", "sockets"]
+BEHAVIOUR = [
+    "parse",
+    "serve",
+    "limits",
+    "waiting",
+    "admission",
+    "upstream",
+    "telemetry",
+    "state",
+    "tokens",
+    "descriptors",
+    "sockets",
+]
 BEHAVIOUR += ["options", "checking", "config.compile"]  # the last binds functions of everything that behaves
 EDGES = ["edge", "admin", "middleware", "poll", "polling", "demo", "explain"]
 TOP = ["app", "cli", "__main__", "demo.run"]

@@ -25,7 +25,7 @@ from gateway.policies.caps import Cap, compile_cap
 from gateway.policies.cors import OWNED, compile_cors
 from gateway.policies.headers import HeaderRules, compile_header_rules
 from gateway.policies.jwt import compile_jwt
-from gateway.policies.rate_limit import RateLimit, Screen, compile_rate_limit
+from gateway.policies.rate_limit import RateLimit, Screen, Shown, compile_rate_limit
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
 from gateway.upstream.balance import Endpoint, Upstream
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.config.settings import Config
 
 Environ = Mapping[str, str]
+MAX_WAITING = 10  # calls in line for a place, where the cap does not say
 
 
 def compile_config(
@@ -130,14 +131,14 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
     route = merged.route
     places = _credential_places(config, merged)
     secrets = [*places, *(str(place) for place in (merged.hold.secret if merged.hold else ()))]
-    rates = _rates(merged)
+    rates = sorted(_rates(merged), key=lambda rate: not rate.early)
     return Plan(
         route=route.name,
         path=route.match.path,
         upstream=upstream,
         steps=_steps(merged, providers, config, wall, screen),
         rates=tuple(rate for rate in rates if not rate.early),
-        shown=rates,
+        shown=Shown(rates) if rates else None,
         caps=_caps(merged),
         hold=compile_hold(merged.hold, merged.dialect) if merged.hold is not None else None,
         request=_request_shape(merged, places, environ),
@@ -176,7 +177,7 @@ def _rates(merged: Merged) -> tuple[RateLimit, ...]:
     names = _told([limit.name for limit, _ in merged.rate_limits])
     return tuple(
         compile_rate_limit(name, limit.key, table.rate or (1.0, 1.0), table.burst, table.per, table.when_claims,
-                           table.refund_empty, merged.jwt is not None)
+                           table.refund_empty, merged.jwt is not None, table.mode == "delay")
         for name, (limit, table) in zip(names, merged.rate_limits, strict=True)
     )  # fmt: skip
 
@@ -193,12 +194,18 @@ def _told(names: Iterable[str]) -> list[str]:
 def _caps(merged: Merged) -> tuple[Cap, ...]:
     holds = [
         compile_cap(limit.key, True, table.max or 1, table.per, table.when_claims, table.on_excess == "evict-oldest",
-                    table.evict_grace)
+                    table.evict_grace, _waiting(table))
         for limit, table in merged.hold_caps
     ]  # fmt: skip
-    calls = [compile_cap(limit.key, False, table.max or 1, table.per, table.when_claims) for limit, table in
-             merged.concurrency_caps]  # fmt: skip
+    calls = [
+        compile_cap(limit.key, False, table.max or 1, table.per, table.when_claims, max_waiting=_waiting(table))
+        for limit, table in merged.concurrency_caps
+    ]
     return (*holds, *calls)
+
+
+def _waiting(table: schema.HoldCap | schema.ConcurrencyCap) -> int:
+    return (table.max_waiting or MAX_WAITING) if table.on_excess == "wait" else 0
 
 
 def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> RequestShape:

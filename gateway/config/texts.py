@@ -39,13 +39,17 @@ def parse_name(value: object) -> str:
 
 
 def parse_per(value: object) -> str:
-    """Who counts as one under a limit: `"consumer"`, `"tenant"`, `"route"`, `"address"` or `"claim:NAME"`."""
-    if isinstance(value, str) and value.startswith("header:"):
-        raise ValueError('"header:" is not available in this version; write "consumer" or "claim:NAME"')
-    known = ("consumer", "tenant", "route", "address")
-    if not isinstance(value, str) or not (value in known or (value.startswith("claim:") and value[6:])):
-        raise ValueError('names nobody to count; write "consumer", "tenant", "route", "address" or "claim:NAME"')
-    return value
+    """Who counts as one under a limit: `"consumer"`, `"tenant"`, `"route"`, `"address"`, `"claim:NAME"` or
+    `"header:NAME"`."""
+    if isinstance(value, str):
+        kind, _, name = value.partition(":")
+        if value in ("consumer", "tenant", "route", "address") or (kind == "claim" and name):
+            return value
+        if kind == "header" and _TOKEN.fullmatch(name):
+            return value
+    raise ValueError(
+        'names nobody to count; write "consumer", "tenant", "route", "address", "claim:NAME" or "header:NAME"'
+    )
 
 
 def parse_token(value: object) -> str:

@@ -14,6 +14,7 @@ from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
 from gateway.edge.http1 import Downstream, Edge
 from gateway.explain.model import Answer
+from gateway.limits import Limits
 from gateway.parse import Parsers
 from gateway.serve import Serve
 from gateway.state.memory import MemoryStore
@@ -82,9 +83,8 @@ class Scene:
         self.parsers = Parsers(self._loop)
         self._settled: list[Call] = []
         forwarder = Forwarder(self._loop, self.parsers, timers)
-        self.serve = Serve(
-            snapshot, Clock(timers.now, lambda: wall), timers, forwarder, MemoryStore(), self._settled.append
-        )
+        limits = Limits(self._loop, timers, MemoryStore())
+        self.serve = Serve(snapshot, Clock(timers.now, lambda: wall), timers, forwarder, limits, self._settled.append)
         self._connections: list[tuple[UpstreamConnection, Wire]] = []
         self._stock(timers)
         scheme = "https" if config.server.tls is not None else "http"

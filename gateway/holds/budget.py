@@ -79,6 +79,13 @@ def wait_left(plan: HoldPlan, hold: float, deadline: float, now: float) -> float
     return left if left >= _least(plan) else None
 
 
+def last_start(plan: HoldPlan, hold: float, deadline: float) -> float:
+    """The last instant at which a poll granted `hold` seconds until `deadline` can still be forwarded."""
+    least = _least(plan) if _can_shorten(plan) else hold
+    spare = plan.margin if _can_shorten(plan) else 0.0
+    return deadline - spare - plan.jitter.span - least * (1 + plan.jitter.ratio)
+
+
 def due(plan: HoldPlan, told: float, sent_at: float) -> float:
     """The instant by which an upstream that was told to hold `told` seconds must have answered; NEVER when it
     was told no end."""

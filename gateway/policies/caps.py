@@ -26,6 +26,7 @@ class Cap:
     applies: Applies | None
     evict: bool
     grace: float
+    max_waiting: int  # calls in line for a place; 0: there is no line
 
     def demand(self, call: Call) -> Place | None:
         """What this cap asks for a call, None where it is not meant for it."""
@@ -36,7 +37,7 @@ class Cap:
 
 def compile_cap(
     limit: str, polls: bool, most: int, per: str, when_claims: Mapping[str, Sequence[object]], evict: bool = False,
-    grace: float = 0.0,
+    grace: float = 0.0, max_waiting: int = 0,
 ) -> Cap:  # fmt: skip
     """Raises ValueError for a `per` that names nobody."""
-    return Cap(limit, polls, most, compile_key(per), compile_when(when_claims), evict, grace)
+    return Cap(limit, polls, most, compile_key(per), compile_when(when_claims), evict, grace, max_waiting)

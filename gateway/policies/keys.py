@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from gateway.identity.claims import texts_of
@@ -24,7 +25,8 @@ _STAND_IN = "\0"  # before a key that stands in for another; no name has it (`id
 
 
 def compile_key(per: str) -> KeyOf:
-    """The reader of `per`: consumer, tenant, route, address or claim:NAME. Raises ValueError for another word."""
+    """The reader of `per`: consumer, tenant, route, address, claim:NAME or header:NAME, of which the last can be read
+    only until the call is forwarded. Raises ValueError for another word."""
     if per == "address":
         return _address
     if per == "route":
@@ -36,7 +38,11 @@ def compile_key(per: str) -> KeyOf:
     kind, _, name = per.partition(":")
     if kind == "claim" and name:
         return lambda call: _claim(call, name)
-    raise ValueError(f'"{per}" names nobody to count; write "consumer", "tenant", "route", "address" or "claim:NAME"')
+    if kind == "header" and name:
+        return lambda call: _header(call, name)
+    raise ValueError(
+        f'"{per}" names nobody to count; write "consumer", "tenant", "route", "address", "claim:NAME" or "header:NAME"'
+    )
 
 
 def compile_when(claims: Mapping[str, Sequence[object]]) -> Applies | None:
@@ -76,3 +82,11 @@ def _claim(call: Call, name: str) -> str:
         return _STAND_IN + _address(call)
     text = " ".join(texts_of(call.identity.claims.get(name))).lstrip(_STAND_IN)
     return text[:_MAX_KEY] or _STAND_IN + call.identity.consumer
+
+
+def _header(call: Call, name: str) -> str:
+    """A digest: what callers write there may be long, and may be a secret."""
+    values = call.head.headers.getall(name, ()) if call.head is not None else ()
+    if not values:
+        return _STAND_IN + (call.identity.consumer if call.identity is not None else _address(call))
+    return blake2b(", ".join(values).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -4,10 +4,10 @@ checked, the others with everything else a call demands. An empty poll that was 
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 from gateway.outcome import Outcome
@@ -34,16 +34,14 @@ class RateLimit:
     rate: Rate
     quota: int
     window: int  # seconds
-    told: tuple[str, str]  # what clients are told: the policy, and the beginning of what is left of it
+    policy: bytes  # what clients are told of it
+    form: bytes  # and of what is left of it: a format of two numbers
     key: KeyOf
     applies: Applies | None
     refund_empty: bool
-    signed: bool = False  # callers are identified here, and this limit is asked after
-
-    @property
-    def early(self) -> bool:
-        """Whether it is asked before identity, in a transaction of its own."""
-        return self.per in BEFORE_IDENTITY
+    delay: bool  # a poll waits for its token, out of its own hold
+    early: bool  # asked before identity, in a transaction of its own
+    signed: bool  # asked after the caller was identified
 
     def demand(self, call: Call) -> Tokens | None:
         """What this limit asks for a call, None where it is not meant for it."""
@@ -54,17 +52,19 @@ class RateLimit:
 
 def compile_rate_limit(
     name: str, limit: str, rate: tuple[float, float], burst: int | None, per: str,
-    when_claims: Mapping[str, Sequence[object]], refund_empty: bool, signed: bool = False,
+    when_claims: Mapping[str, Sequence[object]], refund_empty: bool, signed: bool = False, delay: bool = False,
 ) -> RateLimit:  # fmt: skip
     """`rate` is (calls, seconds); `burst` None means as many as the rate, at least 1. `signed`: the route identifies
     its callers. Raises ValueError."""
+    early = per in BEFORE_IDENTITY and not delay  # a stranger shall not wait here
     count, seconds = rate
     interval, quota = seconds / count, max(int(count), 1)
     window = max(round(quota * interval), 1)
     return RateLimit(
         name, limit, per, Rate(interval, burst if burst is not None else quota), quota, window,
-        (f'"{name}";q={quota};w={window}', f'"{name}";r='), compile_key(per), compile_when(when_claims),
-        refund_empty, signed and per not in BEFORE_IDENTITY,
+        b'"%b";q=%d;w=%d' % (name.encode("ascii"), quota, window),
+        b'"%b";r=%%d;t=%%d' % name.encode("ascii"),  # no name has a percent sign
+        compile_key(per), compile_when(when_claims), refund_empty, delay, early, signed and not early,
     )  # fmt: skip
 
 
@@ -79,9 +79,12 @@ class Screen:
         """Asks all of them at once: one that refuses must not have cost the others anything."""
 
         def screen(call: Call) -> Verdict:
-            demands = [demand for limit in limits if (demand := limit.demand(call)) is not None]
-            taken = self._store.take(demands, call, self._now())
-            return limited(taken.retry_after) if isinstance(taken, Denied) else None
+            charges = tuple([limit.demand(call) for limit in limits])
+            taken = self._store.take([demand for demand in charges if demand is not None], call, self._now())
+            if isinstance(taken, Denied):
+                return limited(taken.retry_after)
+            call.charges, call.charged = charges, True
+            return None
 
         return screen
 
@@ -91,26 +94,44 @@ def limited(retry_after: float) -> Refusal:
     refused together do not return together (RFC 6585 4)."""
     seconds = max(retry_after, 0.0)
     seconds += random.random() * (1.0 + 0.2 * seconds)
-    return replace(LIMITED, retry_after=max(1, math.ceil(seconds)))
+    return replace(LIMITED, retry_after=max(1, ceil(seconds)))
 
 
-def header_fields(limits: Sequence[RateLimit], call: Call, store: Store, now: float) -> HeaderList:
-    """`RateLimit` and `RateLimit-Policy` for the limits that are asked for such a call
+class Shown:
+    """What clients are told of a plan's limits: `RateLimit-Policy` and `RateLimit`
     (draft-ietf-httpapi-ratelimit-headers). A caller who was not identified is told of no limit of a consumer."""
-    policies, levels = [], []
-    for limit in limits:
-        if limit.signed and call.identity is None:
-            continue
-        demand = limit.demand(call)
-        if demand is None:
-            continue
-        left, reset = store.level(demand, now)
-        policy, begin = limit.told
-        policies.append(policy)
-        levels.append(f"{begin}{left};t={math.ceil(reset)}")
-    if not levels:
-        return ()
-    return (
-        (b"RateLimit-Policy", ", ".join(policies).encode("ascii")),
-        (b"RateLimit", ", ".join(levels).encode("ascii")),
-    )
+
+    __slots__ = ("_all", "_form", "_policy", "limits")
+
+    def __init__(self, limits: Sequence[RateLimit]) -> None:
+        self.limits = tuple(limits)
+        # Where every limit is meant for every call that gets through, one format serves them all.
+        self._all = not any(limit.applies for limit in limits)
+        self._policy = (b"RateLimit-Policy", b", ".join([limit.policy for limit in limits]))
+        self._form = b", ".join([limit.form for limit in limits])
+
+    def fields(self, call: Call, store: Store, now: float) -> HeaderList:
+        charges = call.charges
+        if self._all and len(charges) == len(self.limits):
+            numbers: list[int] = []
+            for charge in charges:
+                left, reset = store.level(charge, now)  # type: ignore[arg-type]  # none is None: all apply
+                numbers += (left, ceil(reset))
+            return (self._policy, (b"RateLimit", self._form % tuple(numbers)))
+        return self._some(call, store, now)
+
+    def _some(self, call: Call, store: Store, now: float) -> HeaderList:
+        """For a call that did not get through, or that some limits are not meant for."""
+        policies, levels = [], []
+        for at, limit in enumerate(self.limits):
+            paid = at < len(call.charges)
+            if limit.signed and call.identity is None:
+                continue
+            demand = call.charges[at] if paid else limit.demand(call)
+            if demand is not None:
+                left, reset = store.level(demand, now)
+                policies.append(limit.policy)
+                levels.append(limit.form % (left, ceil(reset)))
+        if not levels:
+            return ()
+        return ((b"RateLimit-Policy", b", ".join(policies)), (b"RateLimit", b", ".join(levels)))

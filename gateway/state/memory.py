@@ -5,7 +5,7 @@ nothing) and by number: a million made-up keys push each other out, not the proc
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.call import Lease
@@ -17,39 +17,55 @@ if TYPE_CHECKING:
     from gateway.call import Call
 
 MAX_KEYS = 200_000  # a limit; beyond it the oldest go, which errs on the caller's side. About 25 MB
+NOTHING = Taken(())
 SWEEP = 2  # old keys looked at for each new one: more than come, so that a table shrinks by itself
 
 Meters = OrderedDict[str, float]  # key -> instant at which its bucket is full; oldest first
 Crowd = OrderedDict["Call", None]  # oldest first, and the oldest is found at once however many left before
-Holders = dict[str, "Call | Crowd"]  # key -> who holds a place. Most have one: that one needs no table
+Freed = Callable[[str, str], None]
+
+
+class Holders(dict[str, "Call | Crowd"]):
+    """Under one limit: key -> who holds a place. Most have one: that one needs no table."""
+
+    __slots__ = ("freed", "limit")
+
+    def __init__(self, limit: str, freed: Freed | None) -> None:
+        super().__init__()
+        self.limit = limit
+        self.freed = freed
 
 
 class MemoryStore:
     """Not for several processes: their limits would add up."""
 
-    __slots__ = ("_evicted", "_holders", "_max_keys", "_meters")
+    __slots__ = ("_evicted", "_freed", "_holders", "_max_keys", "_meters")
 
     def __init__(self, max_keys: int = MAX_KEYS) -> None:
         self._max_keys = max_keys
         self._meters: dict[str, Meters] = {}  # by limit
-        self._holders: dict[str, Holders] = {}
+        self._holders: dict[str, Holders] = {}  # by limit
         self._evicted: Meters = OrderedDict()  # limit, key and poller -> until when it may evict nobody
+        self._freed: Freed | None = None
 
     def take(self, demands: Sequence[Demand], holder: Call, now: float) -> Taken | Denied:
         """Looks at every demand before anything is written: a call that is refused has cost nobody anything, and
         nobody is ended for a call that something else refuses."""
         crowded: Denied | None = None
-        charges: list[tuple[Tokens, float]] = []
+        charges: list[tuple[Meters, str, float]] = []
         places: list[Place] = []
         for demand in demands:
             if isinstance(demand, Tokens):
-                full_at = self._full_at(demand)
+                meters = self._meters.get(demand.limit)
+                if meters is None:
+                    meters = self._meters[demand.limit] = OrderedDict()
+                full_at = meters.get(demand.key, FULL)
                 after = bucket.take(full_at, demand.rate, now)
                 if after is None:
                     return Denied(demand, bucket.wait(full_at, demand.rate, now))
-                charges.append((demand, after))
+                charges.append((meters, demand.key, after))
             else:
-                holders = _each(self._holders.get(demand.limit, {}).get(demand.key))
+                holders = _each(self._of(demand.limit).get(demand.key))
                 if len(holders) >= demand.max:
                     denied = self._no_place(demand, holders, now)
                     if denied.victim is None:
@@ -58,21 +74,21 @@ class MemoryStore:
                 places.append(demand)
         if crowded is not None:
             return crowded
-        for tokens, after in charges:
-            self._charge(tokens, after, now)
-        return Taken(tuple(self._lend(place, holder) for place in places))
+        for meters, key, after in charges:
+            if key not in meters:
+                _sweep(meters, now, self._max_keys)
+            meters[key] = after
+        return Taken(tuple([self._lend(place, holder) for place in places])) if places else NOTHING
+
+    def _of(self, limit: str) -> Holders:
+        table = self._holders.get(limit)
+        if table is None:
+            table = self._holders[limit] = Holders(limit, self._freed)
+        return table
 
     def _full_at(self, demand: Tokens) -> float:
         meters = self._meters.get(demand.limit)
         return meters.get(demand.key, FULL) if meters is not None else FULL
-
-    def _charge(self, demand: Tokens, full_at: float, now: float) -> None:
-        meters = self._meters.get(demand.limit)
-        if meters is None:
-            meters = self._meters[demand.limit] = OrderedDict()
-        if demand.key not in meters:
-            _sweep(meters, now, self._max_keys)
-        meters[demand.key] = full_at
 
     def _no_place(self, demand: Place, holders: Collection[Call], now: float) -> Denied:
         if not demand.evict:
@@ -83,7 +99,7 @@ class MemoryStore:
         return Denied(demand, 1.0, next((holder for holder in holders if holder.evictable), None))
 
     def _lend(self, demand: Place, holder: Call) -> Lease:
-        table = self._holders.setdefault(demand.limit, {})
+        table = self._of(demand.limit)
         others = table.get(demand.key)
         if others is None:
             table[demand.key] = holder
@@ -106,7 +122,12 @@ class MemoryStore:
         self._evicted[_poller(demand, who)] = now + demand.grace
 
     def held(self, limit: str, key: str) -> int:
-        return len(_each(self._holders.get(limit, {}).get(key)))
+        return len(_each(self._of(limit).get(key)))
+
+    def watch(self, freed: Freed) -> None:
+        self._freed = freed
+        for table in self._holders.values():
+            table.freed = freed
 
     @property
     def size(self) -> int:
@@ -144,8 +165,11 @@ class PlaceLease(Lease):
         self._holder = holder
 
     def release(self) -> None:
-        holders = self._table.get(self._key)
+        table, key = self._table, self._key
+        holders = table.get(key)
         if isinstance(holders, OrderedDict):
             holders.pop(self._holder, None)
         if not holders or holders is self._holder:
-            self._table.pop(self._key, None)
+            table.pop(key, None)
+        if table.freed is not None:
+            table.freed(table.limit, key)

@@ -45,7 +45,7 @@ def build(
         "level": ending.level,
         "peer": call.peer,
         "took": int(took * 1e6) / 1e6,  # to the microsecond; `round` costs five times as much
-        "work": int((took - held) * 1e6) / 1e6,
+        "work": int((took - held - call.waited) * 1e6) / 1e6,
         "bytes_in": call.bytes_in,
         "bytes_out": call.bytes_out,
         "attempts": call.attempts,
@@ -69,6 +69,8 @@ def build(
         record["held"] = int(held * 1e6) / 1e6
         if call.cursor is not None:
             record["cursor"] = clean(call.cursor[:MAX_TEXT])
+    if call.waited:
+        record["waited"] = int(call.waited * 1e6) / 1e6
     if call.note is not None:
         record["note"] = call.note
     return record

@@ -9,10 +9,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, cast
 
-from gateway.call import Call, State
+from gateway.call import Call, Lease, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.head import RequestHead, ResponseHead
 from gateway.holds.plan import HoldPlan, Template
+from gateway.limits import Limits
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Reply, Step
@@ -225,10 +226,13 @@ class Scene:
         router = Router([(rule, self.plan)])
         self.snapshot = Snapshot(router, (self.plan,), EdgeLimits(), {"up": self.upstream})
         self.records: list[Call] = []
+        self.others: tuple[Lease, ...] = ()  # what is held by others
         self.store = MemoryStore()
+        self.limits = Limits(loop, self.timers, self.store)
         self.serve = Serve(
             self.snapshot, Clock(self.loop.time, lambda: WALL + self.loop.now), self.timers,
-            Forwarder(loop, Parsers(loop), self.timers), self.store, self.records.append,
+            Forwarder(loop, Parsers(loop), self.timers), self.limits,
+            self.records.append,
         )  # fmt: skip
         self.conn = Conn(self)
         method, length = ("POST", 10) if kind == "upload" else ("GET", None)
@@ -252,6 +256,7 @@ class Scene:
         assert self.records == [call]
         assert call.state is State.SETTLED and call.outcome is not None and call.ended is not None
         assert self.held == 0 and call.leases == ()
+        assert self.store.held("cap", "updates") == len(self.others) and not self.limits.waiting
         assert call.up is None and all(task.cancelled for task in self.loop.tasks)
         assert (call.due, call.tick) == (NEVER, 0)
         assert not any(call in bucket for bucket in self.timers._buckets.values())

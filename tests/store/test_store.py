@@ -4,6 +4,8 @@ further parameter of `store`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.call import Call, State
@@ -164,8 +166,8 @@ def test_an_evicted_poller_evicts_nobody_until_its_grace_is_over(store: Store) -
     store.evicted(want, "bob", 100)
     refused = denied(store, want, now=110)
     assert (refused.victim, refused.retry_after) == (None, pytest.approx(20))
-    assert denied(store, want._replace(who="carol"), now=110).victim is not None
-    assert denied(store, want._replace(limit="other", max=0), now=110).retry_after == 1.0
+    assert denied(store, replace(want, who="carol"), now=110).victim is not None
+    assert denied(store, replace(want, limit="other", max=0), now=110).retry_after == 1.0
     assert denied(store, want, now=130).victim is not None
 
 
@@ -175,7 +177,7 @@ def test_an_evicted_poller_may_have_a_free_place(store: Store) -> None:
 
 
 def test_without_grace_an_evicted_poller_may_evict_at_once(store: Store) -> None:
-    want = cap(1, evict=True)._replace(grace=0.0)
+    want = replace(cap(1, evict=True), grace=0.0)
     took(store, want)
     store.evicted(want, "alice", 100)
     assert denied(store, want).victim is not None

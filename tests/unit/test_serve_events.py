@@ -16,11 +16,14 @@ from gateway import refusals
 from gateway.call import State
 from gateway.drain import Drain
 from gateway.outcome import Outcome
+from gateway.policies.caps import compile_cap
+from gateway.policies.rate_limit import Shown, compile_rate_limit
 from gateway.serve import TABLE
+from gateway.state.store import Demand, Place, Taken, Tokens
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from tests.kit.heads import response
-from tests.kit.serving import KINDS, Scene, Up
+from tests.kit.serving import KINDS, POLLS, Scene, Up
 
 JSON = {"Content-Type": "application/json"}
 Event = Callable[[Scene], None]
@@ -103,6 +106,7 @@ def upload(size: int, ended: bool) -> Event:
 EVENTS: dict[str, dict[str, Event]] = {
     "resumed": {"on": resumed(None), "no": resumed(refusals.REVOKED), "bug": resumed(BugInStepError),
                 "cancelled": cancelled},
+    "turn": {"": lambda s: s.serve.on_turn(s.call), "room": lambda s: (make_room(s), s.serve.on_turn(s.call))[1]},
     "head": {"part": head(200, b"[", False), "whole": head(200, b"[1]", True), "empty": head(200, b"", True),
              "error": head(500, b"{}", True), "error part": head(503, b"", False)},
     "body": {"": lambda s: s.serve.on_body(s.call, b"x"), "long": lambda s: s.serve.on_body(s.call, b"x" * 9000)},
@@ -123,12 +127,35 @@ EVENTS: dict[str, dict[str, Event]] = {
 }  # fmt: skip
 
 
+def make_room(scene: Scene) -> None:
+    """The one who holds the place leaves, and a minute's tokens come back."""
+    for lease in scene.others:
+        lease.release()
+    scene.others = ()
+    scene.loop.now += 60.0
+
+
 def passes(seconds: float) -> Event:
     return lambda scene: scene.loop.advance(seconds)
 
 
 def waiting(kind: str) -> Scene:
     scene = Scene(kind, steps=(lambda call: future(scene),), idle=2)
+    return scene.open()
+
+
+RATE = compile_rate_limit("free", "rate", (1.0, 5.0), 1, "route", {}, False, delay=True)
+CAPS = tuple(compile_cap("cap", polls, 1, "route", {}, max_waiting=5) for polls in (True, False))
+
+
+def in_line(kind: str, *, token: bool = False) -> Scene:
+    """Somebody else has the place, or took the token (for which only polls wait)."""
+    with_rate: dict[str, Any] = {"rates": (RATE,), "shown": Shown((RATE,))} if token and kind in POLLS else {}
+    scene = Scene(kind, caps=CAPS, idle=2, hold=POLLS.get(kind), **with_rate)
+    demand: Demand = Tokens("rate", "updates", RATE.rate) if with_rate else Place("cap", "updates", 1)
+    taken = scene.store.take([demand], cast(Any, object()), scene.timers.now())
+    assert isinstance(taken, Taken)
+    scene.others = taken.leases
     return scene.open()
 
 
@@ -156,6 +183,8 @@ def settled(kind: str) -> Scene:
 STAGES: dict[str, tuple[State, Callable[[str], Scene]]] = {
     "opening": (State.OPENING, Scene),
     "waiting": (State.WAITING, waiting),
+    "in line for a place": (State.WAITING, in_line),
+    "in line for a token": (State.WAITING, lambda kind: in_line(kind, token=True)),
     "parked": (State.PARKED, lambda kind: Scene(kind, idle=2).open()),
     "dialing": (State.PARKED, lambda kind: Scene(kind, idle=0, endpoints=2).open()),
     "relaying": (State.RELAYING, relaying),

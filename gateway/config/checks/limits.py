@@ -20,10 +20,11 @@ def check_limits(view: View) -> Findings:
                 yield _at(view, name, 'has no rate; write rate = "60/min"')
             elif not rate.rate[1] / YEAR <= rate.rate[0] <= rate.rate[1] * MOST:
                 yield _at(view, name, 'limits nothing that happens; write a rate from "1000000/s" down to one a year')
-            if rate.when_claims and rate.per in BEFORE_IDENTITY:
+            if rate.when_claims and rate.per in BEFORE_IDENTITY and rate.mode == "reject":
                 text = f'per "{rate.per}" is asked before anybody is known; write per = "consumer", or no when_claims'
                 yield _at(view, name, text)
             yield from _nobody(view, merged, name, rate)
+            yield from _delay(view, merged, name, rate)
         for name, cap in merged.hold_caps:
             yield from _cap(view, merged, name, cap)
             yield from _eviction(view, merged, name, cap)
@@ -38,14 +39,47 @@ def _at(view: View, name: LimitName, text: str) -> Problem:
 def _cap(view: View, merged: Merged, name: LimitName, cap: HoldCap | ConcurrencyCap) -> Findings:
     if cap.max is None:
         yield _at(view, name, "has no number; write max = 3")
+    if cap.max_waiting is not None and cap.on_excess != "wait":
+        yield _at(view, name, 'lets nobody wait; write on_excess = "wait", or no max_waiting')
+    if cap.on_excess == "wait" and isinstance(cap, HoldCap):
+        yield from _patience(view, merged, name)
     yield from _nobody(view, merged, name, cap)
 
 
 def _nobody(view: View, merged: Merged, name: LimitName, limit: RateLimit | HoldCap | ConcurrencyCap) -> Findings:
     if merged.jwt is None and limit.when_claims:
         yield _at(view, name, f'is for nobody on route "{merged.route.name}"; add a policy with jwt, or no when_claims')
+    elif merged.jwt is None and limit.per.startswith("header:"):
+        if not any(rate.per in BEFORE_IDENTITY for _, rate in merged.rate_limits):
+            text = (
+                'counts by what callers write, and who writes something else starts afresh; add a limit per "address"'
+            )
+            yield Notice(_at(view, name, text))
     elif merged.jwt is None and limit.per not in BEFORE_IDENTITY:
         text = 'counts by address, for nobody is identified; add a policy with jwt, or write per = "address"'
+        yield Notice(_at(view, name, text))
+
+
+def _delay(view: View, merged: Merged, name: LimitName, rate: RateLimit) -> Findings:
+    """Only a poll has time of its own to wait in."""
+    if rate.mode == "reject":
+        return
+    if merged.hold is None:
+        text = f'refuses as "reject" does on route "{merged.route.name}", which has no polls; add a policy with hold'
+        unused = _at(view, name, text)
+        yield unused if name.table == "route" else Notice(unused)
+    else:
+        yield from _patience(view, merged, name)
+
+
+def _patience(view: View, merged: Merged, name: LimitName) -> Findings:
+    """A poll that waits here is held for less by the upstream, which must know, or we must speak for it."""
+    hold = merged.hold
+    if hold is not None and not (hold.rewrite and hold.ask) and hold.empty.answer != "template":
+        text = (
+            f'polls of "{merged.dialect}" cannot be told to hold for less, so they wait only for their margin, '
+            f'{hold.margin:g}s; write a longer margin, or "reject"'
+        )
         yield Notice(_at(view, name, text))
 
 

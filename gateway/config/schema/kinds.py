@@ -24,7 +24,6 @@ from gateway.config.fields import (
     Size,
     Text,
     default,
-    later,
     one_or_list,
 )  # fmt: skip
 from gateway.config.schema.base import Table
@@ -76,31 +75,30 @@ class _Counted(Table):
 
 class RateLimit(_Counted):
     """How many calls a time. `burst` None is as many as the rate. `refund_empty`: an empty poll that was held for its
-    whole time costs nothing."""
+    whole time costs nothing. `mode` "delay": a poll waits for its token, out of its own hold."""
 
     rate: Rate | None = Field(default=None, examples=["60/min"])
     burst: Count | None = None
-    mode: Annotated[Literal["reject"], later("delay", instead='"reject"')] = "reject"
+    mode: Literal["reject", "delay"] = "reject"
     refund_empty: Flag = False
 
 
 class HoldCap(_Counted):
-    """How many polls at once."""
+    """How many polls at once. `on_excess` "wait": the poll waits for a place, out of its own hold, in a line of at most
+    `max_waiting` (10 where it is not written)."""
 
     max: Count | None = Field(default=None, examples=[3])
-    on_excess: Annotated[Literal["reject", "evict-oldest"], later("wait", instead='"reject" or "evict-oldest"')] = (
-        "reject"
-    )
+    on_excess: Literal["reject", "evict-oldest", "wait"] = "reject"
     evict_grace: Duration = default("30s")
-    max_waiting: Later = None
+    max_waiting: Count | None = None
 
 
 class ConcurrencyCap(_Counted):
     """How many ordinary calls at once."""
 
     max: Count | None = Field(default=None, examples=[10])
-    on_excess: Annotated[Literal["reject"], later("wait", instead='"reject"')] = "reject"
-    max_waiting: Later = None
+    on_excess: Literal["reject", "wait"] = "reject"
+    max_waiting: Count | None = None
 
 
 class Cors(Table):

@@ -57,17 +57,6 @@ LATER = [
         (f"policy.p.{kind}", f"{P}{kind}]\nx = 1")
         for kind in ("coalesce", "repoll", "websocket", "retry", "api_key", "subscription")
     ),
-    *(
-        (f"policy.p.{kind}[0].{key}", f"[[policy.p.{kind}]]\n{text}\n{key} = {value}")
-        for kind, text, key, value in (
-            ("rate_limit", 'rate = "1/s"', "mode", '"delay"'),
-            ("rate_limit", 'rate = "1/s"', "per", '"header:X-Key"'),
-            ("hold_cap", "max = 3", "on_excess", '"wait"'),
-            ("hold_cap", "max = 3", "max_waiting", "10"),
-            ("concurrency_cap", "max = 3", "on_excess", '"wait"'),
-            ("concurrency_cap", "max = 3", "max_waiting", "10"),
-        )
-    ),
     *((f"route[0].{kind}", f"{ROUTE}[route.{kind}]\nx = 1") for kind in ("coalesce", "repoll", "websocket", "retry")),
     ("policy.p.headers[0].when_claims", f'[{P}headers]]\nwhen_claims = {{ tier = "gold" }}'),
     # holds

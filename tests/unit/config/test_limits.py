@@ -14,12 +14,13 @@ import pytest
 from gateway.config.compile import compile_config
 from gateway.config.merge import merge_route
 from gateway.plan import Plan
+from gateway.policies.rate_limit import RateLimit
 
 from .kit import BASE, ENVIRON, ROUTE, checked, sound
 
 HOLD = "[policy.poll.hold]\nabsent = '10s'\nmax = '10s'\nreplay = 'cursor'\nempty = { answer = 'template', headers = { Content-Type = 'application/json' }, body = '[]' }\n"
 ROUTED = ROUTE.replace('["signed"]', '["signed", "poll", "p"]')
-LATER = "is not available in this version; write"
+NOBODY = 'names nobody to count; write "consumer", "tenant", "route", "address", "claim:NAME" or "header:NAME"'
 
 
 def written(kind: str, lines: str) -> str:
@@ -37,10 +38,11 @@ def written(kind: str, lines: str) -> str:
         ("rate_limit", "rate = '1000001/s'", ': limits nothing that happens; write a rate from "1000000/s" down to one a year'),
         ("rate_limit", "rate = '0.001/day'", ': limits nothing that happens; write a rate from "1000000/s" down to one a year'),
         ("rate_limit", "rate = '1/s'\nburst = 0", ".burst: must be at least 1; write 1"),
-        ("rate_limit", "rate = '1/s'\nper = 'user'", '.per: names nobody to count; write "consumer", "tenant", "route", "address" or "claim:NAME"'),
-        ("rate_limit", "rate = '1/s'\nper = 'claim:'", '.per: names nobody to count; write "consumer", "tenant", "route", "address" or "claim:NAME"'),
-        ("rate_limit", "rate = '1/s'\nper = 'header:X-Key'", f'.per: "header:" {LATER} "consumer" or "claim:NAME"'),
-        ("rate_limit", "rate = '1/s'\nmode = 'delay'", f'.mode: "delay" {LATER} "reject"'),
+        ("rate_limit", "rate = '1/s'\nper = 'user'", f".per: {NOBODY}"),
+        ("rate_limit", "rate = '1/s'\nper = 'claim:'", f".per: {NOBODY}"),
+        ("rate_limit", "rate = '1/s'\nper = 'header:'", f".per: {NOBODY}"),
+        ("rate_limit", "rate = '1/s'\nper = 'header:X Key'", f".per: {NOBODY}"),
+        ("rate_limit", "rate = '1/s'\nmode = 'queue'", '.mode: is none of the values it can have; write "reject" or "delay"'),
         ("rate_limit", "rate = '1/s'\nrefund_empty = 1", ".refund_empty: is of the wrong kind; write true or false"),
         (
             "rate_limit",
@@ -55,13 +57,12 @@ def written(kind: str, lines: str) -> str:
         ("hold_cap", "", ": has no number; write max = 3"),
         ("hold_cap", "max = 0", ".max: must be at least 1; write 1"),
         ("hold_cap", "max = -1", ".max: must be at least 1; write 1"),
-        ("hold_cap", "max = 1\non_excess = 'wait'", f'.on_excess: "wait" {LATER} "reject" or "evict-oldest"'),
-        ("hold_cap", "max = 1\nmax_waiting = 10", ".max_waiting: not available in this version; remove it"),
+        ("hold_cap", "max = 1\nmax_waiting = 10", ': lets nobody wait; write on_excess = "wait", or no max_waiting'),
+        ("hold_cap", "max = 1\non_excess = 'wait'\nmax_waiting = 0", ".max_waiting: must be at least 1; write 1"),
         ("hold_cap", "max = 1\nevict_grace = 30", '.evict_grace: is a number without a unit; write a duration in quotes, such as "25s"'),
         ("concurrency_cap", "", ": has no number; write max = 3"),
         ("concurrency_cap", "max = 0", ".max: must be at least 1; write 1"),
-        ("concurrency_cap", "max = 1\non_excess = 'wait'", f'.on_excess: "wait" {LATER} "reject"'),
-        ("concurrency_cap", "max = 1\nmax_waiting = 10", ".max_waiting: not available in this version; remove it"),
+        ("concurrency_cap", "max = 1\nmax_waiting = 10", ': lets nobody wait; write on_excess = "wait", or no max_waiting'),
     ],
 )  # fmt: skip
 def test_a_wrong_limit_is_one_line_with_a_remedy(tmp_path: Path, kind: str, lines: str, line: str) -> None:
@@ -72,7 +73,7 @@ def test_ordinary_calls_cannot_be_evicted(tmp_path: Path) -> None:
     (problem,) = checked(tmp_path, written("concurrency_cap", "max = 1\non_excess = 'evict-oldest'")).problems
     assert (
         problem
-        == 'gateway.toml: policy.p.concurrency_cap[0].on_excess: is none of the values it can have; write "reject"'
+        == 'gateway.toml: policy.p.concurrency_cap[0].on_excess: is none of the values it can have; write "reject" or "wait"'
     )
 
 
@@ -103,6 +104,33 @@ def test_a_limit_per_consumer_where_nobody_signs_in_counts_by_address_and_says_s
         "gateway.toml: policy.p.rate_limit[0]: counts by address, for nobody is identified; add a policy with jwt, or "
         'write per = "address"' in result.notices
     )
+
+
+def test_a_limit_per_header_where_nobody_signs_in_is_the_callers_own_word(tmp_path: Path) -> None:
+    text = written("rate_limit", "rate = '1/s'\nper = 'header:X-Key'").replace('"signed", ', "")
+    said = 'counts by what callers write, and who writes something else starts afresh; add a limit per "address"'
+    assert f"gateway.toml: policy.p.rate_limit[0]: {said}" in checked(tmp_path, text).notices
+    both = text + "[[policy.p.rate_limit]]\nrate = '9/s'\nper = 'address'\n"
+    assert not [line for line in checked(tmp_path, both).notices if said in line]
+
+
+def test_a_delay_where_no_request_is_a_poll(tmp_path: Path) -> None:
+    said = 'refuses as "reject" does on route "r", which has no polls; add a policy with hold'
+    shared = checked(tmp_path, written("rate_limit", "rate = '1/s'\nmode = 'delay'").replace('"poll", ', ""))
+    assert (shared.problems, shared.notices) == ([], [f"gateway.toml: policy.p.rate_limit[0]: {said}"])
+    own = checked(tmp_path, BASE + ROUTE + "[[route.rate_limit]]\nrate = '1/s'\nmode = 'delay'\n")
+    assert own.problems == [f"gateway.toml: route[0].rate_limit[0]: {said}"]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    ["[[policy.p.rate_limit]]\nrate = '1/s'\nmode = 'delay'\n", "[[policy.p.hold_cap]]\nmax = 1\non_excess = 'wait'\n"],
+)
+def test_waiting_in_a_dialect_whose_holds_cannot_be_shortened(tmp_path: Path, limit: str) -> None:
+    said = 'polls of "poll" cannot be told to hold for less, so they wait only for their margin, 5s; write a longer margin, or "reject"'
+    text = f"{BASE}{HOLD}{ROUTED}[route.hold]\nempty = {{ answer = 'origin' }}\n{limit}"
+    assert [line for line in checked(tmp_path, text).notices if line.endswith(said)]
+    assert not [line for line in checked(tmp_path, f"{BASE}{HOLD}{ROUTED}{limit}").notices if "margin" in line]
 
 
 def test_a_hold_cap_where_no_request_is_a_poll(tmp_path: Path) -> None:
@@ -146,19 +174,25 @@ def plans(folder: Path) -> tuple[Plan, ...]:
     return compile_config(sound(folder, BASE + HOLD + ROUTED + SECOND + SEVERAL), lambda: 0.0, ENVIRON).plans
 
 
+def shown(plan: Plan) -> tuple[RateLimit, ...]:
+    """In the order in which they are asked: before identity, then the others."""
+    assert plan.shown is not None
+    return plan.shown.limits
+
+
 def test_a_limit_of_a_policy_is_one_limit_on_every_route(tmp_path: Path) -> None:
     first, second = plans(tmp_path)
-    shared = [rate.limit for rate in first.shown]
+    shared = [rate.limit for rate in shown(first)]
     assert len(set(shared)) == 3
-    assert [rate.limit for rate in second.shown] == [*shared, "route.p.rate_limit.0"]
+    assert [rate.limit for rate in shown(second)] == [*shared, "route.p.rate_limit.0"]
     assert [cap.limit for cap in first.caps] == [cap.limit for cap in second.caps]
     assert len({cap.limit for cap in first.caps}) == 2
 
 
 def test_every_limit_has_a_name_of_its_own_for_clients(tmp_path: Path) -> None:
     first, second = plans(tmp_path)
-    assert [rate.name for rate in first.shown] == ["p", "p-2", "p-3"]
-    assert [rate.name for rate in second.shown] == ["p", "p-2", "p-3", "p-4"]
+    assert [rate.name for rate in shown(first)] == ["p-3", "p", "p-2"]
+    assert [rate.name for rate in shown(second)] == ["p-3", "p", "p-2", "p-4"]
 
 
 def test_limits_per_address_are_steps_before_identity(tmp_path: Path) -> None:
@@ -169,7 +203,7 @@ def test_limits_per_address_are_steps_before_identity(tmp_path: Path) -> None:
 
 def test_caps_compile_to_what_was_written(tmp_path: Path) -> None:
     polls, calls = plans(tmp_path)[0].caps
-    assert (polls.polls, polls.max, polls.evict, polls.grace) == (True, 3, True, 5.0)
+    assert (polls.polls, polls.max, polls.evict, polls.grace, polls.max_waiting) == (True, 3, True, 5.0, 0)
     assert (calls.polls, calls.max, calls.evict) == (False, 10, False)
 
 

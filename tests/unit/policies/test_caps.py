@@ -44,4 +44,4 @@ def test_a_cap_for_others_asks_for_nothing() -> None:
 
 def test_a_cap_by_nobody_is_refused() -> None:
     with pytest.raises(ValueError, match="names nobody to count"):
-        compile_cap("c", True, 3, "header:X", {})
+        compile_cap("c", True, 3, "header:", {})

@@ -94,7 +94,7 @@ def test_a_long_claim_does_not_fill_a_table() -> None:
     assert len(key("claim:plan", plan="x" * 100_000)) == 256
 
 
-@pytest.mark.parametrize("per", ["", "nobody", "claim:", "header:X", "Consumer"])
+@pytest.mark.parametrize("per", ["", "nobody", "claim:", "header:", "Consumer"])
 def test_a_word_that_names_nobody_is_refused(per: str) -> None:
     with pytest.raises(ValueError, match=r"names nobody to count; write .*consumer"):
         compile_key(per)
@@ -124,3 +124,20 @@ def test_a_limit_is_meant_for_who_has_one_of_the_values_of_every_claim(
 
 def test_without_claims_a_limit_is_meant_for_everybody() -> None:
     assert compile_when({}) is None
+
+
+def sending(*fields: tuple[str, str], consumer: str | None = "alice") -> str:
+    call = caller(consumer)
+    call.head = head_of("/updates", *fields)
+    return compile_key("header:X-Key")(call)
+
+
+def test_a_header_is_counted_by_a_digest_of_its_values() -> None:
+    secret = "s3cret" * 10_000
+    assert sending(("X-Key", secret)) == sending(("x-key", secret), consumer="bob") != sending(("X-Key", "other"))
+    assert len(sending(("X-Key", secret))) == 32 and "s3cret" not in sending(("X-Key", secret))
+    assert sending(("X-Key", "a"), ("X-Key", "b")) != sending(("X-Key", "a"))
+
+
+def test_who_sends_no_such_header_counts_by_name_or_address() -> None:
+    assert sending() == key("tenant") != sending(consumer=None) == key("consumer", None)

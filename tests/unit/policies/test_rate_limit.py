@@ -9,7 +9,7 @@ import pytest
 from gateway.call import Call
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal
-from gateway.policies.rate_limit import RateLimit, Screen, compile_rate_limit, header_fields, limited
+from gateway.policies.rate_limit import RateLimit, Screen, Shown, compile_rate_limit, limited
 from gateway.state.bucket import Rate
 from gateway.state.memory import MemoryStore
 from gateway.state.store import Tokens
@@ -94,7 +94,12 @@ def told(limits: list[RateLimit], call: Call, used: int = 0) -> dict[bytes, byte
         for _ in range(used if demand is not None else 0):
             assert demand is not None
             store.take((demand,), call, 100.0)
-    return dict(header_fields(limits, call, store, 100.0))
+    charges = tuple(each.demand(call) for each in limits)
+    before = dict(Shown(limits).fields(call, store, 100.0))
+    if call.identity is not None:  # who got through is told the same of what was charged
+        call.charges = charges
+        assert dict(Shown(limits).fields(call, store, 100.0)) == before
+    return before
 
 
 def test_clients_are_told_their_limits_and_what_is_left() -> None:

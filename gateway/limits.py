@@ -1,0 +1,122 @@
+"""What a call takes of the store on its way in, all at once or nothing, and what it gets back at its end. Makes room
+where a cap may, and puts the call in line where a limit lets it wait; `serve` carries out what is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gateway import refusals, verdicts
+from gateway.clock import NEVER
+from gateway.holds import budget
+from gateway.outcome import Outcome
+from gateway.pipeline import HeaderList, Refusal
+from gateway.policies.rate_limit import limited
+from gateway.state.store import Demand, Denied, Place, Store, Taken
+from gateway.waiting import Lines, Spot
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.clock import Timers
+    from gateway.plan import Plan
+    from gateway.policies.rate_limit import Shown
+
+_UNSERVED = frozenset({Outcome.OVERLOADED, Outcome.CAPPED, Outcome.RATE_LIMITED})
+
+
+class Limits:
+    """The limits of all calls, in the store and in line for it."""
+
+    __slots__ = ("_lines", "_store", "_timers")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers, store: Store) -> None:
+        self._timers = timers
+        self._store = store
+        self._lines = Lines(loop, timers)
+        store.watch(self._lines.freed)
+
+    @property
+    def waiting(self) -> int:
+        """Lines in which calls wait."""
+        return len(self._lines)
+
+    def take(self, call: Call, plan: Plan) -> Refusal | Spot | None:
+        """Everything the plan demands of the call, or nothing: a Refusal, or the Spot at which it shall wait."""
+        charges = [rate.demand(call) for rate in plan.rates]
+        demands: list[Demand] = [demand for demand in charges if demand is not None]
+        for cap in plan.caps:
+            place = cap.demand(call)
+            if place is not None:
+                demands.append(place)
+        denied = self._lines.ahead(demands, call) if self._lines else None
+        taken = denied or self._take(demands, call, self._timers.now())
+        if isinstance(taken, Denied):
+            return self._wait(call, plan, taken) or denial(call, taken)
+        call.leases = taken.leases
+        call.charges += tuple(charges)
+        call.charged = True
+        return None
+
+    def _take(self, demands: list[Demand], call: Call, now: float) -> Taken | Denied:
+        """Each cap may make room by ending its oldest poll. Who is ended loses its place at once but is told last: a
+        poll it has sent ahead must not take the place back."""
+        taken = self._store.take(demands, call, now)
+        victims: list[Call] = []
+        while isinstance(taken, Denied) and taken.victim is not None and len(victims) < len(demands):
+            assert isinstance(taken.demand, Place)
+            victims.append(taken.victim)
+            self._store.evicted(taken.demand, taken.victim.poller, now)
+            release(taken.victim)
+            taken = self._store.take(demands, call, now)
+        for victim in victims:
+            victim.note = f"for {call.id}"
+            victim.serve.on_evict(victim)
+        return taken
+
+    def _wait(self, call: Call, plan: Plan, denied: Denied) -> Spot | None:
+        """A spot in the line for what was denied, if its rule has one and the call has time left for it."""
+        limit, now = denied.demand.limit, self._timers.now()
+        until = budget.last_start(call.hold, call.granted or 0.0, call.deadline) if call.hold else NEVER
+        for rate in plan.rates:
+            if rate.limit == limit and rate.delay and call.hold is not None:
+                return self._lines.join(call, denied, until, None)
+        for cap in plan.caps:
+            if cap.limit == limit and cap.max_waiting:
+                return self._lines.join(call, denied, min(until, now + plan.response_timeout), cap.max_waiting)
+        return None
+
+    def refund(self, call: Call, plan: Plan, outcome: Outcome | None) -> None:
+        """What a call gets back that ends so: everything when it was not served after all, and what an empty poll that
+        was held for its whole time may get."""
+        if outcome in _UNSERVED:
+            whole = True
+        elif call.hold is not None and verdicts.is_idle(call, outcome):
+            whole = False
+        else:
+            return
+        call.charged = False
+        now = self._timers.now()
+        for rate, charge in zip(plan.shown.limits if plan.shown else (), call.charges, strict=False):
+            if charge is not None and (whole or rate.refund_empty):
+                self._store.give_back(charge, now)
+
+    def told(self, call: Call, shown: Shown) -> HeaderList:
+        """What the client is told of its limits."""
+        return shown.fields(call, self._store, self._timers.now())
+
+
+def denial(call: Call, denied: Denied) -> Refusal:
+    """The words for what was denied: 429, and when to come back."""
+    if not isinstance(denied.demand, Place):
+        return limited(denied.retry_after)
+    refusal = refusals.TOO_MANY_POLLS if call.hold is not None else refusals.TOO_MANY_CALLS
+    return replace(refusal, retry_after=limited(denied.retry_after).retry_after)
+
+
+def release(call: Call) -> None:
+    """Gives back everything the call has borrowed."""
+    leases, call.leases = call.leases, ()
+    for lease in leases:
+        lease.release()

@@ -1,0 +1,161 @@
+"""Calls that wait for their turn: for a place under a cap, or for a token of a rate. First come, first served under
+each key; a call in line is listed, hangs up, ends and drains like every other, and nobody passes it by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from aiolimiter import AsyncLimiter
+
+from gateway import refusals
+from gateway.state.store import Demand, Denied, Tokens
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.clock import Timers
+
+SHORTEST_SLEEP = 0.001  # seconds; what a loop's clock can tell apart
+TURN = 1.0  # seconds: the guess of who is told to come back because others wait before him
+
+
+class Spot:
+    """A call's place in a line. Stands in `call.up` until there is something better; `until` (loop seconds) is the
+    last instant at which going on is still of use to it."""
+
+    __slots__ = ("call", "demand", "line", "since", "until")
+
+    def __init__(self, line: Line, call: Call, demand: Demand, since: float, until: float) -> None:
+        self.line = line
+        self.call = call
+        self.demand = demand
+        self.since = since
+        self.until = until
+
+    def cancel(self) -> None:
+        """Leaves the line, for whatever reason."""
+        self.line.leave(self)
+
+    def pause(self) -> None:
+        """Nothing is read yet."""
+
+    def resume(self) -> None:
+        """Nothing was paused."""
+
+    def upload(self, data: bytes, ended: bool) -> None:
+        raise AssertionError("a body is read only once its head is sent")
+
+
+class Line:
+    """Who waits for the same thing, the first to come first. Gone when it is empty."""
+
+    __slots__ = ("_key", "_lines", "called", "pacer", "spots", "wait")
+
+    def __init__(self, lines: Lines, key: tuple[str, str]) -> None:
+        self.spots: OrderedDict[Spot, None] = OrderedDict()
+        self.wait = 0.0  # seconds until the bucket has the next token, as it was last asked
+        self.called = False  # it will be looked at in this turn of the loop
+        self.pacer: asyncio.Task[None] | None = None
+        self._lines = lines
+        self._key = key
+
+    @property
+    def first(self) -> Spot:
+        return next(iter(self.spots))
+
+    def leave(self, spot: Spot) -> None:
+        self.spots.pop(spot, None)
+        spot.call.waited += self._lines.timers.now() - spot.since
+        if not self.spots:
+            self._lines.close(self._key, self)
+
+
+class Lines:
+    """All lines of the process."""
+
+    __slots__ = ("_lines", "_loop", "timers")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers) -> None:
+        self.timers = timers
+        self._loop = loop
+        self._lines: dict[tuple[str, str], Line] = {}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def ahead(self, demands: Iterable[Demand], call: Call) -> Denied | None:
+        """The first demand for which others wait already: who comes now waits behind them."""
+        for demand in demands:
+            line = self._lines.get((demand.limit, demand.key))
+            if line is not None and line.first.call is not call:
+                return Denied(demand, line.wait or TURN)
+        return None
+
+    def join(self, call: Call, denied: Denied, until: float, most: int | None) -> Spot | None:
+        """The call's spot in the line for what it was denied, at the end unless it stands there already. None when
+        `most` wait there, or when its turn would come after `until`."""
+        demand, now = denied.demand, self.timers.now()
+        key = (demand.limit, demand.key)
+        line = self._lines.get(key) or Line(self, key)
+        up = call.up
+        if isinstance(up, Spot) and up.line is line:
+            line.wait = denied.retry_after
+            return up
+        interval = demand.rate.interval if isinstance(demand, Tokens) else 0.0
+        if until <= now + (denied.retry_after + len(line.spots) * interval if interval else 0.0):
+            return None
+        if most is not None and len(line.spots) >= most:
+            return None
+        spot = Spot(line, call, demand, now, until)
+        if not line.spots:
+            self._open(key, line, denied.retry_after, interval)
+        line.spots[spot] = None
+        return spot
+
+    def _open(self, key: tuple[str, str], line: Line, wait: float, interval: float) -> None:
+        self._lines[key] = line
+        if interval:
+            line.wait = wait
+            line.pacer = self._loop.create_task(self._pace(line, interval))
+
+    def close(self, key: tuple[str, str], line: Line) -> None:
+        """Forgets an empty line."""
+        self._lines.pop(key, None)
+        if line.pacer is not None:
+            line.pacer.cancel()
+
+    def freed(self, limit: str, key: str) -> None:
+        """A place was given back: whoever waits for it is asked in a moment, when what gave it back is done."""
+        line = self._lines.get((limit, key)) if self._lines else None
+        if line is not None and not line.called:
+            line.called = True
+            self._loop.call_soon(self._let_in, line)
+
+    def _let_in(self, line: Line) -> None:
+        line.called = False
+        while line.spots and self._step(line):
+            pass
+
+    async def _pace(self, line: Line, interval: float) -> None:
+        """One call a token: the bucket says when there is one, and tokens that come back all at once (refunds) let
+        calls out one by one."""
+        limiter = AsyncLimiter(1, interval)
+        while line.spots:
+            await asyncio.sleep(max(line.wait, SHORTEST_SLEEP))
+            await limiter.acquire()
+            while line.spots and not self._step(line):
+                await asyncio.sleep(max(line.wait, SHORTEST_SLEEP))
+            line.wait = 0.0
+
+    def _step(self, line: Line) -> bool:
+        """Lets the first ask again; whether it left the line. A bug in one call must not stop those behind it."""
+        spot = line.first
+        try:
+            spot.call.serve.on_turn(spot.call)
+        except Exception as error:
+            self._loop.call_exception_handler({"message": "a call that waited failed", "exception": error})
+            spot.call.serve.refuse(spot.call, refusals.INTERNAL)
+        return spot not in line.spots
