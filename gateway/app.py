@@ -1,5 +1,5 @@
-"""The composition root: builds a running gateway from a configuration file, starts it, drains it, stops it. Knows
-everyone and decides nothing.
+"""The composition root: builds a running gateway from a configuration file, starts it, reloads it, drains it, stops it.
+Knows everyone and decides nothing.
 """
 
 from __future__ import annotations
@@ -7,37 +7,27 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
-import signal
-import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-from aiohttp import web
-
 from gateway.admin import live
-from gateway.admin.api import make_admin
+from gateway.admin.listener import AdminListener
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
-from gateway.config import read_config
-from gateway.config.addresses import is_loopback
-from gateway.config.compile import compile_config
-from gateway.config.references import read_secret
-from gateway.config.settings import Config
-from gateway.descriptors import raise_limit
 from gateway.drain import Drain
-from gateway.edge.http1 import Downstream, Edge
-from gateway.edge.listen import BACKLOG, bind
-from gateway.edge.tls import server_context
+from gateway.edge.http1 import Edge
+from gateway.edge.listeners import Listeners
+from gateway.edge.room import Room, Shed
 from gateway.limits import Limits
+from gateway.loading import Built, build, for_a_restart
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.policies.rate_limit import Screen
+from gateway.reloading import Reloads
 from gateway.serve import Serve
+from gateway.sparing import Sparing
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.log import CallLog
-from gateway.telemetry.record import build
+from gateway.telemetry.record import build as build_record
 from gateway.upstream.forward import Forwarder
 
 logger = logging.getLogger("gateway")
@@ -46,24 +36,33 @@ GC_THRESHOLDS = (50_000, 50, 1000)  # a full collection over parked polls stops 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "notice": logging.INFO, "warning": logging.WARNING,
           "error": logging.ERROR}  # fmt: skip
 AFTER_DRAIN = 0.5  # seconds for the last bytes of the last answers to leave
+BETWEEN_POLLS = 1.0  # seconds a draining gateway waits for the next poll of a client that was just answered
 
 
 class App:
-    """One gateway. `await start()`, then `await drain()` or `await stop()`; `ports` are those really listened on.
+    """One gateway. `await start()`, then `await reload()`, `await drain()` or `await stop()`; `ports` are those really
+    listened on.
 
     Raises ConfigError, ValueError or OSError from `start`, each with a sentence for the operator.
     """
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self.path = path
-        self.ports: list[int] = []
-        self.admin_port: int | None = None
         self._clock = clock or Clock()
-        self._servers: list[asyncio.Server] = []
-        self._sockets: list[Path] = []
-        self._runner: web.AppRunner | None = None
+        self._listeners: Listeners | None = None
+        self._admin: AdminListener | None = None
         self._stopped = asyncio.Event()
         self._draining = False
+        self._drain: asyncio.Task[None] | None = None
+        self._reloads = Reloads(self._load, self._swap, self._clock.wall)
+
+    @property
+    def ports(self) -> list[int]:
+        return self._listeners.ports if self._listeners is not None else []
+
+    @property
+    def admin_port(self) -> int | None:
+        return self._admin.port if self._admin is not None else None
 
     async def start(self) -> None:
         """Reads the configuration, builds everything and listens. What was opened is closed again if it fails."""
@@ -75,79 +74,94 @@ class App:
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        config, notices = read_config(self.path)
-        if logger.level == logging.NOTSET:
-            logger.setLevel(LEVELS[config.log.level])
         self._timers = Timers(loop)
         self._store = MemoryStore()
-        snapshot = compile_config(config, self._clock.wall, screen=Screen(self._store, self._timers.now))
-        for notice in notices:
-            logger.warning(notice)
-        raise_limit()
+        self._screen = Screen(self._store, self._timers.now)
+        built = build(self.path, self._clock.wall, self._screen)
+        config = self._config = built.config
+        self._sets_level = logger.level == logging.NOTSET
+        logger.info("%s", built.files)
+        if built.tls is not None and "uvloop" not in type(loop).__module__:
+            logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
         self._log = CallLog(loop, config.log.calls)
-        forwarder = Forwarder(loop, parsers, self._timers)
+        self._forwarder = Forwarder(loop, parsers, self._timers)
         limits = Limits(loop, self._timers, self._store)
-        self._serve = Serve(snapshot, self._clock, self._timers, forwarder, limits, self._record)
-        self._edge = Edge(self._serve, parsers, self._timers, snapshot.edge, config.server.half_close)
-        self._config = config
-        await self._listen(config, loop)
+        self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, limits, self._record)
+        self._edge = Edge(
+            self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
+            Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
+        )  # fmt: skip
+        self._serve.sheds_hold = self._edge.sheds_hold
+        self._swap(built)
+        self._listeners = Listeners(loop, self._edge, config.server.listen, built.tls)
         if config.admin is not None:
-            await self._listen_admin(config)
+            self._admin = AdminListener(self, config.admin)
+            await self._admin.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
 
-    async def _listen(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
-        tls = config.server.tls
-        context = server_context(tls.cert, tls.key) if tls is not None else None
-        if context is not None and "uvloop" not in type(loop).__module__:
-            logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
-        for address in config.server.listen:
-            for sock in bind(address):
-                encrypted = context if address.path is None else None
-                factory = partial(Downstream, self._edge, "https" if encrypted is not None else "http")
-                server = await loop.create_server(
-                    factory, sock=sock, ssl=encrypted, backlog=BACKLOG,
-                    ssl_handshake_timeout=config.server.header_timeout if encrypted is not None else None,
-                )  # fmt: skip
-                self._servers.append(server)
-                if address.path is not None:
-                    self._sockets.append(Path(address.path))
-                else:
-                    self.ports.append(sock.getsockname()[1])
-            logger.info("listening on %s", address)
-
-    async def _listen_admin(self, config: Config) -> None:
-        admin = config.admin
-        assert admin is not None
-        token = read_secret(admin.token, os.environ) if admin.token is not None else None
-        loopback = is_loopback(admin.listen)
-        application = make_admin(self, token, loopback and admin.listen.path is None)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
-        await self._runner.setup()
-        for sock in bind(admin.listen):
-            await web.SockSite(self._runner, sock).start()
-            if admin.listen.path is None:
-                self.admin_port = sock.getsockname()[1]
-            else:
-                self._sockets.append(Path(admin.listen.path))
-        logger.info("admin on %s", admin.listen)
-
     def _record(self, call: Call) -> None:
-        record = build(
-            call,
-            self._clock.wall(),
-            self._timers.now(),
-            self._serve.snapshot.log_values,
-            self._serve.snapshot.secret_prefixes,
+        snapshot = self._serve.snapshot
+        record = build_record(
+            call, self._clock.wall(), self._timers.now(), snapshot.log_values, snapshot.secret_prefixes
         )
         self._log.write(record)
+
+    # -- another configuration -----------------------------------------------------------------------------------
+
+    async def reload(self) -> list[str]:
+        """Makes what is in the file now count, for every call that begins from now on. Returns the problems, each one
+        line: with any of them nothing has changed."""
+        problems = [] if self._draining else await self._reloads.run(lambda: not self._draining)
+        return ["the gateway is draining; start it again instead"] if self._draining else problems
+
+    def _load(self) -> Built:
+        return build(self.path, self._clock.wall, self._screen, self._serve.snapshot.upstreams)
+
+    def _tell(self, built: Built) -> None:
+        if self._sets_level:
+            logger.setLevel(LEVELS[built.config.log.level])
+        for notice in (*built.notices, *for_a_restart(self._config, built.config)):
+            logger.warning(notice)
+
+    def _swap(self, built: Built) -> None:
+        """One turn of the loop from one configuration to the next. Calls keep the plan they began with; meters, places
+        and connections go on under their names."""
+        self._tell(built)
+        config, snapshot, old = built.config, built.snapshot, self._serve.snapshot
+        for name, upstream in snapshot.upstreams.items():
+            upstream.adopt(snapshot.fresh[name])
+        for name in old.upstreams.keys() - snapshot.upstreams.keys():
+            for endpoint in old.upstreams[name].endpoints:
+                endpoint.retire()
+        self._config = config
+        self._serve.snapshot = snapshot
+        self._edge.limits, self._edge.half_close = snapshot.edge, config.server.half_close
+        self._edge.room.allow(built.files.connections, snapshot.edge.per_address, snapshot.edge.exempt)
+        self._forwarder.allow(built.files.connections)
+        self._store.retain(built.limits)
+        if self._listeners is not None:
+            self._listeners.show(built.tls)
+        self._end_routes({plan.route for plan in old.plans} - {plan.route for plan in snapshot.plans})
+
+    def _end_routes(self, gone: set[str]) -> None:
+        """Polls of routes that are no more end as in a drain, spread over its window."""
+        now = self._timers.now()
+        drain = Drain(now, now + self._config.server.drain)
+        for connection in list(self._edge.connections) if gone else ():
+            call = connection.call
+            if call is not None and call.plan is not None and call.plan.route in gone:
+                self._serve.on_drain(call, drain)
 
     # -- what the admin side asks --------------------------------------------------------------------------------
 
     def ready(self) -> tuple[bool, str]:
-        return (False, "draining") if self._draining else (True, "serving")
+        if self._draining:
+            return False, "draining"
+        failure = self._reloads.failure
+        return True, "serving" if failure is None else f"serving; {failure}"
 
     def log_lines_dropped(self) -> int:
         return self._log.dropped
@@ -158,29 +172,60 @@ class App:
     def routes(self) -> list[dict[str, object]]:
         return live.routes(self._serve.snapshot)
 
+    def begin_drain(self) -> dict[str, object]:
+        """Drains and stops, as SIGTERM does; returns what will happen. Asked again it begins nothing new."""
+        if self._drain is None:
+            self._drain = asyncio.ensure_future(self.drain())
+        server = self._config.server
+        return {"draining": True, "listeners_close_in": server.shutdown_delay, "window": server.drain}
+
     # -- the end -------------------------------------------------------------------------------------------------
 
     async def wait_stopped(self) -> None:
         await self._stopped.wait()
 
     async def drain(self) -> None:
-        """Stops accepting, ends what is held by the table of DESIGN.md section 4 within `server.drain`, then stops."""
+        """Turns readiness red, and `server.shutdown_delay` later stops accepting and ends what is held by the table of
+        DESIGN.md section 4 within `server.drain`. Then stops. Idle connections stay open meanwhile: a poll that is sent
+        on one gets its short hold."""
         if self._draining:
             return
         self._draining = True
-        now, window = self._timers.now(), self._config.server.drain
-        logger.info("draining for at most %gs", window)
-        drain = self._serve.draining = Drain(now, now + window)
-        for server in self._servers:
-            server.close()
+        server = self._config.server
+        if server.shutdown_delay:
+            logger.info("not ready any more; listeners close in %gs", server.shutdown_delay)
+            await self._sleep(server.shutdown_delay)
+        logger.info("draining for at most %gs", server.drain)
+        now = self._timers.now()
+        drain = self._serve.draining = Drain(now, now + server.drain)
+        if self._listeners is not None:
+            self._listeners.close()
         for connection in list(self._edge.connections):
             if connection.call is not None:
                 self._serve.on_drain(connection.call, drain)
-            else:
-                connection.close_if_idle()
-        while self._edge.connections and self._timers.now() < drain.end + AFTER_DRAIN and not self._stopped.is_set():
-            await asyncio.sleep(0.02)
+        await self._wait_for_calls(drain)
         await self.stop()
+
+    async def _wait_for_calls(self, drain: Drain) -> None:
+        """Until all connections are closed, or nothing is under way any more and whoever was just answered has had a
+        moment to ask again, or the window is over."""
+        quiet, patience = 0.0, min(BETWEEN_POLLS, (drain.end - drain.begun) / 4)
+        while self._edge.room.open and self._timers.now() < drain.end + AFTER_DRAIN:
+            if any(connection.call is not None for connection in self._edge.connections):
+                quiet = self._timers.now()
+            elif self._timers.now() >= (quiet or drain.begun) + patience:
+                for connection in list(self._edge.connections):
+                    connection.close_if_idle()
+            if await self._sleep(0.02):
+                return
+
+    async def _sleep(self, seconds: float) -> bool:
+        """Whether the gateway was stopped meanwhile."""
+        try:
+            await asyncio.wait_for(self._stopped.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     async def stop(self) -> None:
         """Stops now: listeners and connections close, the log is written out."""
@@ -188,52 +233,17 @@ class App:
             return
         self._draining = True
         self._stopped.set()
-        for server in self._servers:
-            server.close()
+        if self._listeners is not None:
+            self._listeners.abort()
         if hasattr(self, "_edge"):
             for connection in list(self._edge.connections):
                 call = connection.call
                 connection.abort(reset=call is not None and call.state is State.RELAYING)
                 if call is not None:
                     self._serve.on_gone(call, Outcome.DRAINED)
-        if self._runner is not None:
-            await self._runner.cleanup()
-        for path in self._sockets:
-            path.unlink(missing_ok=True)
+        if self._admin is not None:
+            await self._admin.stop()
         if hasattr(self, "_log"):
             self._log.close()
-        if self._servers:
+        if self._listeners is not None:
             logger.info("stopped")
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one, else what asyncio has."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-def run(path: Path) -> int:
-    """`gateway run`: serves until SIGTERM or Ctrl-C (drain; a second one stops at once). Returns the exit code."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve_until_told(path))
-
-
-async def _serve_until_told(path: Path) -> int:
-    app = App(path)
-    await app.start()
-    drains: list[asyncio.Task[None]] = []
-
-    def told() -> None:
-        drains.append(asyncio.ensure_future(app.stop() if drains else app.drain()))
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told)
-    loop.add_signal_handler(signal.SIGHUP, logger.warning, "reload is not available in this version; restart instead")
-    await app.wait_stopped()
-    await asyncio.gather(*drains)
-    return 0

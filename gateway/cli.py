@@ -68,14 +68,15 @@ def cli() -> None:
 @config_option
 def run(path: Path) -> None:
     """Serve. SIGTERM or Ctrl-C drains: held polls end in "no news" within server.drain. A second one stops now.
+    SIGHUP reads the configuration again.
 
     Records of calls go where log.calls says, everything else to standard error.
     """
-    from gateway import app
+    from gateway import process
     from gateway.parse import MissingParserError
 
     try:
-        sys.exit(app.run(path))
+        sys.exit(process.run(path))
     except (ValueError, MissingParserError) as error:
         raise click.ClickException(str(error)) from None
 

@@ -1,14 +1,34 @@
-"""File descriptors: every held poll takes two. Raises the soft limit to the hard one; without room nothing starts."""
+"""File descriptors: every held poll takes two. Raises the soft limit to the hard one and plans what fits into it
+before anything listens: a process that runs out of them in the middle of its work would fail those it already serves.
+"""
 
 from __future__ import annotations
 
 import resource
+from dataclasses import dataclass
 
 LEAST = 128  # below this not even a handful of polls fit beside listeners, log and admin
+HEADROOM = 20  # one of so many descriptors is kept back, within these bounds
+HEADROOM_LEAST, HEADROOM_MOST = 64, 1024
 
 
 class DescriptorError(OSError):
     """Too few file descriptors; the text is one sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """What fits: `connections` of clients, each with one to its upstream, beside the `headroom` for all else."""
+
+    limit: int
+    headroom: int
+    connections: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.limit} files may be open: {self.headroom} are kept for listeners, log, admin and resolver, and "
+            f"every connection may need a second one to its upstream, so {self.connections} connections are served"
+        )
 
 
 def raise_limit() -> int:
@@ -26,3 +46,19 @@ def raise_limit() -> int:
             f"only {soft} files may be open at once and every held poll takes two; raise it with: ulimit -n 65536"
         )
     return soft
+
+
+def share(limit: int, wanted: int | None) -> Descriptors:
+    """How many connections fit into `limit` descriptors; `wanted` None takes as many as fit.
+
+    Raises DescriptorError when an explicit number does not fit.
+    """
+    headroom = min(max(limit // HEADROOM, HEADROOM_LEAST), HEADROOM_MOST)
+    most = (limit - headroom) // 2
+    if wanted is not None and wanted > most:
+        raise DescriptorError(
+            f"server.max_connections = {wanted} needs {2 * wanted + headroom} open files (two each, and {headroom} for "
+            f"the rest), but only {limit} are allowed; write {most} or less, or raise it with: "
+            f"ulimit -n {2 * wanted + HEADROOM_MOST}"
+        )
+    return Descriptors(limit, headroom, most if wanted is None else wanted)

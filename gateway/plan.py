@@ -4,7 +4,7 @@ What outlives a reload (pools, meters, leases) is referenced from here but lives
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.holds.plan import HoldPlan
@@ -87,6 +87,8 @@ class EdgeLimits:
     max_line: int = 8 * 1024
     max_headers: int = 128
     max_body: int = 10 * 1024 * 1024
+    per_address: int | None = None  # connections
+    exempt: Networks = ()  # addresses that many clients share
     front_idle_timeout: float | None = None  # the edge in front of us gives up after this
 
 
@@ -97,7 +99,8 @@ class Snapshot:
     router: Router
     plans: tuple[Plan, ...]
     edge: EdgeLimits
-    upstreams: dict[str, Upstream]
+    upstreams: dict[str, Upstream]  # those that run, or will
+    fresh: dict[str, Upstream] = field(default_factory=dict)  # what they shall be like: adopted when this goes live
     trusted: Networks = ()  # proxies whose X-Forwarded-For is believed
     secret_prefixes: tuple[str, ...] = ()  # how paths with a secret in them begin
     log_values: frozenset[str] = frozenset()  # query names whose values may be logged

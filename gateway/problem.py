@@ -13,9 +13,10 @@ _TYPE = "urn:longpoll-gateway:"
 
 
 def render(
-    refusal: Refusal, call_id: str, own_words: tuple[HeaderList, bytes] | None = None
+    refusal: Refusal, call_id: str | None = None, own_words: tuple[HeaderList, bytes] | None = None
 ) -> tuple[HeaderList, bytes]:
-    """Header fields and body of a refusal. `own_words` are a dialect's `refusals` for this status."""
+    """Header fields and body of a refusal. `call_id` None: nothing was asked yet, a connection is refused. `own_words`
+    are a dialect's `refusals` for this status."""
     headers = refusal.headers
     if refusal.retry_after is not None:
         headers = (*headers, (b"Retry-After", b"%d" % refusal.retry_after))
@@ -26,7 +27,7 @@ def render(
         "title": reason(refusal.status),
         "status": refusal.status,
         "detail": refusal.detail,
-        "instance": call_id,
+        **({"instance": call_id} if call_id is not None else {}),
     }
     fields = ((b"Content-Type", b"application/problem+json"), (b"Cache-Control", b"no-store"))
     return (*headers, *fields), orjson.dumps(document)

@@ -39,6 +39,9 @@ TOO_MANY_POLLS = Refusal(
 TOO_MANY_CALLS = Refusal(
     Outcome.CAPPED, 429, "too_many_calls", "More calls are under way at once than are allowed.", retry_after=1
 )
+TOO_MANY_CONNECTIONS = Refusal(
+    Outcome.CAPPED, 429, "too_many_connections", "More connections are open from this address than are allowed."
+)
 DRAINING = Refusal(
     Outcome.DRAINED, 503, "draining", "This gateway is being restarted; ask again.", retry_after=1, close=True
 )

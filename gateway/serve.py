@@ -45,6 +45,7 @@ class Serve:
                  settled: Callable[[Call], None]) -> None:  # fmt: skip
         self.snapshot = snapshot
         self.draining: Drain | None = None
+        self.sheds_hold: Callable[[], bool] = lambda: False  # set by the edge: no room for another parked call
         self._clock = clock
         self._timers = timers
         self._forwarder = forwarder
@@ -65,6 +66,8 @@ class Serve:
         verdict = admission.route(call, head, self.snapshot)
         if verdict is None and call.plan is not None and call.plan.hold is not None:
             verdict = admission.wish(call, head, call.plan.hold)
+            if verdict is None and call.hold is not None and self.sheds_hold():
+                verdict = failure.NO_ROOM_TO_HOLD
         if verdict is not None:
             self._say(call, verdict)
         else:

@@ -55,9 +55,9 @@ BEHAVIOUR = [
     "descriptors",
     "sockets",
 ]
-BEHAVIOUR += ["options", "checking", "config.compile"]  # the last binds functions of everything that behaves
+BEHAVIOUR += ["sparing", "options", "checking", "config.compile", "config.limits"]  # the last two bind functions of all
 EDGES = ["edge", "admin", "middleware", "poll", "polling", "demo", "explain"]
-TOP = ["app", "cli", "__main__", "demo.run"]
+TOP = ["loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]
 
 TOP_LEVEL = {

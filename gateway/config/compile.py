@@ -9,10 +9,11 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
-from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway.config.dialect import compile_hold
+from gateway.config.limits import compile_caps, compile_rates
 from gateway.config.merge import Merged, merge_route
 from gateway.config.references import read_secret, read_text
 from gateway.identity.keys import KeySet
@@ -21,15 +22,14 @@ from gateway.identity.verify import Provider
 from gateway.pipeline import Step
 from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
 from gateway.policies.allow_list import compile_allow_list
-from gateway.policies.caps import Cap, compile_cap
 from gateway.policies.cors import OWNED, compile_cors
 from gateway.policies.headers import HeaderRules, compile_header_rules
 from gateway.policies.jwt import compile_jwt
-from gateway.policies.rate_limit import RateLimit, Screen, Shown, compile_rate_limit
+from gateway.policies.rate_limit import Screen, Shown
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
 from gateway.upstream.balance import Endpoint, Upstream
-from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops
+from gateway.upstream.headers import HOP_BY_HOP, OURS, Networks, compile_drops
 
 if TYPE_CHECKING:
     from gateway.config import schema
@@ -37,19 +37,22 @@ if TYPE_CHECKING:
     from gateway.config.settings import Config
 
 Environ = Mapping[str, str]
-MAX_WAITING = 10  # calls in line for a place, where the cap does not say
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 def compile_config(
-    config: Config, wall: Callable[[], float], environ: Environ = os.environ, screen: Screen | None = None
-) -> Snapshot:
-    """Compiles a checked configuration. `screen` is where limits that come before identity are asked.
+    config: Config, wall: Callable[[], float], environ: Environ = os.environ, screen: Screen | None = None,
+    live: Mapping[str, Upstream] = MappingProxyType({}),
+) -> Snapshot:  # fmt: skip
+    """Compiles a checked configuration. `screen` is where limits that come before identity are asked; `live` are the
+    upstreams that run already, which go on under their names and are not touched here.
 
     Raises ValueError ("what; remedy") for what only reading files can show.
     """
     merged = [merge_route(config, route) for route in config.routes]
     providers = {name: _provider(name, table, merged, environ) for name, table in config.jwt.items()}
-    upstreams = {name: _upstream(name, table, environ) for name, table in config.upstreams.items()}
+    fresh = {name: _upstream(name, table, environ) for name, table in config.upstreams.items()}
+    upstreams = {name: live.get(name, made) for name, made in fresh.items()}
     screen = screen or Screen(MemoryStore(), time.monotonic)
     plans = [_plan(config, each, providers, upstreams[each.route.upstream], wall, environ, screen) for each in merged]
     rules = (Rule(each.route.match.host, each.route.match.path, each.route.match.methods) for each in merged)
@@ -58,6 +61,7 @@ def compile_config(
         plans=tuple(plans),
         edge=_edge(config),
         upstreams=upstreams,
+        fresh=fresh,
         trusted=tuple(ipaddress.ip_network(each) for each in config.server.trusted_proxies),
         log_values=_log_values(config),
         secret_prefixes=tuple(sorted({plan.path.partition("{")[0] for plan in plans if plan.secret_params}, key=len)),
@@ -73,8 +77,16 @@ def _edge(config: Config) -> EdgeLimits:
         keepalive_timeout=server.keepalive_timeout,
         max_head=server.max_head,
         max_body=server.max_body,
+        per_address=server.per_address.connections,
+        exempt=_exempt(server),
         front_idle_timeout=server.front.idle_timeout if server.front is not None else None,
     )
+
+
+def _exempt(server: schema.Server) -> Networks:
+    """Who may have more connections than one client: proxies, and by default whoever is on this machine."""
+    shared = (*server.trusted_proxies, *(LOOPBACK if "per_address" not in server.model_fields_set else ()))
+    return tuple(ipaddress.ip_network(each) for each in shared)
 
 
 def _log_values(config: Config) -> frozenset[str]:
@@ -131,7 +143,7 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
     route = merged.route
     places = _credential_places(config, merged)
     secrets = [*places, *(str(place) for place in (merged.hold.secret if merged.hold else ()))]
-    rates = sorted(_rates(merged), key=lambda rate: not rate.early)
+    rates = sorted(compile_rates(merged), key=lambda rate: not rate.early)
     return Plan(
         route=route.name,
         path=route.match.path,
@@ -139,7 +151,7 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         steps=_steps(merged, providers, config, wall, screen),
         rates=tuple(rate for rate in rates if not rate.early),
         shown=Shown(rates) if rates else None,
-        caps=_caps(merged),
+        caps=compile_caps(merged),
         hold=compile_hold(merged.hold, merged.dialect) if merged.hold is not None else None,
         request=_request_shape(merged, places, environ),
         response=_response_shape(merged, environ),
@@ -163,7 +175,7 @@ def _steps(
 ) -> tuple[Step, ...]:
     """SCREEN before IDENTIFY: a stranger is turned away before any signature is checked."""
     steps: list[Step] = [compile_allow_list(table.addresses) for table in merged.allow_lists]
-    early = [rate for rate in _rates(merged) if rate.early]
+    early = [rate for rate in compile_rates(merged) if rate.early]
     if early:
         steps.append(screen.step(early))
     if merged.jwt is not None:
@@ -171,41 +183,6 @@ def _steps(
         sources = [tuple(str(place) for place in config.jwt[name].from_) for name in merged.jwt.provider]
         steps.append(compile_jwt(chosen, sources, merged.jwt.scopes, merged.jwt.claims, merged.route.name, wall))
     return tuple(steps)
-
-
-def _rates(merged: Merged) -> tuple[RateLimit, ...]:
-    names = _told([limit.name for limit, _ in merged.rate_limits])
-    return tuple(
-        compile_rate_limit(name, limit.key, table.rate or (1.0, 1.0), table.burst, table.per, table.when_claims,
-                           table.refund_empty, merged.jwt is not None, table.mode == "delay")
-        for name, (limit, table) in zip(names, merged.rate_limits, strict=True)
-    )  # fmt: skip
-
-
-def _told(names: Iterable[str]) -> list[str]:
-    """The names clients are told, each once: several limits of one policy are NAME, NAME-2, NAME-3."""
-    told: list[str] = []
-    for name in names:
-        further = (f"{name}-{number}" for number in count(2))
-        told.append(name if name not in told else next(each for each in further if each not in told))
-    return told
-
-
-def _caps(merged: Merged) -> tuple[Cap, ...]:
-    holds = [
-        compile_cap(limit.key, True, table.max or 1, table.per, table.when_claims, table.on_excess == "evict-oldest",
-                    table.evict_grace, _waiting(table))
-        for limit, table in merged.hold_caps
-    ]  # fmt: skip
-    calls = [
-        compile_cap(limit.key, False, table.max or 1, table.per, table.when_claims, max_waiting=_waiting(table))
-        for limit, table in merged.concurrency_caps
-    ]
-    return (*holds, *calls)
-
-
-def _waiting(table: schema.HoldCap | schema.ConcurrencyCap) -> int:
-    return (table.max_waiting or MAX_WAITING) if table.on_excess == "wait" else 0
 
 
 def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> RequestShape:

@@ -4,6 +4,7 @@ where it came from. Pure; expects a configuration that check let pass.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,16 +31,19 @@ T = TypeVar("T", bound=Table)
 
 class LimitName(NamedTuple):
     """Where a limit was written, which is also what it counts under: a policy's limit is one limit wherever the policy
-    is attached, a route's own is the route's. `number` counts within its table."""
+    is attached, a route's own is the route's. `number` counts within its table, `nth` among those that count the same
+    callers (`per`): another limit written before it must not hand its counts to this one at a reload."""
 
     table: str
     name: str
     kind: str
     number: int
+    per: str
+    nth: int
 
     @property
     def key(self) -> str:
-        return f"{self.table}.{self.name}.{self.kind}.{self.number}"
+        return f"{self.table}.{self.name}.{self.kind}.{self.per}.{self.nth}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +175,11 @@ def _limits_of(
     found: list[tuple[LimitName, Any]] = []
     bags = [(("policy", name), config.policies[name]) for name in route.policies]
     for writer, bag in (*bags, (("route", route.name), route)):
+        nth: Counter[str] = Counter()
         for index, table in enumerate(getattr(bag, kind)):
             writers[f"{kind}[{len(found)}]"] = writer
-            found.append((LimitName(writer[0], writer[1], kind, index), table))
+            found.append((LimitName(*writer, kind, index, table.per, nth[table.per]), table))
+            nth[table.per] += 1
     return tuple(found)
 
 

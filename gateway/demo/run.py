@@ -22,9 +22,10 @@ from pathlib import Path
 import click
 import jwt
 
-from gateway.app import App, loop_factory
+from gateway.app import App
 from gateway.demo import upstream
 from gateway.parse import MissingParserError
+from gateway.process import loop_factory
 
 ISSUER, AUDIENCE, CONSUMER = "https://demo.invalid/", "demo", "alice"
 TOKEN_LIFE = 8 * 3600  # seconds

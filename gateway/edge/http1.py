@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from enum import IntEnum
 from random import getrandbits
 from typing import TYPE_CHECKING, cast
@@ -18,6 +19,7 @@ from gateway.call import Call, State
 from gateway.clock import NEVER, Timers
 from gateway.edge.answer import answer_bytes, relay_bytes
 from gateway.edge.heads import take_head
+from gateway.edge.room import Room, Shed
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import HeaderList, Refusal
@@ -51,15 +53,32 @@ RELAYING = State.RELAYING
 class Edge:
     """What all connections of the process share."""
 
-    __slots__ = ("connections", "half_close", "limits", "parsers", "serve", "timers")
+    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "room", "serve", "timers")
 
-    def __init__(self, serve: Serve, parsers: Parsers, timers: Timers, limits: EdgeLimits, half_close: str) -> None:
+    def __init__(
+        self, serve: Serve, parsers: Parsers, timers: Timers, limits: EdgeLimits, half_close: str, room: Room,
+        say: Callable[[Shed], None] = lambda shed: None,
+    ) -> None:  # fmt: skip
         self.serve = serve
         self.parsers = parsers
         self.timers = timers
         self.limits = limits
         self.half_close = half_close
+        self.room = room
         self.connections: set[Downstream] = set()
+        self._say = say
+
+    def turned_away(self, shed: Shed) -> None:
+        """Counts somebody there is no room for, and tells the operator."""
+        self.room.shed[shed] += 1
+        self._say(shed)
+
+    def sheds_hold(self) -> bool:
+        """Whether a new poll is turned away because there is hardly room left."""
+        if not self.room.tight:
+            return False
+        self.turned_away(Shed.HOLD)
+        return True
 
     def report(self, error: Exception) -> None:
         """Tells the operator about a bug, as the loop tells about every other."""
@@ -72,12 +91,12 @@ class Downstream(asyncio.Protocol):
         "_unread", "_unsent", "call", "due", "peer", "scheme", "tick", "transport", "version",
     )  # fmt: skip
 
-    def __init__(self, edge: Edge, scheme: str) -> None:
+    def __init__(self, edge: Edge, scheme: str, peer: str) -> None:
         self._edge = edge
         self.scheme = scheme
         self.transport: asyncio.Transport | None = None
         self.call: Call | None = None
-        self.peer = ""
+        self.peer = peer  # an address; empty on a unix socket
         self.version = 1
         self.due = NEVER
         self.tick = 0
@@ -102,8 +121,6 @@ class Downstream(asyncio.Protocol):
         # TLS transports pause at the limit and not above it, even in a write that left nothing behind: there it is 1.
         transport.set_write_buffer_limits(high=0 if self.scheme == "http" else 1)
         self._unsent = False  # what TLS still holds now are session tickets: nobody waits for them
-        peer = transport.get_extra_info("peername")
-        self.peer = peer[0] if isinstance(peer, tuple) else ""
         self._edge.connections.add(self)
         self._arm(self._edge.limits.header_timeout)
 
@@ -111,6 +128,7 @@ class Downstream(asyncio.Protocol):
         self._phase = CLOSED
         self._edge.timers.cancel(self)
         self._edge.connections.discard(self)
+        self._edge.room.leave(self.peer)
         self.transport = None
         self._buffer = b""
         if self.call is not None:
@@ -407,6 +425,6 @@ class Downstream(asyncio.Protocol):
             self.transport.close()
 
     def close_if_idle(self) -> None:
-        """Draining: a connection without a call is closed, one with a call ends after it."""
-        if self.call is None and self._phase in (IDLE, HEAD):
+        """Draining: a connection between two requests is closed. Every answer closes the others."""
+        if self.call is None and self._phase is IDLE:
             self._close()

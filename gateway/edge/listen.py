@@ -29,6 +29,12 @@ def bind(listen: Listen) -> list[socket.socket]:
         raise ListenError(error.errno or 0, f"cannot listen on {listen}: {_reason(error)}") from None
 
 
+def unbind(listen: Listen) -> None:
+    """Removes the file of a unix socket, once nobody listens on it any more."""
+    if listen.path is not None:
+        Path(listen.path).unlink(missing_ok=True)
+
+
 def _reason(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "the address is in use; stop what uses it or choose another port"

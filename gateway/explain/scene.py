@@ -13,6 +13,7 @@ from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
 from gateway.edge.http1 import Downstream, Edge
+from gateway.edge.room import Room
 from gateway.explain.model import Answer
 from gateway.limits import Limits
 from gateway.parse import Parsers
@@ -88,8 +89,8 @@ class Scene:
         self._connections: list[tuple[UpstreamConnection, Wire]] = []
         self._stock(timers)
         scheme = "https" if config.server.tls is not None else "http"
-        edge = Edge(self.serve, self.parsers, timers, snapshot.edge, config.server.half_close)
-        self._client = Downstream(edge, scheme)
+        edge = Edge(self.serve, self.parsers, timers, snapshot.edge, config.server.half_close, Room())
+        self._client = Downstream(edge, scheme, peer)
         self._wire = Wire(peer)
         self._client.connection_made(self._wire)
 

@@ -61,12 +61,16 @@ def compile_when(claims: Mapping[str, Sequence[object]]) -> Applies | None:
 
 
 def _address(call: Call) -> str:
-    return _counted(call.peer) if ":" in call.peer else call.peer
+    return counted(call.peer)
+
+
+def counted(peer: str) -> str:
+    """Who is counted for an address: the owner of an IPv6 address has a whole /64 (RFC 6177)."""
+    return _network(peer) if ":" in peer else peer
 
 
 @lru_cache(maxsize=4096)
-def _counted(peer: str) -> str:
-    """Who is behind an IPv6 address: its owner has a whole /64 (RFC 6177), so that is what is counted."""
+def _network(peer: str) -> str:
     address = ipaddress.IPv6Address(peer)
     return str(address.ipv4_mapped or ipaddress.IPv6Network((address, 64), strict=False))
 

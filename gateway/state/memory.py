@@ -124,6 +124,13 @@ class MemoryStore:
     def held(self, limit: str, key: str) -> int:
         return len(_each(self._of(limit).get(key)))
 
+    def retain(self, limits: Collection[str]) -> None:
+        for gone in self._meters.keys() - set(limits):
+            del self._meters[gone]
+        for gone in self._holders.keys() - set(limits):
+            if not self._holders[gone]:
+                del self._holders[gone]
+
     def watch(self, freed: Freed) -> None:
         self._freed = freed
         for table in self._holders.values():

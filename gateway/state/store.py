@@ -4,7 +4,7 @@ transaction, all or nothing; policies see this file and never a store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -75,6 +75,9 @@ class Store(Protocol):
 
     def held(self, limit: str, key: str) -> int:
         """Leases under a cap."""
+
+    def retain(self, limits: Collection[str]) -> None:
+        """Forgets what was counted under limits that are no more; what is lent stays counted until it is back."""
 
     def watch(self, freed: Callable[[str, str], None]) -> None:
         """From now on `freed(limit, key)` is called whenever a place was given back."""

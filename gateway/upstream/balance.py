@@ -25,8 +25,8 @@ class Endpoint:
     """One address of an upstream. `held` counts the calls it carries, `overruns` polls in a row left unanswered."""
 
     __slots__ = (
-        "dialing", "host", "idle", "lease", "name", "overruns", "port", "prefix", "server_name", "tls", "upstream",
-        "waiting", "weight",
+        "dialing", "host", "idle", "lease", "most_idle", "name", "open", "overruns", "port", "prefix", "server_name",
+        "tls", "upstream", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +44,8 @@ class Endpoint:
         bracketed = f"[{host}]" if ":" in host else host
         self.name = bracketed if port == default else f"{bracketed}:{port}"  # what Host says, and the label
         self.idle: deque[UpstreamConnection] = deque()
+        self.most_idle = MAX_IDLE
+        self.open = 0  # connections, idle ones included
         self.overruns = 0
         self.dialing = 0  # connections being made, and the dials that wait for their turn
         self.waiting: deque[Dial] = deque()
@@ -52,6 +54,39 @@ class Endpoint:
     @property
     def held(self) -> int:
         return self.lease.held
+
+    @property
+    def address(self) -> tuple[object, ...]:
+        """What makes it the same endpoint in another configuration."""
+        return (self.host, self.port, self.tls is not None, self.server_name, self.prefix)
+
+    def adopt(self, fresh: Endpoint) -> Endpoint:
+        """Goes on as a new configuration describes it. Idle TLS connections were made with the old certificates."""
+        self.weight, self.tls = fresh.weight, fresh.tls
+        if self.tls is not None:
+            self.close_idle()
+        return self
+
+    def join(self, upstream: Upstream) -> Endpoint:
+        """Becomes one of `upstream`, before it carries any call."""
+        self.upstream = upstream
+        self.lease = EndpointLease(self)
+        return self
+
+    def retire(self) -> None:
+        """Takes no new calls; those under way end as they would have, and their connections with them."""
+        self.most_idle = 0
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        while self.idle:
+            self.idle.pop().close()
+
+    def lost(self, connection: UpstreamConnection, idle: bool) -> None:
+        """A connection has ended; `idle` unless it carried a call."""
+        self.open -= 1
+        if idle and connection in self.idle:
+            self.idle.remove(connection)
 
     def take_idle(self, now: float, fresh: bool) -> UpstreamConnection | None:
         """The most recently used idle connection, or None. `fresh` asks for one so young that the upstream cannot
@@ -102,6 +137,22 @@ class Upstream:
         self.held = 0
         self._turn = 0
         self._pick: Picker = PICKERS[balance]
+
+    def adopt(self, fresh: Upstream) -> None:
+        """Goes on as a new configuration describes it: counts, connections and held calls stay with the endpoints that
+        are still there, those that are not are left to end what they carry."""
+        if fresh is self:
+            return
+        self.balance, self.keepalive, self.max_held, self._pick = (
+            fresh.balance, fresh.keepalive, fresh.max_held, fresh._pick
+        )  # fmt: skip
+        known = {endpoint.address: endpoint for endpoint in self.endpoints}
+        self.endpoints = tuple(
+            known.pop(each.address).adopt(each) if each.address in known else each.join(self)
+            for each in fresh.endpoints
+        )
+        for gone in known.values():
+            gone.retire()
 
     def pick(self, tried: Collection[Endpoint] = ()) -> Endpoint | None:
         """An endpoint for the next call, none of those already tried; None when all were."""

@@ -5,6 +5,7 @@ crowd that arrives together is let in at the pace at which the endpoint accepts,
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ class Dialer:
     """Makes connections. `connected` gets a dial and its connection, `failed` a dial and why there is none; neither is
     called for a dial that was cancelled."""
 
-    __slots__ = ("_connected", "_failed", "_loop", "_parsers", "_timers")
+    __slots__ = ("_connected", "_endpoints", "_failed", "_loop", "_parsers", "_timers", "most_open")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers,
@@ -67,6 +68,8 @@ class Dialer:
         self._timers = timers
         self._connected = connected
         self._failed = failed
+        self._endpoints: set[Endpoint] = set()  # that were dialled
+        self.most_open = sys.maxsize
 
     def dial(self, call: Call, tried: tuple[Endpoint, ...]) -> Dial:
         """Begins to connect to the last of `tried`, now or when it is this dial's turn."""
@@ -79,9 +82,18 @@ class Dialer:
 
     def _begin(self, dial: Dial) -> None:
         endpoint = dial.endpoint
+        self._spare(endpoint)
         endpoint.dialing += 1
         dial.task = self._loop.create_task(self._connect(dial))
         dial.task.add_done_callback(lambda _: self._done(endpoint))
+
+    def _spare(self, wanted: Endpoint) -> None:
+        """Closes the oldest idle connection where there are most, when a new one would be one too many."""
+        self._endpoints = {each for each in self._endpoints if each.open or each.most_idle} | {wanted}
+        if sum(each.open + each.dialing for each in self._endpoints) >= self.most_open:
+            fullest = max(self._endpoints, key=lambda each: len(each.idle))
+            if fullest.idle:
+                fullest.idle.popleft().close()
 
     async def _connect(self, dial: Dial) -> None:
         endpoint = dial.endpoint

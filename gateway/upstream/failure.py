@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import ssl
+from dataclasses import replace
 
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal
@@ -40,6 +41,7 @@ OVERLOADED = Refusal(
 NO_ROOM = Refusal(
     Outcome.OVERLOADED, 503, "overloaded", "This gateway has no room for another call just now.", retry_after=5
 )
+NO_ROOM_TO_HOLD = replace(NO_ROOM, detail="This gateway has no room to hold another poll just now.", close=True)
 
 INTERNAL = Refusal(
     Outcome.INTERNAL_ERROR, 500, "internal_error", "This gateway failed to handle the request.", close=True

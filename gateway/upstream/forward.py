@@ -37,6 +37,10 @@ class Forwarder:
         self._timers = timers
         self._dialer = Dialer(loop, parsers, timers, self._connected, self._failed)
 
+    def allow(self, connections: int) -> None:
+        """At most so many connections to all endpoints together, as far as idle ones can be closed for new ones."""
+        self._dialer.most_open = connections
+
     def forward(self, call: Call, plan: Plan, tried: tuple[Endpoint, ...] = ()) -> Refusal | None:
         """Begins to forward; a Refusal when there is nobody to forward to. What happens later arrives as events."""
         upstream = plan.upstream

@@ -33,6 +33,7 @@ _KEPT = frozenset({b"content-length", b"content-type", b"host"})  # naming these
 Drops = Callable[[bytes], bool]  # whether a field of that name, as it was spelled, ends here
 _PLACE = re.compile(r"\{([^}]*)\}|(?<=/)\*\*$")
 _FORWARDED_FOR = re.compile(r'(?:^|[;,])\s*for="?([^;,"]*)', re.IGNORECASE)  # RFC 7239 4
+_KEEP_ALIVE = re.compile(r"\btimeout=(\d{1,6})", re.IGNORECASE)
 _TOKENS = re.compile(rb"[^\s,]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -169,6 +170,12 @@ def response_head(head: ResponseHead, drops: Drops, extra: bytes) -> bytes:
     return b"".join(lines)
 
 
+def keepalive(said: str, otherwise: float) -> float:
+    """How many seconds a connection may idle whose upstream sent this `Keep-Alive`: we leave a second before it."""
+    match = _KEEP_ALIVE.search(said)
+    return float(match.group(1)) - 1.0 if match else otherwise
+
+
 Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 
@@ -179,7 +186,7 @@ def client_address(peer: str, head: RequestHead, trusted: Networks) -> str:
     hops = [hop.strip() for line in head.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
     if not hops:
         hops = [match[1] for line in head.headers.getall("Forwarded", ()) for match in _FORWARDED_FOR.finditer(line)]
-    while hops and _is_trusted(address, trusted):
+    while hops and within(address, trusted):
         known = _parse_address(hops.pop())
         if known is None:
             break
@@ -199,7 +206,8 @@ def _parse_address(text: str) -> str | None:
         return None
 
 
-def _is_trusted(address: str, trusted: Networks) -> bool:
+def within(address: str, trusted: Networks) -> bool:
+    """Whether an address belongs to one of the networks; what is no address does not."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

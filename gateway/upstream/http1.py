@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from typing import TYPE_CHECKING, cast
 
 from gateway.bodies import BadBodyError, Body, CloseBody
@@ -16,7 +15,7 @@ from gateway.head import ResponseHead
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
 from gateway.upstream import failure
-from gateway.upstream.balance import MAX_IDLE
+from gateway.upstream.headers import keepalive
 
 if TYPE_CHECKING:
     from gateway.upstream.balance import Endpoint
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 MAX_HEAD = 64 * 1024  # bytes of an answer's head
 MAX_FIELDS = 256
 MAX_INFORMATIONAL = 16  # 1xx answers before the real one
-_KEEP_ALIVE = re.compile(r"\btimeout=(\d{1,6})", re.IGNORECASE)
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -130,7 +128,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._keep = head.keep_alive and not isinstance(body, CloseBody)
         said = head.headers.get("Keep-Alive")
         if said is not None:
-            self._learn_keepalive(said)
+            self.keepalive = keepalive(said, self.keepalive)
         content = b""
         if body is not None and rest:
             content, taken = body.feed(rest)
@@ -153,18 +151,19 @@ class UpstreamConnection(asyncio.Protocol):
         elif content:
             call.serve.on_body(call, content)
 
-    def _learn_keepalive(self, said: str) -> None:
-        """The upstream says how long it keeps an idle connection; we leave a second before it."""
-        if match := _KEEP_ALIVE.search(said):
-            self.keepalive = float(match.group(1)) - 1.0
-
     def _done(self, garbage: bool) -> None:
         """The answer is complete: the connection rests with its endpoint, or closes when it cannot be used again."""
         call, self.call, self._body = self.call, None, None
         if call is not None:
             call.up = None
         endpoint = self.endpoint
-        if garbage or not self._keep or not self.upload_done or self.keepalive <= 0 or len(endpoint.idle) >= MAX_IDLE:
+        if (
+            garbage
+            or not self._keep
+            or not self.upload_done
+            or self.keepalive <= 0
+            or len(endpoint.idle) >= endpoint.most_idle
+        ):
             self.close()
             return
         if self.reading_paused:
@@ -221,6 +220,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self.transport = transport
+        self.endpoint.open += 1
         transport.set_write_buffer_limits(high=64 * 1024)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -230,9 +230,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._timers.cancel(self)
         call, body = self.call, self._body
         self.call = self._body = None
+        self.endpoint.lost(self, idle=call is None)
         if call is None:
-            if self in self.endpoint.idle:
-                self.endpoint.idle.remove(self)
             return
         call.up = None
         if isinstance(body, CloseBody) and exc is None:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from gateway.descriptors import DescriptorError, share
+
 PROGRAM = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
@@ -32,3 +34,26 @@ def test_the_soft_limit_becomes_the_hard_one(soft: int, hard: int, limit: int) -
 def test_too_few_are_a_sentence_with_a_remedy() -> None:
     text = raised(64, 100)
     assert text.startswith("only 100 files may be open") and text.endswith("ulimit -n 65536")
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted", "headroom", "connections"),
+    [(128, None, 64, 32), (256, None, 64, 96), (20_000, None, 1000, 9500), (1_048_576, None, 1024, 523_776),
+     (20_000, 9500, 1000, 9500), (20_000, 10, 1000, 10)],
+)  # fmt: skip
+def test_two_a_connection_beside_what_is_kept_back(
+    limit: int, wanted: int | None, headroom: int, connections: int
+) -> None:
+    found = share(limit, wanted)
+    assert (found.headroom, found.connections) == (headroom, connections)
+    assert 2 * found.connections + found.headroom <= limit
+    assert str(limit) in str(found) and str(connections) in str(found)
+
+
+def test_a_number_that_does_not_fit_is_refused_with_its_arithmetic() -> None:
+    with pytest.raises(DescriptorError) as refused:
+        share(1024, 500)
+    assert str(refused.value) == (
+        "server.max_connections = 500 needs 1064 open files (two each, and 64 for the rest), but only 1024 are "
+        "allowed; write 480 or less, or raise it with: ulimit -n 2024"
+    )

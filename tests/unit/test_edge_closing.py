@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from gateway.edge.http1 import LINGER, Downstream, Edge
+from gateway.edge.room import Room
 from gateway.parse import Parsers
 from gateway.plan import EdgeLimits
 from tests.kit.raw import get
@@ -40,7 +41,7 @@ class Secure(Wire):
 
 def connected(scene: Scene, wire: Wire, scheme: str = "http") -> Downstream:
     loop = cast(asyncio.AbstractEventLoop, scene.loop)
-    made = Downstream(Edge(scene.serve, Parsers(loop), scene.timers, EdgeLimits(), "gone"), scheme)
+    made = Downstream(Edge(scene.serve, Parsers(loop), scene.timers, EdgeLimits(), "gone", Room()), scheme, "192.0.2.1")
     made.connection_made(cast(asyncio.Transport, wire))
     return made
 

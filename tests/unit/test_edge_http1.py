@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.edge.http1 import LINGER, UPLOAD_BUFFER, Downstream, Edge
+from gateway.edge.room import Room
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Step
@@ -28,10 +29,10 @@ class Door:
     def __init__(self, *, half_close: str = "gone", steps: tuple[Step, ...] = ()) -> None:
         self.scene = Scene(steps=steps)
         loop = cast(asyncio.AbstractEventLoop, self.scene.loop)
-        self.edge = Edge(self.scene.serve, Parsers(loop), self.scene.timers, LIMITS, half_close)
+        self.edge = Edge(self.scene.serve, Parsers(loop), self.scene.timers, LIMITS, half_close, Room())
         self.bugs: list[Exception] = []
         self.wire = Wire()
-        self.conn = Downstream(self.edge, "http")
+        self.conn = Downstream(self.edge, "http", "192.0.2.1")
         self.conn.connection_made(cast(asyncio.Transport, self.wire))
 
     def receive(self, data: bytes) -> None:

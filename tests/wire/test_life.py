@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.gateways import config, gateway, gateway_process, hold, process_config, route
-from tests.kit.raw import RawClient, connect, get
+from tests.kit.raw import RawClient, client, connect, get
 from tests.kit.upstreams import HoldingUpstream
 from tests.kit.waiting import soon, until
 
@@ -149,20 +149,75 @@ async def test_what_may_not_be_answered_for_the_upstream_is_ended_with_the_windo
         await raw.close()
 
 
-async def test_draining_closes_what_is_idle_at_once_and_answers_what_is_held(tmp_path: Path) -> None:
-    async with HoldingUpstream() as up, gateway(config(up.port, server=LONG, **polls()), tmp_path) as gw:
-        idle, silent = await connect(gw.port), await connect(gw.port)
+async def test_a_poll_on_a_live_connection_is_held_for_a_while_inside_the_window(tmp_path: Path) -> None:
+    more = hold(absent='"1000s"', max='"1000s"')
+    text = {"more": more, "routes": route(policies=["poll"])}
+    async with HoldingUpstream() as up, gateway(config(up.port, server=LONG, **text), tmp_path) as gw:
+        idle = await connect(gw.port)
         assert (await idle.ask(get("/", method="TRACE"))).status == 405
         (held,) = await park(gw.port, up, 1)
         draining = asyncio.create_task(gw.app.drain())
-        for raw in (idle, silent):
-            assert await raw.closed()
-        assert up.held == 1
-        up.publish(b'["last"]')
-        found = await held.read_answer()
-        assert (found.status, bytes(found.body), found.one("Connection")) == (200, b'["last"]', "close")
+        await until(lambda: not listening(gw.port))
+        await idle.send(get("/?late"))
+        await until(lambda: up.held == 2)
+        assert [(call["clamped_by"], call["ends_in"] <= 240) for call in await gw.held()] == [("drain", True)] * 2
+        assert up.publish(b'["last"]') == 2
+        for raw in (idle, held):
+            found = await raw.read_answer()
+            assert (found.status, bytes(found.body), found.one("Connection")) == (200, b'["last"]', "close")
         await soon(draining)
-        await leave([idle, silent, held])
+        await leave([idle, held])
+
+
+async def test_a_draining_gateway_waits_a_moment_for_who_was_just_answered_and_no_longer(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, gateway(config(up.port, server=LONG, **polls()), tmp_path) as gw:
+        silent, torn = await connect(gw.port), await connect(gw.port)
+        await torn.send(get()[:-2])
+        draining = asyncio.create_task(gw.app.drain())
+        assert await silent.closed()
+        assert not draining.done(), "a request that has begun to come is waited for"
+        await torn.send(b"\r\n")
+        await until(lambda: up.held == 1)
+        up.publish(b"[7]")
+        found = await torn.read_answer()
+        assert (found.status, bytes(found.body), found.one("Connection")) == (200, b"[7]", "close")
+        await soon(draining)
+        await leave([silent, torn])
+
+
+async def test_readiness_is_red_before_the_listeners_close(tmp_path: Path) -> None:
+    server = f'{LONG}\nshutdown_delay = "100s"'
+    async with HoldingUpstream() as up, gateway(config(up.port, server=server, **polls()), tmp_path) as gw:
+        (held,) = await park(gw.port, up, 1)
+        draining = asyncio.create_task(gw.app.drain())
+        await asyncio.sleep(0)
+        assert (await gw.admin("/readyz"))[0] == 503
+        async with client(gw.port) as late:
+            await late.send(get())
+            await until(lambda: up.held == 2)
+            assert {call["clamped_by"] for call in await gw.held()} == {None}, "nothing is ended yet"
+            up.publish(b"[7]")
+            found = await late.read_answer()
+            assert (found.status, found.one("Connection")) == (200, None)
+        assert (await held.read_answer()).status == 200
+        await gw.app.stop()
+        await soon(draining)
+        await leave([held])
+
+
+async def test_who_waits_in_the_queue_of_a_listener_that_closes_is_served(tmp_path: Path) -> None:
+    """A connection that the kernel accepted is a promise, also when nobody has taken it yet."""
+    async with HoldingUpstream() as up, gateway(config(up.port, server=LONG), tmp_path) as gw:
+        waiting = [socket.create_connection(("127.0.0.1", gw.port)) for _ in range(100)]
+        for sock in waiting:  # in one turn of the loop: nothing was accepted yet
+            sock.sendall(get())
+        draining = asyncio.create_task(gw.app.drain())
+        await until(lambda: up.held == 100)
+        up.publish(b"[7]")
+        for sock in waiting:
+            with sock:
+                assert (await asyncio.to_thread(sock.recv, 12)) == b"HTTP/1.1 200"
+        await soon(draining)
 
 
 async def test_stop_ends_everything_and_records_it(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from gateway.config.fields import (
+    Count,
     Duration,
     FileRef,
     Later,
@@ -41,6 +42,20 @@ class Front(Table):
     idle_timeout: Timeout = Field(examples=["60s"])
 
 
+class PerAddress(Table):
+    """What one client address may take before anybody is identified; of IPv6 its /64."""
+
+    connections: Count = Field(default=1000, examples=[1000])
+
+
+def _whole(value: object) -> int | None:
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError('is not a number of connections; write "auto", or a number such as 20000')
+    return value
+
+
 def _one_certificate(value: object) -> object:
     if not isinstance(value, list):
         return value
@@ -57,6 +72,7 @@ class Server(Table):
     )
     tls: Annotated[Tls | None, BeforeValidator(_one_certificate)] = None
     trusted_proxies: tuple[Network, ...] = ()
+    shutdown_delay: Duration = default("0s")
     drain: Duration = default("25s")
     stop_grace: Timeout = default("30s")
     header_timeout: Timeout = default("10s")
@@ -69,9 +85,12 @@ class Server(Table):
     front: Front | None = None
     workers: Annotated[Literal[1], only(1, "1")] = 1
     proxy_protocol: Annotated[Literal[False], only(False, "false")] = False
-    max_connections: Later = None
-    per_address: Later = None
-    shutdown_delay: Later = None
+    max_connections: Annotated[
+        int | None,
+        PlainValidator(_whole),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]}),
+    ] = default("auto")
+    per_address: PerAddress = PerAddress()
     ramp: Later = None
     fair_share: Later = None
 

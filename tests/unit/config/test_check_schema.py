@@ -12,6 +12,7 @@ import pytest
 from .kit import BASE, ROUTE, checked
 
 HOLD = BASE + "[policy.p.hold]\n"
+CONNECTIONS = 'is not a number of connections; write "auto", or a number such as 20000'
 
 
 @pytest.mark.parametrize(
@@ -20,9 +21,11 @@ HOLD = BASE + "[policy.p.hold]\n"
         ("[server]\ndrian = 1", "server.drian: unknown key; did you mean 'drain'?"),
         ("[sever]", "sever: unknown key; did you mean 'server'?"),
         ("[state]\nxyz = 1", "state.xyz: unknown key; write one of: url"),
-        ("[server]\nshutdown_delay = '0s'", "server.shutdown_delay: not available in this version; remove it"),
-        ("[server]\nmax_connections = 'auto'", "server.max_connections: not available in this version; remove it"),
-        ("[server]\nper_address = {}", "server.per_address: not available in this version; remove it"),
+        ("[server]\nmax_connections = 0", f"server.max_connections: {CONNECTIONS}"),
+        ("[server]\nmax_connections = 'many'", f"server.max_connections: {CONNECTIONS}"),
+        ("[server]\nmax_connections = true", f"server.max_connections: {CONNECTIONS}"),
+        ("[server]\nper_address = { connections = 0 }", "server.per_address.connections: must be at least 1; write 1"),
+        ("[server]\nper_address = { rate = 1 }", "server.per_address.rate: unknown key; write one of: connections"),
         ("[telemetry]", "telemetry: not available in this version; remove it"),
         ("[server]\nworkers = 2", "server.workers: not available in this version; write 1, or remove it"),
         ("[server]\nworkers = 'auto'", "server.workers: not available in this version; write 1, or remove it"),

@@ -184,7 +184,7 @@ def test_a_limit_of_a_policy_is_one_limit_on_every_route(tmp_path: Path) -> None
     first, second = plans(tmp_path)
     shared = [rate.limit for rate in shown(first)]
     assert len(set(shared)) == 3
-    assert [rate.limit for rate in shown(second)] == [*shared, "route.p.rate_limit.0"]
+    assert [rate.limit for rate in shown(second)] == [*shared, "route.p.rate_limit.consumer.0"]
     assert [cap.limit for cap in first.caps] == [cap.limit for cap in second.caps]
     assert len({cap.limit for cap in first.caps}) == 2
 

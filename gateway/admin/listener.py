@@ -1,0 +1,40 @@
+"""The socket of the admin side: opened with the gateway, closed last."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from aiohttp import web
+
+from gateway.admin.api import Operated, make_admin
+from gateway.config.addresses import is_loopback
+from gateway.config.references import read_secret
+from gateway.config.schema import Admin
+from gateway.edge.listen import bind, unbind
+
+logger = logging.getLogger("gateway")
+
+
+class AdminListener:
+    """`await start()`, then `port` is the one really listened on. Raises OSError and ValueError from `start`."""
+
+    def __init__(self, gateway: Operated, admin: Admin) -> None:
+        self.port: int | None = None
+        self._admin = admin
+        token = read_secret(admin.token, os.environ) if admin.token is not None else None
+        loopback = is_loopback(admin.listen) and admin.listen.path is None
+        application = make_admin(gateway, token, loopback)
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+
+    async def start(self) -> None:
+        await self._runner.setup()
+        for sock in bind(self._admin.listen):
+            await web.SockSite(self._runner, sock).start()
+            if self._admin.listen.path is None:
+                self.port = sock.getsockname()[1]
+        logger.info("admin on %s", self._admin.listen)
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+        unbind(self._admin.listen)

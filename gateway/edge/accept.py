@@ -1,0 +1,165 @@
+"""Taking connections off a listening socket, as many as there is room for. Who comes beyond that is told so and sent
+away, a few at a time, or waits in the kernel's queue: what is parked is never disturbed by a crowd at the door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from gateway import refusals
+from gateway.edge.answer import answer_bytes
+from gateway.edge.http1 import LINGER, Downstream
+from gateway.edge.room import AWAY, Shed
+from gateway.pipeline import Refusal
+from gateway.problem import render
+from gateway.upstream import failure
+
+if TYPE_CHECKING:
+    from gateway.edge.http1 import Edge
+
+BATCH = 64  # connections taken in one turn of the loop
+PAUSE = 0.2  # seconds until the next try when the system had no descriptor for another connection
+_STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_WORDS: dict[Shed, Refusal] = {Shed.CONNECTIONS: failure.NO_ROOM, Shed.ADDRESS: refusals.TOO_MANY_CONNECTIONS}
+
+
+class Acceptor:
+    """One listening socket. `tls` None means plain HTTP."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, edge: Edge, sock: socket.socket, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._loop = loop
+        self._edge = edge
+        self._sock = sock
+        self._tls = tls
+        self._scheme = "https" if tls is not None else "http"
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._later: asyncio.TimerHandle | None = None
+        self._reading = False
+        self.resume()
+
+    def resume(self) -> None:
+        """Takes connections (again)."""
+        self._later = None
+        if not self._reading and self._sock.fileno() >= 0:
+            self._reading = True
+            self._loop.add_reader(self._sock, self._ready)
+
+    def _pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._sock)
+
+    def close(self) -> None:
+        """Stops listening. Who is in the kernel's queue by now is still taken: it was told that it is connected."""
+        if self._sock.fileno() < 0:
+            return
+        while self._take_batch() == BATCH:
+            pass
+        self._pause()
+        if self._later is not None:
+            self._later.cancel()
+        self._sock.close()
+
+    def abort(self) -> None:
+        """Stops now, handshakes included."""
+        self._pause()
+        self._sock.close()
+        for task in self._tasks:
+            task.cancel()
+
+    def _ready(self) -> None:
+        self._take_batch()
+
+    def _take_batch(self) -> int:
+        """How many were taken; fewer than BATCH when nobody is left in the queue or there is no room."""
+        for taken in range(BATCH):
+            if self._edge.room.shut:
+                self._pause()
+                self._edge.room.when_open(self.resume)
+                return taken
+            try:
+                sock, address = self._sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return taken
+            except OSError as error:
+                if error.errno in _STARVED:
+                    self._starved()
+                    return taken
+                continue  # an error of the connection that was waiting, not of ours (accept(2))
+            sock.setblocking(False)
+            self._let_in(sock, address[0] if isinstance(address, tuple) else "")
+        return BATCH
+
+    def _starved(self) -> None:
+        """The system has none left although we planned with what it promised: others share it (ENFILE)."""
+        self._edge.turned_away(Shed.DESCRIPTORS)
+        self._pause()
+        self._later = self._loop.call_later(PAUSE, self.resume)
+
+    def _let_in(self, sock: socket.socket, peer: str) -> None:
+        room = self._edge.room
+        shed = room.enter(peer)
+        if shed is None:
+            self._run(self._accept(sock, peer))
+            return
+        self._edge.turned_away(shed)
+        if room.away < AWAY:
+            room.turn_away(ended=False)
+            self._run(self._turn_away(sock, shed))
+        else:
+            sock.close()  # so many of one address that they are not even told
+
+    def _run(self, work: asyncio._CoroutineLike[None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, sock: socket.socket, peer: str) -> None:
+        if not await self._serve(sock, lambda: Downstream(self._edge, self._scheme, peer)):
+            self._edge.room.leave(peer)
+
+    async def _turn_away(self, sock: socket.socket, shed: Shed) -> None:
+        if not await self._serve(sock, lambda: Away(self._edge, _WORDS[shed])):
+            self._edge.room.turn_away(ended=True)
+
+    async def _serve(self, sock: socket.socket, factory: Callable[[], asyncio.Protocol]) -> bool:
+        """Whether a connection came about: a TLS handshake may fail, or the client may have left already."""
+        timeout = self._edge.limits.header_timeout if self._tls is not None else None
+        try:
+            await self._loop.connect_accepted_socket(factory, sock, ssl=self._tls, ssl_handshake_timeout=timeout)
+        except (OSError, asyncio.CancelledError):  # ssl.SSLError and TimeoutError are of them
+            sock.close()
+            return False
+        return True
+
+
+class Away(asyncio.Protocol):
+    """A connection there is no room for: told so, and given a moment to hear it (RFC 9112 9.6)."""
+
+    def __init__(self, edge: Edge, words: Refusal) -> None:
+        self._edge = edge
+        self._words = words
+        self._handle: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast("asyncio.Transport", transport)
+        words = replace(self._words, retry_after=1 + int(9 * random.random()))
+        headers, body = render(words)
+        transport.write(answer_bytes(words.status, headers, body, "", 1, keep=False))
+        if transport.can_write_eof():
+            transport.write_eof()
+        self._handle = asyncio.get_running_loop().call_later(LINGER, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._edge.room.turn_away(ended=True)

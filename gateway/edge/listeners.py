@@ -1,0 +1,65 @@
+"""All listening sockets of the process, opened together and closed together, with the certificates they show."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+
+from gateway.config.addresses import Listen
+from gateway.edge.accept import Acceptor
+from gateway.edge.http1 import Edge
+from gateway.edge.listen import bind, unbind
+from gateway.edge.tls import Certificates
+
+logger = logging.getLogger("gateway")
+
+
+class Listeners:
+    """Listens on `addresses`; TCP ones speak TLS when `tls` is given. Raises ListenError, with nothing left open."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, edge: Edge, addresses: Sequence[Listen], tls: ssl.SSLContext | None
+    ) -> None:
+        self.ports: list[int] = []
+        self._certificates = Certificates(tls) if tls is not None else None
+        self._acceptors: list[Acceptor] = []
+        self._addresses = addresses
+        bound: list[tuple[Listen, socket.socket]] = []
+        try:
+            bound += ((address, sock) for address in addresses for sock in bind(address))
+        except OSError:
+            for address, sock in bound:
+                sock.close()
+                unbind(address)
+            raise
+        for address, sock in bound:
+            self._open(loop, edge, address, sock)
+
+    def _open(self, loop: asyncio.AbstractEventLoop, edge: Edge, address: Listen, sock: socket.socket) -> None:
+        if address.path is not None:
+            context = None  # who can reach a unix socket is on this machine
+        else:
+            self.ports.append(sock.getsockname()[1])
+            context = self._certificates.context if self._certificates is not None else None
+        self._acceptors.append(Acceptor(loop, edge, sock, context))
+        logger.info("listening on %s", address)
+
+    def show(self, tls: ssl.SSLContext | None) -> None:
+        """Shows other certificates from the next handshake on."""
+        if self._certificates is not None and tls is not None:
+            self._certificates.use(tls)
+
+    def close(self) -> None:
+        """Takes nobody new; who is connected stays."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+
+    def abort(self) -> None:
+        """Closes now, and removes the files of unix sockets."""
+        for acceptor in self._acceptors:
+            acceptor.abort()
+        for address in self._addresses:
+            unbind(address)

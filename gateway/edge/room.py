@@ -1,0 +1,105 @@
+"""How many client connections there are, in all and per address, and how many there may be. A count and no socket: who
+is turned away, and how, is done in `accept`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+
+from gateway.policies.keys import counted
+from gateway.upstream.headers import Networks, within
+
+AWAY = 32  # connections that are being turned away at once; the headroom of descriptors has place for them
+SPARE = 20  # one of so many connections is kept for calls that are not held
+
+
+class Shed(StrEnum):
+    """Why somebody was turned away."""
+
+    CONNECTIONS = "connections"  # max_connections is reached
+    ADDRESS = "address"  # per_address is reached
+    DESCRIPTORS = "descriptors"  # the system has no descriptor left
+    HOLD = "hold"  # nearly full: no new poll is held
+
+
+class Room:
+    """`limit` connections in all, `per_address` from one address (None: any number) but for those `exempt`."""
+
+    __slots__ = ("_by_address", "_exempt", "_wanting", "away", "limit", "open", "per_address", "shed")
+
+    def __init__(self, limit: int = sys.maxsize) -> None:
+        self.limit = limit
+        self.per_address: int | None = None
+        self.open = 0
+        self.away = 0
+        self.shed = dict.fromkeys(Shed, 0)
+        self._exempt: Networks = ()
+        self._by_address: dict[str, int] = {}
+        self._wanting: list[Callable[[], None]] = []
+
+    def words(self, shed: Shed, times: int) -> str:
+        """What an operator is told of those who were turned away."""
+        why = {
+            Shed.CONNECTIONS: f"all {self.limit} connections are taken (server.max_connections; see ulimit -n)",
+            Shed.ADDRESS: f"an address has {self.per_address} connections (server.per_address); if it is a proxy, name "
+            "it in server.trusted_proxies",
+            Shed.DESCRIPTORS: "the system has no file descriptor left",
+            Shed.HOLD: f"the last of {self.limit} connections are not for polls (server.max_connections)",
+        }
+        return f"turned away {times}: {why[shed]}"
+
+    def allow(self, limit: int, per_address: int | None, exempt: Networks) -> None:
+        """Other numbers, from now on; nobody who is inside is sent away for them."""
+        self.limit, self.per_address, self._exempt = limit, per_address, exempt
+        self._call()
+
+    @property
+    def tight(self) -> bool:
+        """So few places are left that they are for calls that end soon: whoever is parked stays, nobody new is."""
+        return self.open > self.limit - max(self.limit // SPARE, 1)
+
+    @property
+    def shut(self) -> bool:
+        """Nobody can be let in, nor told why: who comes now waits in the kernel's queue."""
+        return self.open >= self.limit and self.away >= AWAY
+
+    def enter(self, peer: str) -> Shed | None:
+        """Counts a connection in; or says why it must not be. `peer` is empty where there is no address."""
+        if self.open >= self.limit:
+            return Shed.CONNECTIONS
+        if peer:
+            address = counted(peer)
+            there = self._by_address.get(address, 0)
+            if self.per_address is not None and there >= self.per_address and not within(peer, self._exempt):
+                return Shed.ADDRESS
+            self._by_address[address] = there + 1
+        self.open += 1
+        return None
+
+    def leave(self, peer: str) -> None:
+        """Counts a connection out that `enter` let in."""
+        self.open -= 1
+        if peer:
+            address = counted(peer)
+            there = self._by_address.pop(address, 1) - 1
+            if there:
+                self._by_address[address] = there
+        if self._wanting:
+            self._call()
+
+    def turn_away(self, ended: bool) -> None:
+        """Counts those who are being told that there is no room."""
+        self.away += -1 if ended else 1
+        if ended and self._wanting:
+            self._call()
+
+    def when_open(self, call: Callable[[], None]) -> None:
+        """Calls once when somebody has left."""
+        self._wanting.append(call)
+
+    def _call(self) -> None:
+        wanting, self._wanting = self._wanting, []
+        for call in wanting:
+            call()

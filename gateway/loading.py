@@ -1,0 +1,67 @@
+"""From the configuration file to everything a running gateway takes from it. Reads files and may take a while, so a
+reload does it in a thread; nothing that runs is touched here, and whatever is wrong is found here.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from gateway.config import read_config
+from gateway.config.compile import compile_config
+from gateway.config.settings import Config
+from gateway.descriptors import Descriptors, raise_limit, share
+from gateway.edge.tls import server_context
+from gateway.plan import Snapshot
+from gateway.policies.rate_limit import Screen
+
+if TYPE_CHECKING:
+    from gateway.upstream.balance import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A checked configuration, what a person should know of it, and what it compiled to."""
+
+    config: Config
+    notices: list[str]
+    snapshot: Snapshot
+    tls: ssl.SSLContext | None
+    files: Descriptors
+
+    @property
+    def limits(self) -> set[str]:
+        """What the store counts under."""
+        plans = self.snapshot.plans
+        rates = {rate.limit for plan in plans if plan.shown is not None for rate in plan.shown.limits}
+        return rates | {cap.limit for plan in plans for cap in plan.caps}
+
+
+def build(
+    path: Path, wall: Callable[[], float], screen: Screen, live: Mapping[str, Upstream] = MappingProxyType({})
+) -> Built:
+    """Raises ConfigError, ValueError or OSError, each with sentences for the operator."""
+    config, notices = read_config(path)
+    files = share(raise_limit(), config.server.max_connections)
+    snapshot = compile_config(config, wall, os.environ, screen, live)
+    tls = config.server.tls
+    return Built(config, notices, snapshot, server_context(tls.cert, tls.key) if tls is not None else None, files)
+
+
+def for_a_restart(old: Config, new: Config) -> list[str]:
+    """What was changed in the file but is open already, and so changes with the next start only."""
+    pairs = {
+        "server.listen": (old.server.listen, new.server.listen),
+        "server.tls": (old.server.tls is None, new.server.tls is None),
+        "admin": (old.admin, new.admin),
+        "state": (old.state, new.state),
+        "log.calls": (old.log.calls, new.log.calls),
+    }
+    return [
+        f"{key}: has changed, which counts from the next start on" for key, (was, now) in pairs.items() if was != now
+    ]

@@ -1,0 +1,258 @@
+"""Reloading: what is new counts at once for what begins from now on, what is held goes on, what was counted stays
+counted, and a file with a problem changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import jwt
+import pytest
+
+from tests.kit.certificates import Certificate, make_certificate
+from tests.kit.gateways import (
+    SIGNED_IN,
+    InProcess,
+    config,
+    gateway,
+    gateway_process,
+    hold,
+    process_config,
+    route,
+)
+from tests.kit.raw import RawClient, client, connect, get
+from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
+from tests.kit.waiting import soon, until
+
+POLLS = {"more": hold(), "routes": route(policies=["poll"])}
+LIMITS = '[policy.limits]\n[[policy.limits.rate_limit]]\nrate = "{rate}/hour"\nper = "address"\n'
+QUICK = 'drain = "200ms"'
+
+
+async def reload(gw: InProcess, text: str) -> list[str]:
+    """Writes the file anew and reloads it; the problems."""
+    gw.app.path.write_text(text.replace("file:calls.jsonl", f"file:{gw.log}"), "utf-8")
+    return await soon(gw.app.reload())
+
+
+async def parked(gw: InProcess, up: HoldingUpstream, target: str = "/", method: str = "GET") -> RawClient:
+    raw, before = await connect(gw.port), up.held
+    await raw.send(get(target, method=method))
+    await until(lambda: up.held == before + 1)
+    return raw
+
+
+async def test_a_new_route_is_served_and_parked_polls_are_untouched(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, gateway(config(up.port, **POLLS), tmp_path) as gw:
+        held = [await parked(gw, up) for _ in range(20)]
+        routes = POLLS["routes"] + route("new", "/new", match='methods = ["POST"]')
+        assert await reload(gw, config(up.port, more=POLLS["more"], routes=routes)) == []
+        assert [one["name"] for one in json.loads((await gw.admin("/api/routes"))[1])["routes"]] == ["all", "new"]
+        new = await parked(gw, up, "/new", "POST")
+        assert up.publish(b"[7]") >= 20
+        for raw in held:
+            found = await raw.read_answer()
+            assert (found.status, bytes(found.body), found.one("Connection")) == (200, b"[7]", None)
+            await raw.close()
+        assert (await new.read_answer()).status == 200
+        assert {record["route"] for record in await gw.records(21)} == {"all", "new"}
+        await new.close()
+
+
+async def test_polls_of_a_removed_route_end_as_in_a_drain_and_others_do_not(tmp_path: Path) -> None:
+    both = route("goes", "/goes", ["poll"]) + route("stays", "/stays", ["poll"])
+    text = config(1, server=QUICK, more=hold(), routes=both)
+    async with HoldingUpstream() as up, gateway(text.replace(':1"', f':{up.port}"'), tmp_path) as gw:
+        goes, stays = [await parked(gw, up, "/goes") for _ in range(10)], await parked(gw, up, "/stays")
+        left = config(up.port, server=QUICK, more=hold(), routes=route("stays", "/stays", ["poll"]))
+        assert await reload(gw, left) == []
+        for raw in goes:
+            found = await raw.read_answer()
+            assert (found.status, bytes(found.body), found.one("Connection")) == (200, b"[]", "close")
+            await raw.close()
+        assert [record["outcome"] for record in await gw.records(10)] == ["drained"] * 10
+        assert up.publish(b"[7]") == 1
+        assert (await stays.read_answer()).status == 200
+        assert (await stays.ask(get("/goes"))).status == 404
+        await stays.close()
+
+
+@pytest.mark.parametrize("who", ["origin", "never"])
+async def test_a_removed_route_whose_polls_may_not_be_answered_here(tmp_path: Path, who: str) -> None:
+    more = hold(empty=f'{{ answer = "{who}" }}', replay='"destructive"')
+    text = config(1, server=QUICK, more=more, routes=route("goes", "/goes", ["poll"]))
+    async with HoldingUpstream() as up, gateway(text.replace(':1"', f':{up.port}"'), tmp_path) as gw:
+        raw = await parked(gw, up, "/goes")
+        assert await reload(gw, config(up.port, server=QUICK)) == []
+        answers = await raw.read_all()
+        assert [one.status for one in answers] == ([503] if who == "origin" else [])
+        assert (await gw.record())["outcome"] == "drained"
+        await until(lambda: up.live == 0)
+        await raw.close()
+
+
+async def test_limits_are_not_reset_and_new_ones_count_at_once(tmp_path: Path) -> None:
+    routes = route(policies=["limits"])
+
+    async def statuses(raw: RawClient, times: int) -> list[int]:
+        return [(await raw.ask(get())).status for _ in range(times)]
+
+    async with ScriptedUpstream() as up:
+        text = config(up.port, more=LIMITS.format(rate=3), routes=routes)
+        async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
+            assert await statuses(raw, 4) == [200, 200, 200, 429]
+            assert await reload(gw, text) == []
+            assert await statuses(raw, 1) == [429], "what was spent is spent"
+            more = '[[policy.limits.rate_limit]]\nrate = "9/hour"\nper = "route"\n' + LIMITS.format(rate=3)[16:]
+            assert await reload(gw, config(up.port, more=f"[policy.limits]\n{more}", routes=routes)) == []
+            assert await statuses(raw, 1) == [429], "also when another limit is written before it"
+            assert await reload(gw, config(up.port, more=LIMITS.format(rate=5), routes=routes)) == []
+            assert (await raw.ask(get())).one("RateLimit-Policy") == '"limits";q=5;w=3600'
+            assert await reload(gw, config(up.port)) == []
+            assert await statuses(raw, 9) == [200] * 9
+
+
+async def test_a_cap_counts_who_was_parked_before_the_reload(tmp_path: Path) -> None:
+    more = hold() + '[[policy.caps.hold_cap]]\nmax = 2\nper = "route"\n'
+    text = config(1, more=more, routes=route(policies=["poll", "caps"]))
+    async with HoldingUpstream() as up, gateway(text.replace(':1"', f':{up.port}"'), tmp_path) as gw:
+        held = [await parked(gw, up) for _ in range(2)]
+        assert await reload(gw, gw.app.path.read_text()) == []
+        async with client(gw.port) as raw:
+            assert (await raw.ask(get())).status == 429
+            await held[0].close()
+            await gw.records(2)
+            await raw.send(get())
+            await until(lambda: up.held == 2)
+        await held[1].close()
+
+
+async def test_endpoints_come_and_go_without_touching_what_they_hold(tmp_path: Path) -> None:
+    async with (
+        HoldingUpstream() as old,
+        HoldingUpstream() as new,
+        gateway(config(old.port, **POLLS), tmp_path) as gw,
+    ):
+        raw = await parked(gw, old)
+        assert await reload(gw, config(new.port, **POLLS)) == []
+        late = await parked(gw, new)
+        assert (old.held, new.held) == (1, 1)
+        assert [old.publish(b"[1]"), new.publish(b"[2]")] == [1, 1]
+        assert [bytes((await one.read_answer()).body) for one in (raw, late)] == [b"[1]", b"[2]"]
+        await until(lambda: old.live == 0, "the connection to an endpoint that is gone is not kept")
+        assert new.live == 1
+        for one in (raw, late):
+            await one.close()
+
+
+async def test_idle_connections_of_an_endpoint_that_stays_are_used_again(tmp_path: Path) -> None:
+    async with (
+        ScriptedUpstream() as up,
+        ScriptedUpstream() as other,
+        gateway(config(up.port), tmp_path) as gw,
+        client(gw.port) as raw,
+    ):
+        assert (await raw.ask(get())).status == 200
+        text = config(up.port, other.port, upstream='balance = "round-robin"\nmax_held = 5')
+        assert await reload(gw, text) == []
+        assert [(await raw.ask(get())).status for _ in range(2)] == [200, 200]
+        assert (len(up.requests), len(other.requests)) == (2, 1)
+        assert len(up.peers) == 1
+
+
+def signed_with(secret: str) -> str:
+    return jwt.encode({"iss": "https://id.test/", "aud": "tests", "sub": "alice", "exp": 2**33}, secret, "HS256")
+
+
+async def test_keys_are_read_again(tmp_path: Path) -> None:
+    more = SIGNED_IN.replace('"env:GATEWAY_TEST_SECRET"', f'"file:{tmp_path}/key"')
+    old, new = "the first secret of this test, long enough", "the second secret of this test, long enough"
+    (tmp_path / "key").write_text(old)
+    async with ScriptedUpstream() as up:
+        text = config(up.port, more=more, routes=route(policies=["signed-in"]))
+        async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
+            signed = [get("/", f"Authorization: Bearer {signed_with(secret)}") for secret in (old, new)]
+            assert [(await raw.ask(one)).status for one in signed] == [200, 401]
+            (tmp_path / "key").write_text(new)
+            assert await reload(gw, text) == []
+            assert [(await raw.ask(one)).status for one in signed] == [401, 200]
+
+
+async def test_certificates_are_read_again_and_nobody_is_cut(tmp_path: Path, certificate: Certificate) -> None:
+    other = make_certificate(tmp_path / "other", "localhost")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+
+    def install(one: Certificate) -> None:
+        cert.write_bytes(one.cert.read_bytes())
+        key.write_bytes(one.key.read_bytes())
+
+    async def shown(port: int) -> str:
+        got = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+        return got.strip()
+
+    install(certificate)
+    tls = f'tls = {{ cert = "file:{cert}", key = "file:{key}" }}'
+    async with HoldingUpstream() as up, gateway(config(up.port, server=tls), tmp_path) as gw:
+        assert await shown(gw.port) == certificate.cert.read_text().strip()
+        raw = await connect(gw.port, certificate.client())
+        await raw.send(get())
+        await until(lambda: up.held == 1)
+        install(other)
+        assert await reload(gw, gw.app.path.read_text()) == []
+        assert await shown(gw.port) == other.cert.read_text().strip()
+        cert.write_text("garbage")
+        assert len(await reload(gw, gw.app.path.read_text())) == 1
+        assert await shown(gw.port) == other.cert.read_text().strip()
+        up.publish(b"[7]")
+        assert (await raw.read_answer()).status == 200
+        await raw.close()
+
+
+async def test_a_hundred_reloads_under_load_lose_nothing(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw:
+        stop, seen = asyncio.Event(), list[int]()
+
+        async def probe() -> None:
+            async with client(gw.port) as raw:
+                while not stop.is_set():
+                    seen.append((await raw.ask(get())).status)
+
+        async with probing(probe, stop):
+            for number in range(100):
+                routes = route() + (route("odd", "/odd") if number % 2 else "")
+                assert await reload(gw, config(up.port, routes=routes)) == []
+        assert set(seen) == {200}
+
+
+@contextlib.asynccontextmanager
+async def probing(probe: object, stop: asyncio.Event) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(probe()) for _ in range(4)]  # type: ignore[operator]
+    yield
+    stop.set()
+    await soon(asyncio.gather(*tasks))
+
+
+@pytest.mark.asyncio(loop_factories=["asyncio"])
+async def test_sighup_reloads_a_process(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up:
+        with gateway_process(process_config(up.port, **POLLS), tmp_path) as gw:
+            raw = await connect(gw.port)
+            await raw.send(get())
+            await until(lambda: up.held == 1)
+            file = tmp_path / "gateway.toml"
+            file.write_text(file.read_text() + route("odd", "/odd"))
+            gw.process.send_signal(signal.SIGHUP)
+            while b"odd" not in (await gw.admin("/api/routes"))[1]:
+                await asyncio.sleep(0.01)
+            file.write_text("[server")
+            gw.process.send_signal(signal.SIGHUP)
+            await until(lambda: "nothing was changed" in gw.output.read_text())
+            up.publish(b"[7]")
+            assert (await raw.read_answer()).status == 200
+            await raw.close()
