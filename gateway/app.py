@@ -10,18 +10,19 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
-from gateway.admin import live
+from gateway.admin import ending, live
 from gateway.admin.api import make_admin
+from gateway.admin.guard import access
+from gateway.admin.metrics import Gauges
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
 from gateway.config import read_config
-from gateway.config.addresses import is_loopback
 from gateway.config.compile import compile_config
 from gateway.config.references import read_secret
 from gateway.config.settings import Config
@@ -122,8 +123,7 @@ class App:
         admin = config.admin
         assert admin is not None
         token = read_secret(admin.token, os.environ) if admin.token is not None else None
-        loopback = is_loopback(admin.listen)
-        application = make_admin(self, token, loopback and admin.listen.path is None)
+        application = make_admin(self, access(admin, token))  # type: ignore[arg-type]  # reload, begin_drain: to come
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
         await self._runner.setup()
         for sock in bind(admin.listen):
@@ -153,7 +153,17 @@ class App:
         return self._log.dropped
 
     def held(self, limit: int) -> dict[str, object]:
-        return live.held((connection.call for connection in self._edge.connections), self._timers.now(), limit)
+        return live.held(self._calls(), self._timers.now(), limit)
+
+    async def end_held(self, chosen: ending.Selection, wanted: Callable[[], bool]) -> ending.Ended:
+        return await ending.end(self._calls(), chosen, self._timers.now(), wanted)
+
+    def _calls(self) -> Iterator[Call | None]:
+        return (connection.call for connection in self._edge.connections)
+
+    def gauges(self) -> Gauges:
+        held, connections = live.count(self._calls(), self._serve.snapshot), len(self._edge.connections)
+        return Gauges(held, connections, self._log.dropped, self._draining)
 
     def routes(self) -> list[dict[str, object]]:
         return live.routes(self._serve.snapshot)

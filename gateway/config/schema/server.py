@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, Wit
 from gateway.config.fields import (
     Duration,
     FileRef,
+    Host,
     Later,
     ListenAddress,
     Network,
@@ -77,10 +78,14 @@ class Server(Table):
 
 
 class Admin(Table):
-    """`[admin]`: the operator's listener. Without the table there is none. Other than loopback needs a token."""
+    """`[admin]`: the operator's listener. Without the table there is none. Other than loopback needs a token.
+
+    `hosts` are names it may be called by, beside its addresses.
+    """
 
     listen: ListenAddress = default("127.0.0.1:9090")
     token: SecretRef | None = None
+    hosts: tuple[Host, ...] = Field(default=(), examples=[["gateway.internal"]])
 
 
 class State(Table):
