@@ -18,6 +18,7 @@ from aiohttp import web
 
 from gateway.admin import ending, live
 from gateway.admin.api import make_admin
+from gateway.admin.exchange import Quiet
 from gateway.admin.guard import access
 from gateway.admin.metrics import Gauges
 from gateway.call import Call, State
@@ -124,7 +125,7 @@ class App:
         assert admin is not None
         token = read_secret(admin.token, os.environ) if admin.token is not None else None
         application = make_admin(self, access(admin, token))  # type: ignore[arg-type]  # reload, begin_drain: to come
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(application, access_log=None, logger=Quiet(logger), shutdown_timeout=0.1)
         await self._runner.setup()
         for sock in bind(admin.listen):
             await web.SockSite(self._runner, sock).start()

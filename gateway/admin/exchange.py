@@ -5,10 +5,13 @@ version. What is refused before a page is asked, and what is wrong with a reques
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from gateway.admin import guard
@@ -16,6 +19,15 @@ from gateway.admin import guard
 MAX_BODY = 64 * 1024
 BODY_TIMEOUT = 10.0  # seconds
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Quiet(logging.LoggerAdapter[logging.Logger]):
+    """aiohttp's complaints. It tells every malformed request with a traceback, by which anybody could fill the log."""
+
+    def log(self, level: int, msg: object, *args: object, **more: Any) -> None:
+        if isinstance(more.get("exc_info"), HttpProcessingError):
+            level, more = logging.DEBUG, {}
+        super().log(level, msg, *args, **more)
 
 
 def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -87,6 +87,27 @@ async def test_with_a_token_everything_but_health_needs_it(tmp_path: Path, text:
         assert (await raw.ask(post(ALL, "/api/held/end", GIVEN))).status == 200
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["/healthz/../api/held", "/healthz%2f..%2fapi%2fheld", "//api/held", "/%61pi/held", "/healthz#/api/held",
+     "/api/held?/healthz", "/api/held;/healthz", "http://localhost/api/held", "/healthz/"],
+)  # fmt: skip
+async def test_no_spelling_of_a_path_goes_round_the_token(tmp_path: Path, text: str, target: str) -> None:
+    async with gateway(text, tmp_path) as gw, client(gw.admin_port) as raw:
+        found = await raw.ask(get(target))
+        assert found.status in (400, 401) or json.loads(bytes(found.body)).get("status") == "ok"
+
+
+@pytest.mark.parametrize("bad", [b"garbage\r\n\r\n", get("/healthz", host=None), get("/healthz", "Bad Name: x")])
+async def test_malformed_requests_do_not_fill_the_log(
+    tmp_path: Path, bad: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with gateway(config(1), tmp_path) as gw, client(gw.admin_port) as raw:
+        caplog.clear()
+        assert (await raw.ask(bad)).status == 400
+        assert not [record for record in caplog.records if record.exc_info or record.levelname == "ERROR"]
+
+
 async def test_a_name_that_is_listed_is_served_even_here(tmp_path: Path, text: str) -> None:
     async with gateway(text, tmp_path) as gw, client(gw.admin_port) as raw:
         own = "Origin: http://gateway.internal:9090"
