@@ -247,8 +247,8 @@ async def test_an_operator_who_leaves_ends_no_more(tmp_path: Path) -> None:
     ):
         await until(lambda: up.held == 20)
         async with client(gw.admin_port) as admin:
-            body = b'{"all": true, "within": "10m"}'
-            await admin.send(post(body, "/api/held/end", "Gateway-Admin: 1"))
+            await admin.send(post(b'{"all": true, "within": "6s"}', "/api/held/end", "Gateway-Admin: 1"))
             await until(lambda: up.held == 19)
+        await until(lambda: not any("RequestHandler.start" in repr(task) for task in asyncio.all_tasks()))
         assert (await gw.record())["note"] == "by operator"
         assert len(await gw.held()) == 19
