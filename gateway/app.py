@@ -9,7 +9,6 @@ import gc
 import logging
 from pathlib import Path
 
-from gateway.admin import live
 from gateway.admin.listener import AdminListener
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
@@ -19,6 +18,7 @@ from gateway.edge.listeners import Listeners
 from gateway.edge.room import Room, Shed
 from gateway.limits import Limits
 from gateway.loading import Built, build, for_a_restart
+from gateway.operating import Operator
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.policies.rate_limit import Screen
@@ -52,7 +52,7 @@ class App:
         self._listeners: Listeners | None = None
         self._admin: AdminListener | None = None
         self._stopped = asyncio.Event()
-        self._draining = False
+        self.draining = False
         self._drain: asyncio.Task[None] | None = None
         self._reloads = Reloads(self._load, self._swap, self._clock.wall)
 
@@ -96,7 +96,8 @@ class App:
         self._swap(built)
         self._listeners = Listeners(loop, self._edge, config.server.listen, built.tls)
         if config.admin is not None:
-            self._admin = AdminListener(self, config.admin)
+            operator = Operator(self, self._edge, self._timers, self._log, self._reloads)
+            self._admin = AdminListener(operator, config.admin)
             await self._admin.start()
         gc.collect()
         gc.freeze()
@@ -114,8 +115,8 @@ class App:
     async def reload(self) -> list[str]:
         """Makes what is in the file now count, for every call that begins from now on. Returns the problems, each one
         line: with any of them nothing has changed."""
-        problems = [] if self._draining else await self._reloads.run(lambda: not self._draining)
-        return ["the gateway is draining; start it again instead"] if self._draining else problems
+        problems = [] if self.draining else await self._reloads.run(lambda: not self.draining)
+        return ["the gateway is draining; start it again instead"] if self.draining else problems
 
     def _load(self) -> Built:
         return build(self.path, self._clock.wall, self._screen, self._serve.snapshot.upstreams)
@@ -155,22 +156,7 @@ class App:
             if call is not None and call.plan is not None and call.plan.route in gone:
                 self._serve.on_drain(call, drain)
 
-    # -- what the admin side asks --------------------------------------------------------------------------------
-
-    def ready(self) -> tuple[bool, str]:
-        if self._draining:
-            return False, "draining"
-        failure = self._reloads.failure
-        return True, "serving" if failure is None else f"serving; {failure}"
-
-    def log_lines_dropped(self) -> int:
-        return self._log.dropped
-
-    def held(self, limit: int) -> dict[str, object]:
-        return live.held((connection.call for connection in self._edge.connections), self._timers.now(), limit)
-
-    def routes(self) -> list[dict[str, object]]:
-        return live.routes(self._serve.snapshot)
+    # -- the end -------------------------------------------------------------------------------------------------
 
     def begin_drain(self) -> dict[str, object]:
         """Drains and stops, as SIGTERM does; returns what will happen. Asked again it begins nothing new."""
@@ -179,8 +165,6 @@ class App:
         server = self._config.server
         return {"draining": True, "listeners_close_in": server.shutdown_delay, "window": server.drain}
 
-    # -- the end -------------------------------------------------------------------------------------------------
-
     async def wait_stopped(self) -> None:
         await self._stopped.wait()
 
@@ -188,9 +172,9 @@ class App:
         """Turns readiness red, and `server.shutdown_delay` later stops accepting and ends what is held by the table of
         DESIGN.md section 4 within `server.drain`. Then stops. Idle connections stay open meanwhile: a poll that is sent
         on one gets its short hold."""
-        if self._draining:
+        if self.draining:
             return
-        self._draining = True
+        self.draining = True
         server = self._config.server
         if server.shutdown_delay:
             logger.info("not ready any more; listeners close in %gs", server.shutdown_delay)
@@ -231,7 +215,7 @@ class App:
         """Stops now: listeners and connections close, the log is written out."""
         if self._stopped.is_set():
             return
-        self._draining = True
+        self.draining = True
         self._stopped.set()
         if self._listeners is not None:
             self._listeners.abort()

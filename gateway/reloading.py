@@ -23,7 +23,7 @@ class Reloads:
     def __init__(self, load: Callable[[], Built], swap: Callable[[Built], None], wall: Callable[[], float]) -> None:
         self.counts = {"ok": 0, "failed": 0}
         self.failure: str | None = None  # of the last one, if it failed
-        self.last_success = wall()
+        self.last = 0.0  # Unix seconds; 0 before the first
         self._load = load
         self._swap = swap
         self._wall = wall
@@ -43,13 +43,14 @@ class Reloads:
             except OSError as error:
                 return self._keep([f"{error.filename}: {error.strerror}" if error.filename else str(error)])
             self.counts["ok"] += 1
-            self.failure, self.last_success = None, self._wall()
+            self.failure, self.last = None, self._wall()
             gc.collect(1)  # the old configuration, while it is young: frozen objects and parked calls are not looked at
             logger.info("reloaded; what begins from now on follows %s", built.config.path)
             return []
 
     def _keep(self, problems: list[str]) -> list[str]:
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._wall()))
+        self.last = self._wall()
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.last))
         self.counts["failed"] += 1
         self.failure = f"the reload at {at} failed and the configuration before it counts: {problems[0]}"
         for problem in problems:

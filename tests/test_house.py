@@ -57,7 +57,7 @@ BEHAVIOUR = [
 ]
 BEHAVIOUR += ["sparing", "options", "checking", "config.compile", "config.limits"]  # the last two bind functions of all
 EDGES = ["edge", "admin", "middleware", "poll", "polling", "demo", "explain"]
-TOP = ["loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
+TOP = ["operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]
 
 TOP_LEVEL = {

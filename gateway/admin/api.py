@@ -1,22 +1,20 @@
-"""The admin listener's HTTP: an aiohttp.web application over what `app` can tell. A token guards everything but health,
-and on a loopback listener the Host must be a loopback name, so that no web page can reach it by a name of its own.
+"""The admin listener's pages: an aiohttp.web application over what `app` can tell and do. Who may ask is decided in
+`guard`, how requests and answers look in `exchange`.
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
-import orjson
 from aiohttp import web
-from aiohttp.typedefs import Middleware
+
+from gateway.admin import exchange, guard, metrics
+from gateway.admin.ending import Ended, Selection, read_selection
+from gateway.admin.exchange import answer
+from gateway.config.problems import ConfigError
 
 MAX_LISTED = 1000
-PAGES = ("/healthz", "/readyz", "/api/held", "/api/routes")
-_OPEN = frozenset({"/healthz", "/readyz"})
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Operated(Protocol):
@@ -30,68 +28,73 @@ class Operated(Protocol):
 
     def routes(self) -> list[dict[str, object]]: ...
 
+    def gauges(self) -> metrics.Gauges: ...
 
-def make_admin(gateway: Operated, token: str | None, loopback: bool) -> web.Application:
-    """The application. `token` None leaves it open, which `check` allows on loopback only."""
-    admin = web.Application(middlewares=[_guard(token, loopback)])
+    async def end_held(self, chosen: Selection, wanted: Callable[[], bool]) -> Ended:
+        """Ends what is chosen, for as long as `wanted()`."""
 
-    async def healthz(_: web.Request) -> web.Response:
-        return _json({"status": "ok", "log_lines_dropped": gateway.log_lines_dropped()})
+    async def reload(self) -> list[str]:
+        """Puts the configuration on disk in force. Its problems, one line each; none when it is live."""
 
-    async def readyz(_: web.Request) -> web.Response:
-        ready, detail = gateway.ready()
-        return _json({"ready": ready, "detail": detail}, 200 if ready else 503)
+    def begin_drain(self) -> dict[str, object]:
+        """Begins the end of the process, once; what there is to say about it."""
 
-    async def held(request: web.Request) -> web.Response:
-        text = request.query.get("limit", "100")
-        limit = int(text) if text.isdecimal() and len(text) < 6 else 100
-        return _json(gateway.held(min(limit, MAX_LISTED)))
 
-    async def routes(_: web.Request) -> web.Response:
-        return _json({"routes": gateway.routes()})
-
-    admin.on_response_prepare.append(_without_version)
-    admin.router.add_get("/healthz", healthz)
-    admin.router.add_get("/readyz", readyz)
-    admin.router.add_get("/api/held", held)
-    admin.router.add_get("/api/routes", routes)
+def make_admin(gateway: Operated, access: guard.Access) -> web.Application:
+    """The application."""
+    admin = web.Application(middlewares=[exchange.guarded(access)], client_max_size=exchange.MAX_BODY)
+    admin.on_response_prepare.append(exchange.finish)
+    pages = Pages(gateway)
+    admin.router.add_get("/healthz", pages.healthz)
+    admin.router.add_get("/readyz", pages.readyz)
+    admin.router.add_get("/metrics", pages.metrics)
+    admin.router.add_get("/api/held", pages.held)
+    admin.router.add_get("/api/routes", pages.routes)
+    admin.router.add_post("/api/held/end", pages.end_held)
+    admin.router.add_post("/api/reload", pages.reload)
+    admin.router.add_post("/api/drain", pages.drain)
     return admin
 
 
-async def _without_version(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.popall("Server", None)
+class Pages:
+    """One method a page."""
 
+    def __init__(self, gateway: Operated) -> None:
+        self._gateway = gateway
+        self._registry = metrics.registry(gateway.gauges)
 
-def _json(value: object, status: int = 200) -> web.Response:
-    headers = {"Cache-Control": "no-store"}
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json", headers=headers)
+    async def healthz(self, _: web.Request) -> web.Response:
+        return answer({"status": "ok", "log_lines_dropped": self._gateway.log_lines_dropped()})
 
+    async def readyz(self, _: web.Request) -> web.Response:
+        ready, detail = self._gateway.ready()
+        return answer({"ready": ready, "detail": detail}, 200 if ready else 503)
 
-def _guard(token: str | None, loopback: bool) -> Middleware:
-    expected = f"Bearer {token}".encode() if token is not None else None
+    async def metrics(self, request: web.Request) -> web.Response:
+        body, content_type = metrics.expose(self._registry, request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
 
-    @web.middleware
-    async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        if loopback and not _is_loopback(request.host):
-            return _json({"error": "the Host is not a loopback name"}, 421)
-        if expected is not None and request.path not in _OPEN:
-            given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-            if not hmac.compare_digest(given, expected):
-                response = _json({"error": "the admin token is needed: Authorization: Bearer .."}, 401)
-                response.headers["WWW-Authenticate"] = 'Bearer realm="admin"'
-                return response
+    async def held(self, request: web.Request) -> web.Response:
+        text = request.query.get("limit", "100")
+        limit = int(text) if text.isdecimal() and len(text) < 6 else 100
+        return answer(self._gateway.held(min(limit, MAX_LISTED)))
+
+    async def routes(self, _: web.Request) -> web.Response:
+        return answer({"routes": self._gateway.routes()})
+
+    async def end_held(self, request: web.Request) -> web.Response:
         try:
-            return await handler(request)
-        except web.HTTPMethodNotAllowed as error:
-            response = _json({"error": "only GET is served here"}, 405)
-            response.headers["Allow"] = error.headers["Allow"]
-            return response
-        except web.HTTPNotFound:
-            return _json({"error": "there is no such page", "pages": PAGES}, 404)
+            chosen = read_selection(await exchange.asked(request))
+        except ConfigError as error:
+            return answer({"error": "the filter cannot be used", "problems": [str(one) for one in error.problems]}, 400)
+        done = await self._gateway.end_held(chosen, lambda: request.transport is not None)
+        if chosen.dry_run:
+            return answer({"dry_run": True, "would_end": done.ended, "not_endable": done.not_endable})
+        return answer(done._asdict())
 
-    return guard
+    async def reload(self, _: web.Request) -> web.Response:
+        problems = await self._gateway.reload()
+        return answer({"reloaded": False, "problems": problems}, 422) if problems else answer({"reloaded": True})
 
-
-def _is_loopback(host: str) -> bool:
-    name = host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
-    return name.lower() in _LOOPBACK
+    async def drain(self, _: web.Request) -> web.Response:
+        return answer(self._gateway.begin_drain(), 202)

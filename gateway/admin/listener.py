@@ -8,7 +8,8 @@ import os
 from aiohttp import web
 
 from gateway.admin.api import Operated, make_admin
-from gateway.config.addresses import is_loopback
+from gateway.admin.exchange import Quiet
+from gateway.admin.guard import access
 from gateway.config.references import read_secret
 from gateway.config.schema import Admin
 from gateway.edge.listen import bind, unbind
@@ -23,9 +24,8 @@ class AdminListener:
         self.port: int | None = None
         self._admin = admin
         token = read_secret(admin.token, os.environ) if admin.token is not None else None
-        loopback = is_loopback(admin.listen) and admin.listen.path is None
-        application = make_admin(gateway, token, loopback)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        application = make_admin(gateway, access(admin, token))
+        self._runner = web.AppRunner(application, access_log=None, logger=Quiet(logger), shutdown_timeout=0.1)
 
     async def start(self) -> None:
         await self._runner.setup()

@@ -21,6 +21,16 @@ def held(calls: Iterable[Call | None], now: float, limit: int) -> dict[str, obje
     return {"held": len(found), "calls": [_describe(call, now) for call in found[:limit]]}
 
 
+def count(calls: Iterable[Call | None], snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    """How many calls are held, by route and state; a route without any has its zeros."""
+    counts = {(plan.route, state.name.lower()): 0 for plan in snapshot.plans for state in _HELD}
+    for call in calls:
+        if call is not None and call.state in _HELD and call.plan is not None:
+            key = (call.plan.route, call.state.name.lower())
+            counts[key] = counts.get(key, 0) + 1  # a route that is no more may still have polls
+    return counts
+
+
 def _describe(call: Call, now: float) -> dict[str, object]:
     identity = call.identity
     return {

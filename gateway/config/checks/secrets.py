@@ -1,5 +1,5 @@
-"""Secrets and certificates of the process and of header rules: the admin token, the server's certificate, header
-values that stand in the environment or in a file.
+"""Secrets and certificates of the process and of header rules: the admin token and names, the server's certificate,
+header values that stand in the environment or in a file.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 from gateway.config.addresses import is_loopback
 from gateway.config.checks.finding import Findings, View
 from gateway.config.checks.reading import check_chain, check_secret, said
+from gateway.config.durations import quoted
 from gateway.config.problems import Problem
 from gateway.config.references import Secret, read_secret
 from gateway.config.schema import HeaderEdit
@@ -31,8 +32,19 @@ def _admin(view: View) -> Findings:
     if admin.token is None and not is_loopback(admin.listen):
         text = f'{admin.listen} can be reached from elsewhere; write token = "env:GATEWAY_ADMIN_TOKEN"'
         yield view.main("admin.token", text)
+    yield from _names(view, admin.hosts)
     if admin.token is not None:
         yield from check_secret(view, view.main("admin.token", ""), admin.token)
+
+
+def _names(view: View, hosts: tuple[str, ...]) -> Findings:
+    """Only what somebody must have named on purpose: a pattern would let names in that others may give to anything."""
+    for number, host in enumerate(hosts):
+        at = f"admin.hosts[{number}]"
+        if host.startswith("*."):
+            yield view.main(at, f'{quoted(host)} is a pattern; write each name, such as "gateway.{host[2:]}"')
+        elif host.startswith("[") or host.replace(".", "").isdigit():
+            yield view.main(at, f"{quoted(host)} is an address, which needs no entry; remove it")
 
 
 def _header_rules(view: View) -> Findings:

@@ -11,6 +11,7 @@ from gateway.config.fields import (
     Count,
     Duration,
     FileRef,
+    Host,
     Later,
     ListenAddress,
     Network,
@@ -96,10 +97,14 @@ class Server(Table):
 
 
 class Admin(Table):
-    """`[admin]`: the operator's listener. Without the table there is none. Other than loopback needs a token."""
+    """`[admin]`: the operator's listener. Without the table there is none. Other than loopback needs a token.
+
+    `hosts` are names it may be called by, beside its addresses.
+    """
 
     listen: ListenAddress = default("127.0.0.1:9090")
     token: SecretRef | None = None
+    hosts: tuple[Host, ...] = Field(default=(), examples=[["gateway.internal"]])
 
 
 class State(Table):

@@ -68,6 +68,20 @@ SECOND = '[[route]]\nname = "s"\nmatch = { path = "/s" }\nupstream = "u"\npolici
             'admin.token: 0.0.0.0:9090 can be reached from elsewhere; write token = "env:GATEWAY_ADMIN_TOKEN"',
         ),
         (
+            "[admin]\nhosts = ['gateway.internal', '*.internal']",
+            'admin.hosts[1]: "*.internal" is a pattern; write each name, such as "gateway.internal"',
+        ),
+        ("[admin]\nhosts = ['10.0.0.1']", 'admin.hosts[0]: "10.0.0.1" is an address, which needs no entry; remove it'),
+        ("[admin]\nhosts = ['[::1]']", 'admin.hosts[0]: "[::1]" is an address, which needs no entry; remove it'),
+        (
+            "[admin]\nhosts = ['gateway.internal:9090']",
+            'admin.hosts[0]: "gateway.internal:9090" is not a host; write a name without port, such as "api.example.com"',
+        ),
+        (
+            "[admin]\nhosts = 'gateway.internal'",
+            'admin.hosts: is of the wrong kind; write a list in [ ], such as hosts = ["gateway.internal"]',
+        ),
+        (
             "[admin]\ntoken = 'env:GONE'",
             "admin.token: the environment variable GONE is not set; set it before the gateway starts",
         ),

@@ -1,0 +1,66 @@
+"""What the admin side may see and do of a running gateway. Looks things up and passes them on; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from gateway.admin import ending, live
+from gateway.admin.metrics import Gauges
+from gateway.call import Call
+
+if TYPE_CHECKING:
+    from gateway.app import App
+    from gateway.clock import Timers
+    from gateway.edge.http1 import Edge
+    from gateway.reloading import Reloads
+    from gateway.telemetry.log import CallLog
+
+
+class Operator:
+    """An `admin.api.Operated`."""
+
+    def __init__(self, app: App, edge: Edge, timers: Timers, log: CallLog, reloads: Reloads) -> None:
+        self.reload = app.reload
+        self.begin_drain = app.begin_drain
+        self._app = app
+        self._edge = edge
+        self._timers = timers
+        self._log = log
+        self._reloads = reloads
+
+    def ready(self) -> tuple[bool, str]:
+        if self._app.draining:
+            return False, "draining"
+        failure = self._reloads.failure
+        return True, "serving" if failure is None else f"serving; {failure}"
+
+    def log_lines_dropped(self) -> int:
+        return self._log.dropped
+
+    def held(self, limit: int) -> dict[str, object]:
+        return live.held(self._calls(), self._timers.now(), limit)
+
+    def routes(self) -> list[dict[str, object]]:
+        return live.routes(self._edge.serve.snapshot)
+
+    async def end_held(self, chosen: ending.Selection, wanted: Callable[[], bool]) -> ending.Ended:
+        return await ending.end(self._calls(), chosen, self._timers.now(), wanted)
+
+    def gauges(self) -> Gauges:
+        room, reloads = self._edge.room, self._reloads
+        return Gauges(
+            held=live.count(self._calls(), self._edge.serve.snapshot),
+            connections=room.open,
+            max_connections=room.limit,
+            shed=room.shed,
+            log_lines_dropped=self._log.dropped,
+            draining=self._app.draining,
+            reloads=reloads.counts["ok"],
+            reloads_failed=reloads.counts["failed"],
+            last_reload_ok=reloads.failure is None,
+            last_reload_at=reloads.last,
+        )
+
+    def _calls(self) -> Iterator[Call | None]:
+        return (connection.call for connection in self._edge.connections)
