@@ -23,7 +23,6 @@ LATER = [
     ("server.tls", f'{SERVER}tls = [{{ cert = "file:a", key = "file:b" }}, {{ cert = "file:c", key = "file:d" }}]'),
     ("server.tls.client_ca", f'{SERVER}tls = {{ cert = "file:a", key = "file:b", client_ca = "file:c" }}'),
     ("server.proxy_protocol", f"{SERVER}proxy_protocol = true"),
-    ("server.shutdown_delay", f'{SERVER}shutdown_delay = "5s"'),
     ("server.max_connections", f'{SERVER}max_connections = "auto"'),
     ("server.max_connections", f"{SERVER}max_connections = 100"),
     ("server.per_address", f"{SERVER}per_address = {{ connections = 1000 }}"),

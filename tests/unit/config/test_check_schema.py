@@ -20,7 +20,6 @@ HOLD = BASE + "[policy.p.hold]\n"
         ("[server]\ndrian = 1", "server.drian: unknown key; did you mean 'drain'?"),
         ("[sever]", "sever: unknown key; did you mean 'server'?"),
         ("[state]\nxyz = 1", "state.xyz: unknown key; write one of: url"),
-        ("[server]\nshutdown_delay = '0s'", "server.shutdown_delay: not available in this version; remove it"),
         ("[server]\nmax_connections = 'auto'", "server.max_connections: not available in this version; remove it"),
         ("[server]\nper_address = {}", "server.per_address: not available in this version; remove it"),
         ("[telemetry]", "telemetry: not available in this version; remove it"),
@@ -34,7 +33,7 @@ HOLD = BASE + "[policy.p.hold]\n"
         ("[server]\nlisten = []", 'server.listen: is empty; write listen = ["127.0.0.1:8080"]'),
         ("[server]\nlisten = ['a:b']", 'server.listen[0]: "a:b" is not an address; write "HOST:PORT", such as "127.0.0.1:8080"'),
         ("[server]\ntrusted_proxies = '10.0.0.0/8'", "server.trusted_proxies: is of the wrong kind; write a list in [ ]"),
-        ("[server]\nfront = { name = 'alb' }", 'server.front.idle_timeout: is missing; write idle_timeout = "60s"'),
+        ("[server]\nfront = {}", 'server.front.idle_timeout: is missing; write idle_timeout = "60s"'),
         ("[server]\ntls = { cert = 'file:c' }", 'server.tls.key: is missing; write key = "file:tls/key.pem"'),
         ("[server]\ntls = { cert = 'c', key = 'file:k' }", 'server.tls.cert: is not a file; write "file:PATH"'),
         (
