@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.admin import live
+from gateway.admin import counts, live
 from gateway.admin.api import make_admin
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
@@ -87,8 +87,8 @@ class App:
         parsers = Parsers(loop)
         self._log = CallLog(loop, config.log.calls)
         forwarder = Forwarder(loop, parsers, self._timers)
-        limits = Limits(loop, self._timers, self._store)
-        self._serve = Serve(snapshot, self._clock, self._timers, forwarder, limits, self._record)
+        self._limits = Limits(loop, self._timers, self._store)
+        self._serve = Serve(snapshot, self._clock, self._timers, forwarder, self._limits, self._record)
         self._edge = Edge(self._serve, parsers, self._timers, snapshot.edge, config.server.half_close)
         self._config = config
         await self._listen(config, loop)
@@ -157,6 +157,9 @@ class App:
 
     def routes(self) -> list[dict[str, object]]:
         return live.routes(self._serve.snapshot)
+
+    def limits(self, pairs: counts.Pairs) -> list[dict[str, object]]:
+        return counts.counts(self._serve.snapshot, self._limits, self._store, pairs, self._timers.now())
 
     # -- the end -------------------------------------------------------------------------------------------------
 

@@ -12,8 +12,10 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from gateway.admin.counts import Pairs, limits_page
+
 MAX_LISTED = 1000
-PAGES = ("/healthz", "/readyz", "/api/held", "/api/routes")
+PAGES = ("/healthz", "/readyz", "/api/held", "/api/routes", "/api/limits")
 _OPEN = frozenset({"/healthz", "/readyz"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -29,6 +31,8 @@ class Operated(Protocol):
     def held(self, limit: int) -> dict[str, object]: ...
 
     def routes(self) -> list[dict[str, object]]: ...
+
+    def limits(self, pairs: Pairs) -> list[dict[str, object]]: ...
 
 
 def make_admin(gateway: Operated, token: str | None, loopback: bool) -> web.Application:
@@ -55,6 +59,7 @@ def make_admin(gateway: Operated, token: str | None, loopback: bool) -> web.Appl
     admin.router.add_get("/readyz", readyz)
     admin.router.add_get("/api/held", held)
     admin.router.add_get("/api/routes", routes)
+    admin.router.add_get("/api/limits", limits_page(gateway))
     return admin
 
 

@@ -124,6 +124,9 @@ class MemoryStore:
     def held(self, limit: str, key: str) -> int:
         return len(_each(self._of(limit).get(key)))
 
+    def keys(self, limit: str) -> int:
+        return len(self._meters.get(limit, ())) + len(self._holders.get(limit, ()))
+
     def watch(self, freed: Freed) -> None:
         self._freed = freed
         for table in self._holders.values():

@@ -76,5 +76,8 @@ class Store(Protocol):
     def held(self, limit: str, key: str) -> int:
         """Leases under a cap."""
 
+    def keys(self, limit: str) -> int:
+        """Keys that are remembered under a limit."""
+
     def watch(self, freed: Callable[[str, str], None]) -> None:
         """From now on `freed(limit, key)` is called whenever a place was given back."""
