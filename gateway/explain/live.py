@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from gateway.config.settings import Config
     from gateway.explain.limits import Pair
 
-TIMEOUT = 1.0  # seconds, for everything
+TIMEOUT = 1.0  # seconds
 ABSENT = "the gateway is not running here: counts unknown"
 _LONGEST = 6000  # bytes of a query
 _READ = 256 * 1024  # bytes of an answer
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def ask(config: Config, pairs: Sequence[Pair], environ: Mapping[str, str]) -> tuple[dict[Pair, Count], str]:
-    """The counts of `pairs`, as far as they are known, and who told them or why nobody did."""
+def ask(
+    config: Config, pairs: Sequence[Pair], environ: Mapping[str, str], timeout: float = TIMEOUT
+) -> tuple[dict[Pair, Count], str]:
+    """The counts of `pairs`, as far as they are known, and who told them or why nobody did. `timeout` is for
+    everything, in seconds."""
     admin = config.admin
     if admin is None:
         return {}, "there is no [admin] listener to ask: counts unknown"
@@ -33,7 +36,7 @@ def ask(config: Config, pairs: Sequence[Pair], environ: Mapping[str, str]) -> tu
         return {}, "the [admin] listener has no port of its own to ask at: counts unknown"
     try:
         token = read_secret(admin.token, environ) if admin.token is not None else None
-        found = asyncio.run(_ask(admin.listen, token, list(dict.fromkeys(pairs))))
+        found = asyncio.run(_ask(admin.listen, token, list(dict.fromkeys(pairs)), timeout))
     except OSError:
         return {}, ABSENT
     except ValueError as error:
@@ -41,7 +44,7 @@ def ask(config: Config, pairs: Sequence[Pair], environ: Mapping[str, str]) -> tu
     return found, f"as the gateway at {admin.listen} counts them now"
 
 
-async def _ask(listen: Listen, token: str | None, pairs: list[Pair]) -> dict[Pair, Count]:
+async def _ask(listen: Listen, token: str | None, pairs: list[Pair], seconds: float) -> dict[Pair, Count]:
     import aiohttp
     from yarl import URL
 
@@ -49,10 +52,10 @@ async def _ask(listen: Listen, token: str | None, pairs: list[Pair]) -> dict[Pai
 
     connector = aiohttp.UnixConnector(listen.path) if listen.path is not None else aiohttp.TCPConnector()
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+    timeout = aiohttp.ClientTimeout(total=seconds)
     found: dict[Pair, Count] = {}
     try:
-        async with asyncio.timeout(TIMEOUT), aiohttp.ClientSession(
+        async with asyncio.timeout(seconds), aiohttp.ClientSession(
             connector=connector, headers=headers, timeout=timeout, trust_env=False
         ) as session:  # fmt: skip
             for some in _batches(pairs, MAX_PAIRS):
