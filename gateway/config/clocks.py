@@ -24,13 +24,14 @@ SPARE = 0.1  # seconds: an answer in the same instant as the client's patience i
 @dataclass(frozen=True, slots=True)
 class Clock:
     """One clock: `name` as people write it, where its number stands, and what happens when it runs out. A hold must be
-    over at `ends`, a little sooner than `seconds`, to be safe from it."""
+    over at `ends`, a little sooner than `seconds`, to be safe from it. `fixed`: nobody can make it longer."""
 
     name: str
     seconds: float
     origin: str
     then: str
     ends: float = math.inf
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,10 @@ def outside(server: Server, merged: Merged) -> tuple[Clock, ...]:
         then = "the client gives up; recorded as client_gone"
         found.append(Clock("client_timeout", limit, origin, then, limit - SPARE))
     if server.front is not None:
-        limit, then = server.front.idle_timeout, f"{fronts.runs_out(server.front.name)}; recorded as client_gone"
-        found.append(Clock(front_name(server), limit, "server.front", then, limit - FRONT_MARGIN))
+        name, limit = server.front.name, server.front.idle_timeout
+        then = f"{fronts.runs_out(name)}; recorded as client_gone"
+        ends, fixed = limit - FRONT_MARGIN, fronts.is_fixed(name)
+        found.append(Clock(front_name(server), limit, "server.front", then, ends, fixed))
     return tuple(found)
 
 

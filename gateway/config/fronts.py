@@ -17,13 +17,14 @@ from gateway.config.durations import format_duration, quoted
 class Edge:
     """`waits`: seconds it waits for an answer to begin. `idle`: that clock is an idle timer, which closes kept
     connections as well; otherwise it times the answer. `keeps`: seconds it keeps an idle connection to us, None where
-    its maker does not say. `answers`: what the client gets when it gives up."""
+    its maker does not say. `answers`: what the client gets when it gives up. `fixed`: that clock cannot be changed."""
 
     waits: float
     idle: bool
     keeps: float | None
     answers: str
     source: str
+    fixed: bool = False
 
 
 KNOWN: Mapping[str, Edge] = MappingProxyType({
@@ -60,6 +61,7 @@ KNOWN: Mapping[str, Edge] = MappingProxyType({
     "heroku": Edge(
         30, False, 90, "503 (H12)",
         "https://devcenter.heroku.com/articles/http-routing",
+        fixed=True,
     ),
 })  # fmt: skip
 
@@ -94,6 +96,12 @@ def keeps(name: str, idle_timeout: float) -> float | None:
     its `idle_timeout` is taken at its word."""
     edge = KNOWN.get(name)
     return idle_timeout if edge is None or edge.idle else edge.keeps
+
+
+def is_fixed(name: str) -> bool:
+    """Whether nobody can have it wait longer."""
+    edge = KNOWN.get(name)
+    return edge is not None and edge.fixed
 
 
 def runs_out(name: str) -> str:

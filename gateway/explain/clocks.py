@@ -75,4 +75,5 @@ def _largest(merged: Merged, call: Call, first: Clock | None) -> float | None:
 
 def _warning(first: Clock, ours: ClockStory, at: float, largest: float | None) -> str:
     remedy = f"grant at most {seconds(largest)}" if largest else f"shorten {ours.name}"
-    return f"{first.name} is over no later than {ours.name}, {seconds(at)}; {remedy}, or lengthen {first.name}"
+    other = "" if first.fixed else f", or lengthen {first.name}"
+    return f"{first.name} is over no later than {ours.name}, {seconds(at)}; {remedy}{other}"

@@ -113,7 +113,8 @@ def _too_long(hold: Hold, end: Quiet, clock: Clock) -> str:
     who = "clients wait" if clock.name == "client_timeout" else f"{clock.name} waits"
     room = largest_hold(hold, clock.ends)
     what = f"a poll may last {_parts(hold, end)} = {say(end.deadline)} but {who} only {say(clock.seconds)}"
-    return f"{what}; {_shorter(hold, end, room)}, or have {clock.name} wait longer"
+    other = "" if clock.fixed else f", or have {clock.name} wait longer"
+    return f"{what}; {_shorter(hold, end, room)}{other}"
 
 
 def _shorter(hold: Hold, end: Quiet, room: float) -> str:

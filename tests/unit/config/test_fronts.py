@@ -93,6 +93,16 @@ def test_kept_connections_are_compared_with_what_the_edge_is_known_to_keep(
     )
 
 
+def test_nobody_is_told_to_change_an_edge_that_cannot_be_changed(tmp_path: Path) -> None:
+    text = HELD.replace(
+        "absent = '5s'", "absent = '28s'\nask = [{ in = 'query', name = 't' }]\nmax = '28s'\nrewrite = true"
+    )
+    (line,) = checked(tmp_path, f'{text}[server]\nkeepalive_timeout = "1h"\nfront = "heroku"\n').problems
+    assert line.endswith('but front heroku waits only 30s; write max = "24s" and absent = "24s"')
+    (line,) = checked(tmp_path, f'{text}[server]\nkeepalive_timeout = "1h"\nfront = "gcp-lb"\n').problems
+    assert line.endswith('write max = "24s" and absent = "24s", or have front gcp-lb wait longer')
+
+
 def test_an_idle_timer_of_an_own_length_keeps_connections_as_long() -> None:
     assert keeps("aws-alb", 90.0) == 90.0
     assert keeps("gcp-lb", 90.0) == 600.0
