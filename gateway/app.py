@@ -86,8 +86,8 @@ class App:
         parsers = Parsers(loop)
         self._log = CallLog(loop, config.log.calls)
         self._forwarder = Forwarder(loop, parsers, self._timers)
-        limits = Limits(loop, self._timers, self._store)
-        self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, limits, self._record)
+        self._limits = Limits(loop, self._timers, self._store)
+        self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
         self._edge = Edge(
             self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
@@ -96,7 +96,7 @@ class App:
         self._swap(built)
         self._listeners = Listeners(loop, self._edge, config.server.listen, built.tls)
         if config.admin is not None:
-            operator = Operator(self, self._edge, self._timers, self._log, self._reloads)
+            operator = Operator(self, self._edge, self._timers, self._log, self._reloads, self._limits, self._store)
             self._admin = AdminListener(operator, config.admin)
             await self._admin.start()
         gc.collect()

@@ -42,6 +42,10 @@ class Limits:
         """Lines in which calls wait."""
         return len(self._lines)
 
+    def in_line(self, limit: str, key: str) -> int:
+        """Calls that wait under one limit and key."""
+        return self._lines.waiting(limit, key)
+
     def take(self, call: Call, plan: Plan) -> Refusal | Spot | None:
         """Everything the plan demands of the call, or nothing: a Refusal, or the Spot at which it shall wait."""
         charges = [rate.demand(call) for rate in plan.rates]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from gateway.admin import ending, live
+from gateway.admin import counts, ending, live
 from gateway.admin.metrics import Gauges
 from gateway.call import Call
 
@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from gateway.app import App
     from gateway.clock import Timers
     from gateway.edge.http1 import Edge
+    from gateway.limits import Limits
     from gateway.reloading import Reloads
+    from gateway.state.store import Store
     from gateway.telemetry.log import CallLog
 
 
 class Operator:
     """An `admin.api.Operated`."""
 
-    def __init__(self, app: App, edge: Edge, timers: Timers, log: CallLog, reloads: Reloads) -> None:
+    def __init__(self, app: App, edge: Edge, timers: Timers, log: CallLog, reloads: Reloads,
+                 limits: Limits, store: Store) -> None:  # fmt: skip
         self.reload = app.reload
         self.begin_drain = app.begin_drain
         self._app = app
@@ -28,6 +31,8 @@ class Operator:
         self._timers = timers
         self._log = log
         self._reloads = reloads
+        self._limits = limits
+        self._store = store
 
     def ready(self) -> tuple[bool, str]:
         if self._app.draining:
@@ -43,6 +48,9 @@ class Operator:
 
     def routes(self) -> list[dict[str, object]]:
         return live.routes(self._edge.serve.snapshot)
+
+    def limits(self, pairs: counts.Pairs) -> list[dict[str, object]]:
+        return counts.counts(self._edge.serve.snapshot, self._limits, self._store, pairs, self._timers.now())
 
     async def end_held(self, chosen: ending.Selection, wanted: Callable[[], bool]) -> ending.Ended:
         return await ending.end(self._calls(), chosen, self._timers.now(), wanted)

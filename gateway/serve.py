@@ -15,6 +15,7 @@ from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
 from gateway.head import ResponseHead
+from gateway.holds.budget import FRONT_MARGIN
 from gateway.limits import Limits, denial, release
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
 OPENING, ADMITTING, WAITING, PARKED, RELAYING, SETTLED = State
-
-FRONT_MARGIN = 1.0  # seconds by which a hold ends before the edge in front of us would give up
 
 
 class Serve:

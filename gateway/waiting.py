@@ -86,6 +86,11 @@ class Lines:
     def __len__(self) -> int:
         return len(self._lines)
 
+    def waiting(self, limit: str, key: str) -> int:
+        """How many wait there."""
+        line = self._lines.get((limit, key))
+        return len(line.spots) if line is not None else 0
+
     def ahead(self, demands: Iterable[Demand], call: Call) -> Denied | None:
         """The first demand for which others wait already: who comes now waits behind them."""
         for demand in demands:

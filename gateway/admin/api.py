@@ -10,6 +10,7 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.admin import exchange, guard, metrics
+from gateway.admin.counts import Pairs, read_pairs
 from gateway.admin.ending import Ended, Selection, read_selection
 from gateway.admin.exchange import answer
 from gateway.config.problems import ConfigError
@@ -27,6 +28,8 @@ class Operated(Protocol):
     def held(self, limit: int) -> dict[str, object]: ...
 
     def routes(self) -> list[dict[str, object]]: ...
+
+    def limits(self, pairs: Pairs) -> list[dict[str, object]]: ...
 
     def gauges(self) -> metrics.Gauges: ...
 
@@ -50,6 +53,7 @@ def make_admin(gateway: Operated, access: guard.Access) -> web.Application:
     admin.router.add_get("/metrics", pages.metrics)
     admin.router.add_get("/api/held", pages.held)
     admin.router.add_get("/api/routes", pages.routes)
+    admin.router.add_get("/api/limits", pages.limits)
     admin.router.add_post("/api/held/end", pages.end_held)
     admin.router.add_post("/api/reload", pages.reload)
     admin.router.add_post("/api/drain", pages.drain)
@@ -81,6 +85,13 @@ class Pages:
 
     async def routes(self, _: web.Request) -> web.Response:
         return answer({"routes": self._gateway.routes()})
+
+    async def limits(self, request: web.Request) -> web.Response:
+        try:
+            pairs = read_pairs(list(request.query.items()))
+        except ValueError as error:
+            return answer({"error": str(error)}, 400)
+        return answer({"limits": self._gateway.limits(pairs)})
 
     async def end_held(self, request: web.Request) -> web.Response:
         try:

@@ -13,6 +13,7 @@ from gateway.config.checks.kinds import check_kinds
 from gateway.config.checks.limits import check_limits
 from gateway.config.checks.listeners import check_listeners
 from gateway.config.checks.names import check_names
+from gateway.config.checks.process import check_process
 from gateway.config.checks.providers import check_providers
 from gateway.config.checks.routes import check_routes
 from gateway.config.checks.secrets import check_secrets
@@ -28,6 +29,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_routes,
     check_kinds,
     check_holds,
+    check_process,
     check_clocks,
     check_limits,
     check_secrets,

@@ -5,6 +5,7 @@ the request would pass.
 from __future__ import annotations
 
 import ipaddress
+import os
 import sys
 from pathlib import Path
 
@@ -24,18 +25,21 @@ EXIT_REFUSED = 1
 @click.option("--data", metavar="TEXT", help="The request's body.")
 @click.option("--from", "peer", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The client's address.")
 @click.option("--all", "every", is_flag=True, help="List settings that are defaults, too.")
+@click.option("--no-live", is_flag=True, help="Do not ask the running gateway for the counts of limits.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.argument("method")
 @click.argument("url")
-def explain_command(path: Path, headers: tuple[str, ...], data: str | None, peer: str, every: bool, as_json: bool,
-                    method: str, url: str) -> None:  # fmt: skip
+def explain_command(path: Path, headers: tuple[str, ...], data: str | None, peer: str, every: bool,
+                    no_live: bool, as_json: bool, method: str, url: str) -> None:  # fmt: skip
     """Explain what would happen to METHOD URL: route, policies, identity, hold and deadline, the request as it would
-    be forwarded, every clock, and what a drain or a lost upstream would do. Nothing is sent.
+    be forwarded, its limits, every clock, and what a drain or a lost upstream would do. Nothing is sent; only the
+    counts of the limits are asked for at the [admin] listener of the gateway that runs here, if one does.
 
     Exit code 0: it would be forwarded, or answered. 1: it would be refused. 2: wrong usage.
     """
     from gateway.config import read_config
     from gateway.explain.gather import explain
+    from gateway.explain.live import ask
     from gateway.explain.request import describe
     from gateway.explain.text import render
     from gateway.parse import MissingParserError
@@ -46,7 +50,8 @@ def explain_command(path: Path, headers: tuple[str, ...], data: str | None, peer
         raise click.UsageError(str(error)) from None
     config, _ = read_config(path)
     try:
-        story = explain(config, request, Clock().wall(), every)
+        asking = None if no_live else lambda pairs: ask(config, pairs, os.environ)
+        story = explain(config, request, Clock().wall(), every, asking=asking)
     except (ValueError, MissingParserError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(_json(story) if as_json else render(story))

@@ -102,7 +102,7 @@ def _evicted(play: Play, mask: Mask) -> Event:
         scene.serve.on_evict(scene.call)
         if scene.parked:
             return Event(name, 'cannot be: only the upstream may say "no news" here, so the call runs on')
-        return _ended(name, scene, mask, "not in this version; it would be ")
+        return _ended(name, scene, mask)
 
 
 def _left(play: Play, mask: Mask) -> Event:

@@ -18,14 +18,16 @@ from gateway.explain.clocks import clock_stories, race
 from gateway.explain.events import events, silence
 from gateway.explain.forwarded import forwarded
 from gateway.explain.hold import hold_story
+from gateway.explain.limits import Asking, counted, limit_stories, not_asked
 from gateway.explain.model import Explanation, Forwarded, StepStory
 from gateway.explain.route import host_for, route_story
-from gateway.explain.scene import Scene, played
+from gateway.explain.scene import Scene, Unused, played
 from gateway.explain.secrets import Mask, mask_for
 from gateway.explain.settings import settings_of
 from gateway.explain.verdict import verdict
 from gateway.explain.words import told
 from gateway.pipeline import Refusal
+from gateway.policies.rate_limit import Screen
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -36,13 +38,15 @@ if TYPE_CHECKING:
 
 
 def explain(
-    config: Config, request: Described, wall: float, every: bool = False, environ: Mapping[str, str] = os.environ
-) -> Explanation:
-    """Explains one request that arrives at `wall` (Unix seconds). `every` lists defaults among the settings too.
+    config: Config, request: Described, wall: float, every: bool = False, environ: Mapping[str, str] = os.environ,
+    asking: Asking | None = None,
+) -> Explanation:  # fmt: skip
+    """Explains one request that arrives at `wall` (Unix seconds). `every` lists defaults among the settings too, and
+    `asking` is asked for the counts of now. The request is the first of its day: no limit of it is used up.
 
     Raises ValueError ("what; remedy") for what only reading key files can show.
     """
-    snapshot = compile_config(config, lambda: wall, environ)
+    snapshot = compile_config(config, lambda: wall, environ, Screen(Unused(), lambda: 0.0))
     host = request.host or host_for(config, snapshot, request)
     raw = request.raw(host)
     with played(config, snapshot, raw, wall, request.peer) as scene:
@@ -56,11 +60,11 @@ def explain(
     found = replace(found, route=route_story(config, merged), settings=settings_of(merged, every))
     if truth.result == "preflight":
         return found
-    return _inside(config, snapshot, replace(found, forwarded=sent), merged, head, mask, raw, wall)
+    return _inside(config, snapshot, replace(found, forwarded=sent), merged, head, mask, raw, wall, asking)
 
 
 def _inside(config: Config, snapshot: Snapshot, found: Explanation, merged: Merged, head: RequestHead, mask: Mask,
-            raw: bytes, wall: float) -> Explanation:  # fmt: skip
+            raw: bytes, wall: float, asking: Asking | None) -> Explanation:  # fmt: skip
     """What follows once a route was found, played as if every step let the call on."""
     steps: list[StepStory] = []
     play = partial(played, config, lenient(config, snapshot, steps), raw, wall, found.peer)
@@ -76,13 +80,17 @@ def _inside(config: Config, snapshot: Snapshot, found: Explanation, merged: Merg
             hold=hold_story(config, hold.when, call, head, wall, mask) if hold is not None else None,
             forwarded=sent,
         )
+        limits = limit_stories(merged, call, head, mask)
+        if limits:
+            stories, who = counted(limits, asking or not_asked)
+            found = replace(found, limits=stories, counts_from=who)
         if not scene.parked:
             return found
     quiet = silence(play, mask)
     clocks = clock_stories(config, merged, call, quiet)
     client = told(quiet.answer) if quiet.answer is not None else quiet.then
     all_events = events(play, mask, quiet, config.server.drain)
-    return replace(found, clocks=clocks, race=race(call, clocks, client), events=all_events)
+    return replace(found, clocks=clocks, race=race(config, merged, call, clocks, client), events=all_events)
 
 
 def _head_of(scene: Scene, raw: bytes) -> RequestHead | None:

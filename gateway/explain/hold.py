@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.clock import NEVER
+from gateway.config.clocks import front_name
 from gateway.explain.model import Condition, HoldStory, Limit
 from gateway.holds import ask, budget
 from gateway.holds.places import compile_place
@@ -72,16 +73,7 @@ def _limits(config: Config, call: Call, wall: float) -> Iterator[Limit]:
         yield Limit(name, call.identity.not_after - wall)
     front = config.server.front
     if front is not None:
-        yield Limit(f"front {front.name}", front.idle_timeout)
-
-
-def largest_hold(hold: HoldPlan, ends: Mapping[str, float]) -> tuple[float, str] | None:
-    """The longest hold whose deadline comes before the first of `ends` (name -> seconds), and that one's name."""
-    if not ends:
-        return None
-    name, limit = min(ends.items(), key=lambda end: end[1])
-    free = replace(hold, over_max="pass", min=0.0)
-    return budget.grant(0.0, budget.LONGEST, free, [(name, limit)]).hold, name
+        yield Limit(front_name(config.server), front.idle_timeout)
 
 
 def _reason(wish: ask.Ask, place: AskPlace | None, conditions: tuple[Condition, ...]) -> str:

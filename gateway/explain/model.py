@@ -128,6 +128,37 @@ class HoldStory:
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """How much of a limit is used up at this moment, as the running gateway says. `left` and `reset` (seconds until one
+    more) are of a rate, `held` and `max` of a cap; `waiting` stand in line. `known` False: it has no such limit."""
+
+    known: bool
+    left: int | None = None
+    reset: int | None = None
+    held: int | None = None
+    max: int | None = None
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStory:
+    """A limit of the route. `name` is what clients are told of a rate, and the policy (or route) of a cap. `key` is who
+    counts as one for this request, `stands_in` that it is not what `per` says, for want of that; `unmet` says why the
+    limit is not asked for this request."""
+
+    kind: str
+    name: str
+    origin: str
+    allows: str
+    per: str
+    key: str | None
+    stands_in: bool = False
+    excess: str = ""
+    unmet: str | None = None
+    count: Count | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Forwarded:
     """The request as an endpoint would get it."""
 
@@ -194,6 +225,8 @@ class Explanation:
     as_if_admitted: bool = False
     caller: Caller | None = None
     hold: HoldStory | None = None
+    limits: tuple[LimitStory, ...] = ()
+    counts_from: str | None = None  # who told the counts of `limits`, or why nobody did
     forwarded: Forwarded | None = None
     clocks: tuple[ClockStory, ...] = ()
     race: Race | None = None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.explain.request import Described
     from gateway.plan import Snapshot
 
-_KINDS = ("hold", "jwt", "allow_list", "body_size", "headers", "cors")
+_KINDS = ("hold", "jwt", "allow_list", "body_size", "headers", "cors", "rate_limit", "hold_cap", "concurrency_cap")
 
 
 def route_story(config: Config, merged: Merged) -> RouteStory:

@@ -5,7 +5,7 @@ nowhere, on a loop that never runs. Time moves when somebody moves it, so that a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from gateway.upstream.http1 import UpstreamConnection
 if TYPE_CHECKING:
     from gateway.config.settings import Config
     from gateway.plan import Snapshot
+    from gateway.state.store import Demand, Denied, Taken
 
 _CONNECTIONS = 2  # per endpoint: one for the request, one for its replay
 
@@ -72,6 +73,13 @@ class Wire(asyncio.Transport):
 
     def resume_reading(self) -> None:
         """Nothing is ever read."""
+
+
+class Unused(MemoryStore):
+    """A store in which nothing was ever taken: a request that is played several times does not use up its limits."""
+
+    def take(self, demands: Sequence[Demand], holder: Call, now: float) -> Taken | Denied:
+        return MemoryStore().take(demands, holder, now)
 
 
 class Scene:

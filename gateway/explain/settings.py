@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from gateway.config.durations import format_duration, format_size
 from gateway.config.merge import DEFAULT
 from gateway.config.references import Secret
-from gateway.config.schema import Table
+from gateway.config.schema import RateLimit, Table
 from gateway.explain.model import Setting
 from gateway.explain.secrets import HIDDEN, is_secret
+from gateway.explain.words import rate_text
 
 if TYPE_CHECKING:
     from gateway.config.merge import Merged
@@ -42,6 +43,9 @@ def _values(merged: Merged) -> Iterator[tuple[str, str]]:
         yield f"allow_list[{number}]", written(allowed.addresses)
     for number, rules in enumerate(merged.headers):
         yield f"headers[{number}]", written(rules)
+    for kind in ("rate_limit", "hold_cap", "concurrency_cap"):
+        for number, (_, limit) in enumerate(getattr(merged, f"{kind}s")):
+            yield f"{kind}[{number}]", written(limit)
     for key in ("body_size.max", "connect_timeout", "response_timeout", "body_idle_timeout"):
         value = merged.max_body if key == "body_size.max" else getattr(merged, key)
         if key in merged.origins and value is not None:
@@ -68,6 +72,8 @@ def written(value: object) -> str:
     if isinstance(value, Table):
         fields = type(value).model_fields
         shown = {fields[name].alias or name: getattr(value, name) for name in fields if name in value.model_fields_set}
+        if isinstance(value, RateLimit) and value.rate is not None:
+            shown["rate"] = rate_text(value.rate)
         return _table(shown)
     if isinstance(value, Mapping):
         return _table(value)

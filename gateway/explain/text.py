@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from gateway.explain.clocks import DUE
-from gateway.explain.model import ClockStory, Explanation, HoldStory, RouteStory, Setting, StepStory
+from gateway.explain.model import ClockStory, Explanation, HoldStory, LimitStory, RouteStory, Setting, StepStory
 from gateway.explain.words import seconds
 
 WIDTH = 100
@@ -24,6 +24,7 @@ def render(story: Explanation) -> str:
         ("Route", list(_rows(_route(story.route))) if story.route is not None else []),
         ("Admission", list(_rows(_admission(story)))),
         ("Hold", list(_hold(story.hold)) if story.hold is not None else []),
+        ("Limits, in the order in which they are asked", list(_limits(story))),
         ("Forwarded request", list(_forwarded(story))),
         ("Clocks, counted from the request's arrival", list(_clocks(story))),
         ("What may happen", list(_rows(((event.name, event.then) for event in story.events), 26))),
@@ -149,6 +150,34 @@ def _sum(hold: HoldStory) -> str:
     text = f"{seconds(parts[0])} + jitter {seconds(parts[1])} + margin {seconds(parts[2])} = {seconds(sum(parts))}"
     end = hold.deadline or 0.0
     return text if abs(sum(parts) - end) < 1e-6 else f"{seconds(end)}, where {hold.clamped_by} ends ({text})"
+
+
+def _limits(story: Explanation) -> Iterator[str]:
+    for limit in story.limits:
+        counts = f"counts under {limit.key}{_instead(limit)}: {_count(limit)}" if limit.unmet is None else None
+        what = f"{limit.allows} per {limit.per} [{limit.origin}]"
+        yield from _rows([(limit.kind, f'"{limit.name}": {what}'), ("", limit.excess)], 18)
+        yield from _rows([("", counts or f"not asked here: it {limit.unmet}")], 18)
+    if story.counts_from is not None and any(limit.unmet is None for limit in story.limits):
+        yield from _rows([("counts", story.counts_from)], 18)
+
+
+def _instead(limit: LimitStory) -> str:
+    return f", for want of a {limit.per}" if limit.stands_in else ""
+
+
+def _count(limit: LimitStory) -> str:
+    count = limit.count
+    if count is None:
+        return "unknown"
+    if not count.known:
+        return "unknown, for the running gateway has no such limit; reload it"
+    waiting = f", {count.waiting} in line" if count.waiting else ""
+    if count.held is not None:
+        full = ", so one more is one too many" if count.held >= (count.max or 0) else ""
+        return f"{count.held} of {count.max} held{full}{waiting}"
+    more = f", one more in {count.reset} s" if count.reset else ""
+    return f"{count.left} left{more}{waiting}"
 
 
 def _forwarded(story: Explanation) -> Iterator[str]:

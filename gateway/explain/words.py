@@ -13,11 +13,18 @@ if TYPE_CHECKING:
     from gateway.explain.secrets import Mask
 
 _SHOWN = 48  # characters of a body in a sentence
+_PERIODS = {1.0: "s", 60.0: "min", 3600.0: "hour", 86400.0: "day"}
 
 
 def seconds(value: float) -> str:
     """A time in seconds with at most three decimals: numbers of a sum can be compared by eye."""
     return "for ever" if value == float("inf") else f"{round(value, 3):g} s"
+
+
+def rate_text(rate: tuple[float, float]) -> str:
+    """A rate as a person would write it: "60/min"."""
+    count, period = rate
+    return f"{count:.12g}/{_PERIODS.get(period) or seconds(period)}"
 
 
 def told(answer: Answer) -> str:

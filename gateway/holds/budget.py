@@ -12,6 +12,7 @@ from gateway.holds import units
 from gateway.holds.plan import HoldPlan
 
 LONGEST = 86_400.0  # seconds: what "never unbounded" means where a dialect lets any wish pass
+FRONT_MARGIN = 1.0  # seconds by which a hold ends before the edge in front of us would give up
 OVERRUNS_FORGIVEN = 2  # in a row on one endpoint; the next is a strike
 _SLACK = 0.1  # of the margin: what admission may take before the wish is shortened for it
 _SLACK_MOST = 0.5  # seconds

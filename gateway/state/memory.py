@@ -131,6 +131,9 @@ class MemoryStore:
             if not self._holders[gone]:
                 del self._holders[gone]
 
+    def keys(self, limit: str) -> int:
+        return len(self._meters.get(limit, ())) + len(self._holders.get(limit, ()))
+
     def watch(self, freed: Freed) -> None:
         self._freed = freed
         for table in self._holders.values():

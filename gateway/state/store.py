@@ -79,5 +79,8 @@ class Store(Protocol):
     def retain(self, limits: Collection[str]) -> None:
         """Forgets what was counted under limits that are no more; what is lent stays counted until it is back."""
 
+    def keys(self, limit: str) -> int:
+        """Keys that are remembered under a limit."""
+
     def watch(self, freed: Callable[[str, str], None]) -> None:
         """From now on `freed(limit, key)` is called whenever a place was given back."""

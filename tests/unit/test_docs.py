@@ -15,8 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from gateway.cli import cli, main
+from gateway.config.clocks import outside, process, upstream_side
 from gateway.config.compile import compile_config
+from gateway.config.fronts import KNOWN
 from gateway.config.jsonschema import document_schema
+from gateway.config.merge import merge_route
 from gateway.holds import budget
 from gateway.outcome import ENDINGS, Outcome
 
@@ -69,7 +72,11 @@ def test_the_configuration_of_the_readme_is_whole(home: Path, capsys: pytest.Cap
     text = blocks(README)[0]
     assert len([line for line in text.splitlines() if line]) <= 22
     (home / "gateway.toml").write_text(text)
-    assert ran(capsys, "check", "gateway.toml") == (0, "gateway.toml: ok, 1 route, 1 upstream, 1 provider\n")
+    code, said = ran(capsys, "check", "gateway.toml")
+    assert (code, said.splitlines()) == (0, [
+        "route updates: holds up to 45s, over after 52.9s, safe up to 51.6s: client_timeout 60s fires first after it",
+        "gateway.toml: ok, 1 route, 1 upstream, 1 provider",
+    ])  # fmt: skip
 
 
 @pytest.mark.parametrize(("page", "number", "text"), BLOCKS, ids=[f"{page}-{number}" for page, number, _ in BLOCKS])
@@ -132,6 +139,26 @@ def test_the_example_of_the_deadline_comes_out(tmp_path: Path) -> None:
     assert (alone.hold, round(alone.deadline, 1)) == (45.0, 52.8)
     short = budget.grant(0.0, 90.0, plan.hold, [("token", 30.0)])
     assert (round(short.hold, 1), short.deadline, short.clamped_by) == (23.5, 30.0, "token")
+
+
+def test_every_edge_that_is_known_by_name_is_explained_with_its_numbers() -> None:
+    rows = table_of(ROOT / "docs" / "clocks.md", "name")
+    found = {
+        row[0].strip("`"): (row[1], row[3], row[4].split(",")[0], row[5].split("(")[1].strip(") ")) for row in rows
+    }
+    said = {
+        name: (f"{edge.waits:g}s", edge.answers, f"{edge.keeps:g}s" if edge.keeps else "not said", edge.source)
+        for name, edge in KNOWN.items()
+    }
+    assert found == said
+
+
+def test_every_clock_that_explain_lists_has_its_line(tmp_path: Path) -> None:
+    config = sound(tmp_path, BASE + ROUTE + '[server]\nshutdown_delay = "1s"\nfront = "1h"\n')
+    merged = merge_route(config, config.routes[0])
+    listed = [*outside(config.server, merged), *upstream_side(merged), *process(config.server)]
+    text = " ".join(row[0] for row in table_of(ROOT / "docs" / "clocks.md", "clock"))
+    assert [clock.name for clock in listed if clock.name not in text] == []
 
 
 def test_the_example_file_shows_the_defaults() -> None:

@@ -17,7 +17,7 @@ from tests.kit.waiting import until
 
 TOKEN = "an admin token of the tests"
 ADMIN = '[admin]\ntoken = "env:GATEWAY_TEST_ADMIN"'
-PATHS = ["/healthz", "/readyz", "/api/held", "/api/routes"]
+PATHS = ["/healthz", "/readyz", "/api/held", "/api/routes", "/api/limits"]
 WRITES = ["/api/held/end", "/api/reload", "/api/drain"]
 PAGES = ["example.com", "rebound.example.com:9090", "127.0.0.1.example.com", "localhost.example.com", "[::2]", "[::1"]
 
@@ -34,8 +34,8 @@ async def test_everything_but_health_needs_the_token(tmp_path: Path, text: str) 
         asked = [[], ["Authorization: Bearer wrong"], [f"Authorization: Basic {TOKEN}"]]
         without = [[(await raw.ask(get(path, *fields))).status for path in PATHS] for fields in asked]
         given = [(await raw.ask(get(path, f"Authorization: Bearer {TOKEN}"))).status for path in PATHS]
-        assert without == [[200, 200, 401, 401]] * 3
-        assert given == [200, 200, 200, 200]
+        assert without == [[200, 200, 401, 401, 401]] * 3
+        assert given == [200, 200, 200, 200, 200]
         refused = await raw.ask(get("/api/held", "Authorization: Bearer wrong"))
         assert refused.one("WWW-Authenticate") == 'Bearer realm="admin"'
         assert b"wrong" not in refused.body
@@ -60,7 +60,7 @@ async def test_a_page_with_a_name_of_its_own_for_this_address_gets_nothing(tmp_p
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9090", "127.0.0.1", "127.0.0.1:9090", "[::1]", "[::1]:80"])
 async def test_a_loopback_name_is_served(tmp_path: Path, host: str) -> None:
     async with gateway(config(1), tmp_path) as gw, client(gw.admin_port) as raw:
-        assert [(await raw.ask(get(path, host=host))).status for path in PATHS] == [200] * 4
+        assert [(await raw.ask(get(path, host=host))).status for path in PATHS] == [200] * 5
 
 
 async def test_what_is_held_is_listed_longest_first_and_counted(tmp_path: Path) -> None:

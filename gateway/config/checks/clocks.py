@@ -1,5 +1,6 @@
-"""The clocks of a hold against each other and against everyone who might cut it short: the client, the edge in front,
-the end of the process. Every finding names the numbers and what to change.
+"""The clocks of a hold against each other and against everyone who might cut it short. An error where one that means
+failure (the client gives up, the edge in front answers, our own 504) can come before "no news"; a notice where nothing
+breaks but a person should know. Every finding names the numbers and what to change.
 """
 
 from __future__ import annotations
@@ -7,8 +8,11 @@ from __future__ import annotations
 import math
 
 from gateway.config.checks.finding import Findings, Notice, View
+from gateway.config.clocks import Clock, Quiet, front_name, largest_hold, outside, passes, quiet, writable
 from gateway.config.merge import Merged
 from gateway.config.schema import Hold, Server
+
+_KEYS = {"client_timeout": "hold.client_timeout"}  # of any other clock it is the hold that can be changed
 
 
 def say(seconds: float) -> str:
@@ -17,33 +21,13 @@ def say(seconds: float) -> str:
 
 
 def check_clocks(view: View) -> Findings:
-    """The server's own clocks, then the hold of every route."""
-    server = view.config.server
-    if server.drain >= server.stop_grace:
-        text = (
-            f"{say(server.drain)} is not shorter than stop_grace, {say(server.stop_grace)}: polls would be cut "
-            "by the kill; write a shorter drain, or a longer stop_grace"
-        )
-        yield view.main("server.drain", text)
-    if server.front is not None and server.keepalive_timeout <= server.front.idle_timeout:
-        text = (
-            f"{say(server.keepalive_timeout)} is not longer than front.idle_timeout, {say(server.front.idle_timeout)}: "
-            f"{server.front.name} may use a connection in the instant it is closed; write a longer keepalive_timeout"
-        )
-        yield Notice(view.main("server.keepalive_timeout", text))
+    """The hold of every route."""
     for merged in view.merged:
         if merged.hold is not None:
             yield from _numbers(view, merged, merged.hold)
             yield from _wishes(view, merged, merged.hold)
-            yield from _ends(view, merged, merged.hold, server)
-
-
-def longest(hold: Hold) -> float:
-    """The longest hold in seconds that this dialect grants; infinity when a poll may be held for ever."""
-    absent = hold.absent
-    if absent is not None and math.isfinite(absent):
-        absent = min(max(absent, hold.min), hold.max)
-    return max(absent or 0.0, hold.max if hold.ask else 0.0)
+            yield from _untold(view, merged, merged.hold)
+            yield from _ends(view, merged, merged.hold, view.config.server)
 
 
 def _numbers(view: View, merged: Merged, hold: Hold) -> Findings:
@@ -53,9 +37,11 @@ def _numbers(view: View, merged: Merged, hold: Hold) -> Findings:
     elif hold.absent is not None and math.isfinite(hold.absent) and not hold.min <= hold.absent <= hold.max:
         bounds = f"min, {say(hold.min)}, to max, {say(hold.max)}"
         yield view.of(merged, "hold.absent", f"{say(hold.absent)} is not within {bounds}; change one of them")
-    if hold.margin <= 0 and hold.empty.answer == "template":
-        text = 'is nothing, so the template would race the upstream\'s own answer; write margin = "5s"'
-        yield view.of(merged, "hold.margin", text)
+    if hold.margin <= 0:
+        ours = "the template" if hold.empty.answer == "template" else "our 504"
+        yield view.of(
+            merged, "hold.margin", f'is nothing, so {ours} would race the upstream\'s own answer; write margin = "5s"'
+        )
     if hold.jitter.early >= hold.max > 0:
         text = f"{say(hold.jitter.early)} takes off more than max, {say(hold.max)}; write a shorter early"
         yield view.of(merged, "hold.jitter.early", text)
@@ -68,45 +54,75 @@ def _wishes(view: View, merged: Merged, hold: Hold) -> Findings:
     if hold.rewrite and not hold.ask:
         text = "there is no wish to rewrite; write rewrite = false, or say in ask where it stands"
         yield view.of(merged, "hold.rewrite", text)
-    if hold.ask and hold.over_max == "clamp" and not hold.rewrite and hold.empty.answer != "template":
+
+
+def _untold(view: View, merged: Merged, hold: Hold) -> Findings:
+    """An upstream that holds on beyond our deadline, because nobody tells it: without a template that is our 504."""
+    end, front = quiet(hold), view.config.server.front
+    if end.ours:
+        return
+    if end.untold == "over_max":
         text = (
             f"a poll that asks for more than max, {say(hold.max)}, would end in a 504, for the upstream is not "
             'told; write rewrite = true, or over_max = "reject"'
         )
-        yield Notice(view.of(merged, "hold.over_max", text))
+        yield view.of(merged, "hold.over_max", text)
+    elif end.untold == "absent":
+        text = (
+            f"a poll that states no wish would end in a 504 after {say(end.deadline)} (max {say(hold.max)} + jitter "
+            f"{say(end.due - end.hold)} + margin {say(hold.margin)}), for the upstream is told no end; write what it "
+            'holds, such as absent = "25s", or an empty.answer of "template"'
+        )
+        yield view.of(merged, "hold.absent", text)
+    elif passes(hold) and not writable(hold) and front is not None:
+        text = (
+            f"a poll that asks for more than {front_name(view.config.server)} waits, {say(front.idle_timeout)}, would "
+            'end in a 504, for the upstream is not told; write rewrite = true, or over_max = "reject"'
+        )
+        yield view.of(merged, "hold.over_max", text)
 
 
 def _ends(view: View, merged: Merged, hold: Hold, server: Server) -> Findings:
-    held = longest(hold)
-    jitter = (hold.jitter.ratio * held if math.isfinite(held) else 0.0) + hold.jitter.span
-    # The template is sent at the deadline; the upstream's own answer comes at the latest before the margin is used.
-    least = held + jitter + (0.0 if hold.empty.answer == "template" else hold.margin)
-    if hold.client_timeout is not None and hold.client_timeout <= least:
-        yield view.of(merged, "hold.client_timeout", _too_long(hold, held, jitter, "clients wait", hold.client_timeout))
-    whole = held + jitter + hold.margin
-    if hold.client_timeout is not None and least < hold.client_timeout <= whole:
+    end = quiet(hold)
+    for clock in outside(server, merged):
+        # The edge cuts every poll alike, so none is granted that it would cut: where holds are longer, max is a lie.
+        needed = end.said if clock.name == "client_timeout" else end.deadline
+        key = _KEYS.get(clock.name, "hold.max")
+        if needed > clock.ends:
+            yield view.of(merged, key, _too_long(hold, end, clock))
+        elif end.deadline > clock.ends:
+            text = (
+                f"clients wait {say(clock.seconds)}, but of a silent upstream they are told after {say(end.deadline)} "
+                f"({_parts(hold, end)}): "
+                "they will have left; write a smaller max or margin, or a longer client_timeout"
+            )
+            yield Notice(view.of(merged, key, text))
+    if not end.ours and end.untold is None and end.deadline > server.drain:
         text = (
-            f"clients wait {say(hold.client_timeout)}, but of a silent upstream they are told after {say(whole)} "
-            f"({say(held)} + jitter {say(jitter)} + margin {say(hold.margin)}): they will have left; write a smaller "
-            "max or margin, or a longer client_timeout"
-        )
-        yield Notice(view.of(merged, "hold.client_timeout", text))
-    if server.front is not None and whole >= server.front.idle_timeout:
-        who = f"{server.front.name} waits"
-        if math.isfinite(whole) or hold.empty.answer != "template":
-            yield view.of(merged, "hold.max", _too_long(hold, held, jitter, who, server.front.idle_timeout))
-    if hold.empty.answer != "template" and whole > server.drain:
-        text = (
-            f"a poll may last {say(whole)} and may not be ended early, but drain is {say(server.drain)}: some are "
-            "cut at shutdown; write a longer server.drain and stop_grace, if that matters"
+            f"a poll may last {say(end.deadline)} and may not be ended early, but drain is {say(server.drain)}: some "
+            "are cut at shutdown; write a longer server.drain and stop_grace, if that matters"
         )
         yield Notice(view.of(merged, "hold.max", text))
 
 
-def _too_long(hold: Hold, held: float, jitter: float, who: str, limit: float) -> str:
-    if not math.isfinite(held):
-        return f'a poll may be held for ever but {who} only {say(limit)}; write absent = "25s", or another duration'
-    parts = f"{say(held)} + jitter {say(jitter)} + margin {say(hold.margin)} = {say(held + jitter + hold.margin)}"
-    room = (limit - hold.margin - hold.jitter.span) / (1 + hold.jitter.ratio)
-    best = f"a max below {say(math.floor(room))}" if room >= 2 else "a smaller margin"
-    return f"a poll may last {parts} but {who} only {say(limit)}; write {best}, or a longer timeout there"
+def _parts(hold: Hold, end: Quiet) -> str:
+    return f"{say(end.hold)} + jitter {say(end.due - end.hold)} + margin {say(hold.margin)}"
+
+
+def _too_long(hold: Hold, end: Quiet, clock: Clock) -> str:
+    who = "clients wait" if clock.name == "client_timeout" else f"{clock.name} waits"
+    room = largest_hold(hold, clock.ends)
+    what = f"a poll may last {_parts(hold, end)} = {say(end.deadline)} but {who} only {say(clock.seconds)}"
+    other = "" if clock.fixed else f", or have {clock.name} wait longer"
+    return f"{what}; {_shorter(hold, end, room)}{other}"
+
+
+def _shorter(hold: Hold, end: Quiet, room: float) -> str:
+    """What to write so that the longest hold is no longer than `room`."""
+    best = say(math.floor(room) if room >= 1 else math.floor(room * 10) / 10)
+    if room < 0.1:
+        return "write a smaller margin"
+    if hold.ask or hold.absent == math.inf:
+        own = hold.absent is not None and math.isfinite(hold.absent) and hold.absent > room
+        return f'write max = "{best}"' + (f' and absent = "{best}"' if own else "")
+    return f'have the upstream hold for no more than {best} and write absent = "{best}"'

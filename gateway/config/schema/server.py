@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from gateway.config.fields import (
     Count,
@@ -24,6 +24,7 @@ from gateway.config.fields import (
     one_or_list,
     only,
 )  # fmt: skip
+from gateway.config.fronts import complete
 from gateway.config.references import parse_file
 from gateway.config.schema.base import Table
 
@@ -37,9 +38,11 @@ class Tls(Table):
 
 
 class Front(Table):
-    """The edge in front of this gateway, if any. No hold is granted that ends at or after `idle_timeout`."""
+    """The edge in front of this gateway, if any. No hold is granted that ends at or after `idle_timeout`; an edge
+    that is known by name (docs/clocks.md) brings its own."""
 
-    name: Text = "front"
+    model_config = ConfigDict(json_schema_extra={"required": []})
+    name: Text = Field(default="front", examples=["aws-alb"])
     idle_timeout: Timeout = Field(examples=["60s"])
 
 
@@ -83,7 +86,7 @@ class Server(Table):
     max_head: Size = default("16KiB")
     max_body: Size = default("10MiB")
     half_close: Literal["gone", "answer"] = "gone"
-    front: Front | None = None
+    front: Annotated[Front | None, BeforeValidator(complete, json_schema_input_type=Text | Front)] = None
     workers: Annotated[Literal[1], only(1, "1")] = 1
     proxy_protocol: Annotated[Literal[False], only(False, "false")] = False
     max_connections: Annotated[

@@ -64,6 +64,11 @@ SECOND = '[[route]]\nname = "s"\nmatch = { path = "/s" }\nupstream = "u"\npolici
             "longer stop_grace",
         ),
         (
+            "[server]\nshutdown_delay = '5s'",
+            "server.drain: 25s after shutdown_delay, 5s, is not shorter than stop_grace, 30s: polls would be cut by the kill; "
+            "write a shorter drain, or a longer stop_grace",
+        ),
+        (
             "[admin]\nlisten = '0.0.0.0:9090'",
             'admin.token: 0.0.0.0:9090 can be reached from elsewhere; write token = "env:GATEWAY_ADMIN_TOKEN"',
         ),
@@ -117,22 +122,34 @@ def test_what_does_not_fit_together_is_one_line_with_a_remedy(tmp_path: Path, te
         ("absent = '1s'\nmin = '5s'\nmax = '2s'", "min: 5s is longer than max, 2s; write a shorter min, or a longer max"),
         ("absent = '90s'", "absent: 90s is not within min, 0s, to max, 60s; change one of them"),
         ("absent = '25s'\nmargin = '0s'\n" + TEMPLATE, 'margin: is nothing, so the template would race the upstream\'s own answer; write margin = "5s"'),
+        ("absent = '25s'\nmargin = '0s'", 'margin: is nothing, so our 504 would race the upstream\'s own answer; write margin = "5s"'),
+        (
+            "ask = [{ in = 'query', name = 't' }]\nmax = '40s'\nclient_timeout = '44s'\n" + TEMPLATE,
+            "client_timeout: a poll may last 40s + jitter 0s + margin 5s = 45s but clients wait only 44s; write max = "
+            '"38s", or have client_timeout wait longer',
+        ),
         ("absent = '25s'\nmax = '25s'\njitter = { early = '25s' }", "jitter.early: 25s takes off more than max, 25s; write a shorter early"),
         ("max = '25s'", 'absent: nothing would ever be held; write absent = "25s", or ask = [{ in = "query", name = "timeout" }]'),
         ("absent = '25s'\nrewrite = true", "rewrite: there is no wish to rewrite; write rewrite = false, or say in ask where it stands"),
         (
             "absent = '25s'\nclient_timeout = '30s'",
-            "client_timeout: a poll may last 25s + jitter 0s + margin 5s = 30s but clients wait only 30s; write a max below 25s, "
-            "or a longer timeout there",
+            "client_timeout: a poll may last 25s + jitter 0s + margin 5s = 30s but clients wait only 30s; have the upstream "
+            'hold for no more than 24s and write absent = "24s", or have client_timeout wait longer',
         ),
         (
-            "ask = [{ in = 'query', name = 't' }]\nmax = '40s'\nclient_timeout = '40s'\njitter = { ratio = 0.5 }\n" + TEMPLATE,
-            "client_timeout: a poll may last 40s + jitter 20s + margin 5s = 65s but clients wait only 40s; write a max below "
-            "23s, or a longer timeout there",
+            "ask = [{ in = 'query', name = 't' }]\nmax = '40s'\nrewrite = true\nclient_timeout = '40s'\njitter = { ratio = 0.5 }\n" + TEMPLATE,
+            "client_timeout: a poll may last 40s + jitter 20s + margin 5s = 65s but clients wait only 40s; write max = "
+            '"23s", or have client_timeout wait longer',
         ),
         (
-            "absent = 'unbounded'\nclient_timeout = '30s'",
-            'client_timeout: a poll may be held for ever but clients wait only 30s; write absent = "25s", or another duration',
+            "absent = 'unbounded'",
+            "absent: a poll that states no wish would end in a 504 after 65s (max 60s + jitter 0s + margin 5s), for the upstream "
+            'is told no end; write what it holds, such as absent = "25s", or an empty.answer of "template"',
+        ),
+        (
+            "ask = [{ in = 'query', name = 't' }]\nmax = '10s'",
+            "over_max: a poll that asks for more than max, 10s, would end in a 504, for the upstream is not told; write rewrite = "
+            'true, or over_max = "reject"',
         ),
         (
             "absent = '25s'\nempty = { answer = 'template', headers = { Content-Type = 'text/plain' }, body = '{query:x}' }",
@@ -152,8 +169,8 @@ def test_a_hold_must_end_before_the_edge_in_front_gives_up(tmp_path: Path) -> No
     front = "[server]\nfront = { name = 'aws-alb', idle_timeout = '60s' }\n"
     ask = "ask = [{ in = 'query', name = 't' }]\nmax = '55s'\nrewrite = true\n"
     assert checked(tmp_path, front + POLL + ask).problems == [
-        "gateway.toml: policy.p.hold.max: a poll may last 55s + jitter 0s + margin 5s = 60s but aws-alb waits only 60s; "
-        "write a max below 55s, or a longer timeout there"
+        "gateway.toml: policy.p.hold.max: a poll may last 55s + jitter 0s + margin 5s = 60s but front aws-alb waits only 60s; "
+        'write max = "54s", or have front aws-alb wait longer'
     ]
     assert checked(tmp_path, front + POLL + ask.replace("55s", "54s")).problems == []
 
@@ -190,11 +207,6 @@ def test_a_problem_of_a_shared_policy_is_said_once(tmp_path: Path) -> None:
         ),
         (BASE + ROUTE + "[admin]\ntoken = 'x'\n", 'admin.token: the secret stands in the file itself; write "env:NAME" or "file:PATH"'),
         (
-            POLL + "ask = [{ in = 'query', name = 't' }]\nmax = '10s'\n",
-            'policy.p.hold.over_max: a poll that asks for more than max, 10s, would end in a 504, for the upstream is not told; '
-            'write rewrite = true, or over_max = "reject"',
-        ),
-        (
             POLL + "absent = '25s'\n",
             "policy.p.hold.max: a poll may last 30s and may not be ended early, but drain is 25s: some are cut at shutdown; write "
             "a longer server.drain and stop_grace, if that matters",
@@ -219,8 +231,8 @@ def test_a_problem_of_a_shared_policy_is_said_once(tmp_path: Path) -> None:
         (BASE, "route: nothing is served, every request gets a 404; write [[route]] with name, match and upstream"),
         (
             BASE + ROUTE + "[server]\nkeepalive_timeout = '50s'\nfront = { name = 'lb', idle_timeout = '60s' }\n",
-            "server.keepalive_timeout: 50s is not longer than front.idle_timeout, 60s: lb may use a connection in the instant "
-            "it is closed; write a longer keepalive_timeout",
+            "server.keepalive_timeout: 50s is not longer than front lb keeps an idle connection, 60s: it may use one in the "
+            'instant it is closed; write keepalive_timeout = "65s"',
         ),
     ],
 )  # fmt: skip

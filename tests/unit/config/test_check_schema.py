@@ -37,7 +37,7 @@ CONNECTIONS = 'is not a number of connections; write "auto", or a number such as
         ("[server]\nlisten = []", 'server.listen: is empty; write listen = ["127.0.0.1:8080"]'),
         ("[server]\nlisten = ['a:b']", 'server.listen[0]: "a:b" is not an address; write "HOST:PORT", such as "127.0.0.1:8080"'),
         ("[server]\ntrusted_proxies = '10.0.0.0/8'", "server.trusted_proxies: is of the wrong kind; write a list in [ ]"),
-        ("[server]\nfront = { name = 'alb' }", 'server.front.idle_timeout: is missing; write idle_timeout = "60s"'),
+        ("[server]\nfront = {}", 'server.front.idle_timeout: is missing; write idle_timeout = "60s"'),
         ("[server]\ntls = { cert = 'file:c' }", 'server.tls.key: is missing; write key = "file:tls/key.pem"'),
         ("[server]\ntls = { cert = 'c', key = 'file:k' }", 'server.tls.cert: is not a file; write "file:PATH"'),
         (
