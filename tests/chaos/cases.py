@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import caps, descriptors, drains, storms
+from . import caps, descriptors, drains, herds, storms
 from .sheet import Sheet
 
 Case = Callable[[Sheet, Path], Awaitable[None]]
@@ -23,5 +23,6 @@ CASES: dict[str, tuple[Case, str]] = {
     "storm": (storms.storm, "1,000 held polls hang up at once, with FIN and with RST (row 5)"),
     "files": (descriptors.uvloop, "400 connections with 256 files: held polls unharmed, a quiet log (row 23)"),
     "files-asyncio": (descriptors.asyncio_loop, "the same on the loop of the standard library (row 23)"),
+    "herd": (herds.herd, "a restart under 1,000 clients that obey Retry-After: they come back spread (row 37)"),
     "cap": (caps.cap_of_three, "a route's cap of 3 under 1,000 polls at once: never 4 at the upstream"),
 }
