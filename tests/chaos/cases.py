@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import caps, descriptors, drains, herds, storms
+from . import caps, descriptors, drains, herds, reloads, storms
 from .sheet import Sheet
 
 Case = Callable[[Sheet, Path], Awaitable[None]]
@@ -20,6 +20,7 @@ CASES: dict[str, tuple[Case, str]] = {
         drains.tight_origin,
         "the same where only the service may answer: 1,000 x 503, spread Retry-After (row 2)",
     ),
+    "reload": (reloads.reload, "SIGHUP with 1,000 polls held and 100 probes a second; then a broken file (row 3)"),
     "storm": (storms.storm, "1,000 held polls hang up at once, with FIN and with RST (row 5)"),
     "files": (descriptors.uvloop, "400 connections with 256 files: held polls unharmed, a quiet log (row 23)"),
     "files-asyncio": (descriptors.asyncio_loop, "the same on the loop of the standard library (row 23)"),

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import orjson
 
@@ -18,6 +19,7 @@ from tests.bench.process import Process, free_ports, spawn
 from tests.bench.proxies import AUDIENCE, ISSUER, SECRET, Ports, Stage, tokens
 from tests.bench.wire import status
 
+from .probes import Probe, ask
 from .waiting import reached
 
 CONFIG = """\
@@ -104,6 +106,15 @@ def route(path: str, *policies: str, name: str = "") -> str:
 NOW, POLL = route("now"), route("poll", "template", "places")
 
 
+class Parts(TypedDict, total=False):
+    """What a case may replace in CONFIG, as TOML."""
+
+    server: str
+    plan: str
+    dialects: str
+    routes: str
+
+
 @dataclass(slots=True)
 class Chaos(Stage):
     """The bench's stage, and where its gateway keeps its files. `proxy` is the gateway of this moment."""
@@ -111,8 +122,8 @@ class Chaos(Stage):
     ports: Ports
     folder: Path
 
-    def configure(self, **parts: str) -> Path:
-        """Writes `gateway.toml`; `parts` replace those of CONFIG: server, plan, dialects, routes."""
+    def configure(self, **parts: Unpack[Parts]) -> Path:
+        """Writes `gateway.toml` anew."""
         path = self.folder / "gateway.toml"
         path.write_text(configuration(self.ports, self.folder, **parts))
         return path
@@ -158,7 +169,7 @@ def gateway(
 
 @asynccontextmanager
 async def stage(
-    folder: Path, *, env: Mapping[str, str] | None = None, before: Sequence[str] = (), **parts: str
+    folder: Path, *, env: Mapping[str, str] | None = None, before: Sequence[str] = (), **parts: Unpack[Parts]
 ) -> AsyncIterator[Chaos]:
     """A fresh upstream and a fresh gateway on `parts` of CONFIG; both are gone when the block is left."""
     ports = Ports(*free_ports(3))
@@ -172,6 +183,12 @@ async def stage(
             listening = await proxy.listening(ports.proxy)
             control = await Control.connect(ports.upstream)
             yield Chaos(proxy, ports.proxy, control, listening, tokens(), ports, folder)
+
+
+async def admin(on: Chaos, line: str) -> Probe:
+    """A request to the admin listener, such as "GET /metrics", as an operator's script sends it."""
+    lines = (f"{line} HTTP/1.1", "Host: localhost", "Gateway-Admin: 1", "Content-Length: 0", "Connection: close")
+    return await ask(on.ports.admin, ("\r\n".join(lines) + "\r\n\r\n").encode())
 
 
 def statuses(crowd: Crowd) -> dict[str, int]:
