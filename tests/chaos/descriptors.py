@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.bench.load import Crowd
 from tests.bench.measure import park, settle
 from tests.bench.proxies import wires
-from tests.bench.wire import request
+from tests.bench.wire import answer_end, request, status
 
-from .probes import ask
+from .drains import READYZ
+from .probes import ask, probing
 from .sheet import Sheet
 from .stage import Chaos, stage, statuses
 from .waiting import reached
@@ -49,16 +52,22 @@ async def exhausted(
         first = Crowd()
         await first.dial(on.port, early)
         await park(on, first, wires("/poll", early, on.tokens))
-        said = len(on.proxy.printed())
+        lines_before = len(on.proxy.printed())
         sheet.step(f"{crowd} connections for {seconds:g} s with {FILES} files and {early} polls held")
-        excess = Excess(on)
-        await excess.run(crowd, seconds)
-        sheet.note("open files at most", excess.most)
+        excess, began, pace = Excess(on), time.monotonic(), 0.05
+        async with probing(on.ports.admin, lambda: READYZ, pace) as admin, Regular.asking(on, pace) as regular:
+            await excess.run(crowd, seconds)
+        took = time.monotonic() - began
+        sheet.check("open files at most", excess.most, excess.most < FILES, f"fewer than {FILES}")
         sheet.check("the new ones", dict(excess.seen), set(excess.seen) <= {"503", "waited"}, "503, or waited")
         seen = statuses(first)
         sheet.check("the held ones meanwhile", seen, seen == {"unanswered": early}, f"{early} still held")
-        lines = on.proxy.printed()[said:]
-        sheet.check("lines on standard error", len(lines), len(lines) <= seconds + 1, f"at most {seconds + 1:g}")
+        sheet.check(
+            "short requests on a connection that was open", said := dict(regular.said), set(said) == {"200"}, "only 200"
+        )
+        sheet.check("/readyz meanwhile", told := admin.said(), set(told) == {"200"}, "only 200")
+        lines = on.proxy.printed()[lines_before:]
+        sheet.check("lines on standard error", len(lines), len(lines) <= took + 1, f"at most {took + 1:.0f}")
         await _recovers(sheet, on)
         await on.control.publish()
         await first.answered(5)
@@ -79,6 +88,37 @@ async def _recovers(sheet: Sheet, on: Chaos) -> None:
     sheet.within("a new poll is held again", await on.reaches(held + 1, 10), 1)
     late.leave()
     await settle(0.1)
+
+
+class Regular:
+    """A client that was connected before, and goes on asking short questions on its connection."""
+
+    def __init__(self) -> None:
+        self.said: Counter[str] = Counter()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def asking(cls, on: Chaos, every: float) -> AsyncIterator[Regular]:
+        self = cls()
+        reader, writer = await asyncio.open_connection("127.0.0.1", on.port)
+        task = asyncio.create_task(self._go_on(on, reader, writer, every))
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            writer.close()
+
+    async def _go_on(self, on: Chaos, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, every: float) -> None:
+        while True:
+            writer.write(request("/now", next(on.tokens)))
+            data = b""
+            while not answer_end(data) and (more := await reader.read(65536)):
+                data += more
+            self.said[str(status(data)) if answer_end(data) else "closed"] += 1
+            if not data:
+                return
+            await asyncio.sleep(every)
 
 
 class Excess:

@@ -56,6 +56,7 @@ def _readiness_goes_first(sheet: Sheet, probes: Probes, readiness: Probes, told:
     before, later = probes.said(until=until), probes.said(since=until)
     sheet.check("probes until the listener closed", before, set(before) == {"200"}, "only 200")
     sheet.check("probes from then on", later, set(later) <= {"refused"}, "only refused")
+    sheet.note("slowest answer to a probe", probes.slowest())
 
 
 def _after(probe: Probe | None, told: float) -> str:

@@ -22,6 +22,7 @@ class Probe(NamedTuple):
     at: float  # monotonic, when it began
     said: str
     answer: bytes
+    took: float = 0.0  # seconds
 
 
 async def ask(port: int, wire: bytes, within: float = PATIENCE) -> Probe:
@@ -42,7 +43,7 @@ async def ask(port: int, wire: bytes, within: float = PATIENCE) -> Probe:
         return Probe(at, "refused", data)
     except OSError:
         return Probe(at, "reset", data)
-    return Probe(at, str(status(data)) if answer_end(data) else "closed", data)
+    return Probe(at, str(status(data)) if answer_end(data) else "closed", data, time.monotonic() - at)
 
 
 class Probes:
@@ -58,6 +59,10 @@ class Probes:
     def said(self, since: float = 0.0, until: float = float("inf")) -> dict[str, int]:
         """How often each ending came, of probes that began in that time."""
         return dict(Counter(probe.said for probe in self.done if since <= probe.at < until))
+
+    def slowest(self) -> str:
+        """The longest that one took to be answered."""
+        return f"{max((probe.took for probe in self.done), default=0.0) * 1e3:.0f} ms"
 
     def first(self, *endings: str) -> Probe | None:
         """The first that ended so."""

@@ -4,6 +4,7 @@ be used changes nothing but what the operator is told.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import time
@@ -22,6 +23,7 @@ from .waiting import reached
 
 DRAIN = 2  # seconds
 BURST = 5
+OFTEN = 10
 SLOW, FASTER = "2/min", "4/min"  # so slow that no token comes back while the case runs
 FAILED = re.compile(rb'longpoll_reloads_total\{result="failed"\} 1(?:\.0)?\s')
 
@@ -120,8 +122,13 @@ async def _mended(sheet: Sheet, on: Chaos, good: Parts) -> None:
     on.configure(**good)
     told = await admin(on, "POST /api/reload")
     sheet.check("POST /api/reload of a good file", told.said, told.said == "200", "200")
+    sheet.step(f"SIGHUP {OFTEN} times in a second")
+    for _ in range(OFTEN):
+        on.proxy.tell(signal.SIGHUP)
+        await asyncio.sleep(1 / OFTEN)
 
 
 def _probes(sheet: Sheet, probes: Probes) -> None:
     said = probes.said()
     sheet.check("probes all the while", said, set(said) == {"200"}, "only 200")
+    sheet.note("slowest answer to a probe", probes.slowest())
