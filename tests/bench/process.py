@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,10 +22,10 @@ class MeasureError(Exception):
 
 
 @contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """Runs the block, and the children it starts, on a core; changes nothing on a machine that lacks it."""
+def on_core(core: int | None) -> Iterator[None]:
+    """Runs the block, and the children it starts, on a core; changes nothing for None or on a machine that lacks it."""
     before = os.sched_getaffinity(0)
-    if core < (os.cpu_count() or 1):
+    if core is not None and core < (os.cpu_count() or 1):
         os.sched_setaffinity(0, {core})
     try:
         yield
@@ -113,8 +113,19 @@ class Process:
             await asyncio.sleep(0.002)
         return time.monotonic() - began
 
+    def tell(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
+
     def terminate(self) -> None:
-        self._popen.send_signal(signal.SIGTERM)
+        self.tell(signal.SIGTERM)
+
+    def exit_code(self) -> int | None:
+        """None while it runs; -9 when it was killed."""
+        return self._popen.poll()
+
+    def descriptors(self) -> int:
+        """How many files it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def kill(self) -> None:
         """Ends the process and its descendants now; harmless when it has ended."""
@@ -122,21 +133,29 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
             self._popen.wait()
 
+    def printed(self) -> list[str]:
+        """Every line it printed so far."""
+        return self._output.read_text(errors="replace").splitlines()
+
     def last_words(self) -> str:
         """The end of what it printed."""
-        return self._output.read_text(errors="replace").strip()[-600:] or "(it printed nothing)"
+        return "\n".join(self.printed()).strip()[-600:] or "(it printed nothing)"
 
 
 @contextmanager
-def spawn(name: str, argv: list[str], core: int, directory: Path) -> Iterator[Process]:
-    """Runs a command from the project's root on a core until the block is left, however it is left."""
+def spawn(
+    name: str, argv: list[str], core: int | None, directory: Path, env: Mapping[str, str] | None = None
+) -> Iterator[Process]:
+    """Runs a command from the project's root until the block is left, however it is left; `env` adds to its
+    environment."""
     path = directory / f"{name}.out"
     with path.open("wb") as output, on_core(core):
         started = time.monotonic()
         # a session of its own: Ctrl-C reaches only the bench, which then stops its children in order
         popen = subprocess.Popen(
-            argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
+            argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            env={**os.environ, **(env or {})},
+        )  # fmt: skip
     process = Process(name, popen, started, path)
     try:
         yield process

@@ -1,5 +1,6 @@
 """The upstream of the bench, a process of its own: `/now` answers at once, `/poll` is held until somebody
-says `POST /publish`, `/held` and `/stats` count. Raw asyncio so that it costs little beside what is measured.
+says `POST /publish`, or with `?for=5` for five seconds; `/held` and `/stats` count. Raw asyncio so that it costs
+little beside what is measured.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 import sys
 import time
 from typing import cast
@@ -23,39 +25,57 @@ def answer(body: bytes) -> bytes:
 
 
 NOW = answer(b'{"events":[],"cursor":1}')
+TIMED = re.compile(rb"GET \S*[?&]for=([0-9.]+)")
 
 
 class Board:
     """Who is held, and what has happened so far. Instants are CLOCK_MONOTONIC: good in every process."""
 
     def __init__(self) -> None:
-        self.held: dict[Connection, None] = {}
+        self.held: dict[Connection, asyncio.TimerHandle | None] = {}
         self.polls = self.answered = self.gone = self.published = 0
+        self.most = 0  # held at one time
         self.last_gone = 0.0
 
-    def hold(self, connection: Connection) -> None:
+    def hold(self, connection: Connection, head: bytes) -> None:
         self.polls += 1
-        self.held[connection] = None
+        timed = TIMED.match(head)
+        loop = asyncio.get_running_loop()
+        self.held[connection] = loop.call_later(float(timed[1]), self._end, connection) if timed else None
+        self.most = max(self.most, len(self.held))
 
     def leave(self, connection: Connection) -> None:
         if connection in self.held:
-            del self.held[connection]
+            self._free(connection)
             self.gone += 1
             self.last_gone = time.monotonic()
 
     def publish(self) -> int:
         """Answers everyone held; how many that were."""
         self.published += 1
-        event = {"id": self.published, "message": "hello from upstream, this is one event"}
-        reply = answer(json.dumps({"events": [event], "cursor": self.published}).encode())
-        held, self.held = self.held, {}
+        reply, held = self._news(), list(self.held)
         for connection in held:
+            self._free(connection)
             connection.write(reply)
         self.answered += len(held)
         return len(held)
 
+    def _end(self, connection: Connection) -> None:
+        self._free(connection)
+        connection.write(self._news())
+        self.answered += 1
+
+    def _free(self, connection: Connection) -> None:
+        timer = self.held.pop(connection)
+        if timer is not None:
+            timer.cancel()
+
+    def _news(self) -> bytes:
+        event = {"id": self.published, "message": "hello from upstream, this is one event"}
+        return answer(json.dumps({"events": [event], "cursor": self.published}).encode())
+
     def stats(self) -> bytes:
-        names = ("polls", "answered", "gone", "last_gone")
+        names = ("polls", "answered", "gone", "last_gone", "most")
         return json.dumps({name: getattr(self, name) for name in names} | {"held": len(self.held)}).encode()
 
 
@@ -80,7 +100,7 @@ class Connection(asyncio.Protocol):
         if head.startswith(b"GET /now"):
             self.write(NOW)
         elif head.startswith(b"GET /poll"):
-            self._board.hold(self)
+            self._board.hold(self, head)
         elif head.startswith(b"POST /publish"):
             self.write(answer(b"%d" % self._board.publish()))
         elif head.startswith(b"GET /held"):

@@ -1,0 +1,29 @@
+"""Every case by name: the function, and one line that says what it promises and for which RELIABILITY rows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from . import caps, descriptors, drains, herds, reloads, storms
+from .sheet import Sheet
+
+Case = Callable[[Sheet, Path], Awaitable[None]]
+
+CASES: dict[str, tuple[Case, str]] = {
+    "drain": (drains.roomy, "SIGTERM with 1,000 polls held and time enough: nobody notices (row 1)"),
+    "drain-template": (
+        drains.tight_template,
+        "SIGTERM, holds of 8 s, a window of 2 s: 1,000 spread no-news answers (row 2)",
+    ),
+    "drain-origin": (
+        drains.tight_origin,
+        "the same where only the service may answer: 1,000 x 503, spread Retry-After (row 2)",
+    ),
+    "reload": (reloads.reload, "SIGHUP with 1,000 polls held and 100 probes a second; then a broken file (row 3)"),
+    "storm": (storms.storm, "1,000 held polls hang up at once, with FIN and with RST (row 5)"),
+    "files": (descriptors.uvloop, "400 connections with 256 files: held polls unharmed, a quiet log (row 23)"),
+    "files-asyncio": (descriptors.asyncio_loop, "the same on the loop of the standard library (row 23)"),
+    "herd": (herds.herd, "a restart under 1,000 clients that obey Retry-After: they come back spread (row 37)"),
+    "cap": (caps.cap_of_three, "a route's cap of 3 under 1,000 polls at once: never 4 at the upstream"),
+}

@@ -1,0 +1,199 @@
+"""The stage of a case: an upstream process that counts, and a gateway process with everything on that a production
+gateway has on (a JWT, two rate limits, a hold cap, the call log), configured by what a case adds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import orjson
+
+from tests.bench.load import Control, Crowd
+from tests.bench.process import Process, free_ports, spawn
+from tests.bench.proxies import AUDIENCE, ISSUER, SECRET, Ports, Stage, tokens
+from tests.bench.wire import status
+
+from .probes import Probe, ask
+from .waiting import reached
+
+CONFIG = """\
+[server]
+listen = ["127.0.0.1:{ports.proxy}"]
+stop_grace = "60s"
+{server}
+
+[admin]
+listen = "127.0.0.1:{ports.admin}"
+
+[log]
+calls = "file:{folder}/calls.jsonl"
+
+[jwt.main]
+issuer = "{issuer}"
+audience = ["{audience}"]
+algorithms = ["HS256"]
+keys = {{ secret = "file:{folder}/secret" }}
+
+[upstream.chaos]
+endpoints = ["http://127.0.0.1:{ports.upstream}"]
+
+[policy.signed-in.jwt]
+provider = "main"
+
+{plan}
+
+{dialects}
+
+{routes}
+"""
+
+PLAN = """\
+[[policy.plan.rate_limit]]
+rate = "600/min"
+burst = 20
+per = "consumer"
+
+[[policy.plan.rate_limit]]
+rate = "20000/s"
+burst = 40000
+per = "route"
+
+[[policy.places.hold_cap]]
+max = 1
+per = "consumer"
+"""
+
+DIALECT = """\
+[policy.{answer}.hold]
+when = []
+absent = "110s"
+min = "100ms"
+max = "120s"
+margin = "5s"
+replay = "{replay}"
+empty = {empty}
+"""
+BLANK = '{ answer = "template", status = 200, headers = { Content-Type = "application/json" }, body = "[]" }'
+DIALECTS = "".join(
+    DIALECT.format(answer=answer, replay=replay, empty=empty)
+    for answer, replay, empty in (
+        ("template", "cursor", BLANK),
+        ("origin", "destructive", '{ answer = "origin" }'),
+    )
+)
+
+ROUTE = """\
+[[route]]
+name = "{name}"
+match = {{ path = "/{path}", methods = ["GET"] }}
+upstream = "chaos"
+policies = {policies}
+"""
+
+
+def route(path: str, *policies: str, name: str = "") -> str:
+    """One [[route]]; a token and the plan apply to each."""
+    names = orjson.dumps(["signed-in", "plan", *policies]).decode()
+    return ROUTE.format(name=name or path, path=path, policies=names)
+
+
+NOW, POLL = route("now"), route("poll", "template", "places")
+
+
+class Parts(TypedDict, total=False):
+    """What a case may replace in CONFIG, as TOML."""
+
+    server: str
+    plan: str
+    dialects: str
+    routes: str
+
+
+@dataclass(slots=True)
+class Chaos(Stage):
+    """The bench's stage, and where its gateway keeps its files. `proxy` is the gateway of this moment."""
+
+    ports: Ports
+    folder: Path
+
+    def configure(self, **parts: Unpack[Parts]) -> Path:
+        """Writes `gateway.toml` anew."""
+        path = self.folder / "gateway.toml"
+        path.write_text(configuration(self.ports, self.folder, **parts))
+        return path
+
+    async def held(self) -> int:
+        """How many polls the upstream holds."""
+        return int((await self.control.stats())["held"])
+
+    async def reaches(self, number: int, within: float = 10.0) -> float | None:
+        """Seconds until the upstream holds exactly that many; None when it never did."""
+
+        async def there() -> bool:
+            return await self.held() == number
+
+        return await reached(there, within)
+
+    def records(self) -> list[dict[str, object]]:
+        """The call log; a line that is still being written is left out."""
+        path = self.folder / "calls.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        return [orjson.loads(line) for line in lines if line.endswith(b"\n")]
+
+
+def configuration(
+    ports: Ports, folder: Path, *, server: str = "", plan: str = PLAN, dialects: str = DIALECTS,
+    routes: str = NOW + POLL,
+) -> str:  # fmt: skip
+    return CONFIG.format(
+        ports=ports, folder=folder, server=server, plan=plan, dialects=dialects, routes=routes,
+        issuer=ISSUER, audience=AUDIENCE,
+    )  # fmt: skip
+
+
+@contextmanager
+def gateway(
+    path: Path, name: str = "gateway", env: Mapping[str, str] | None = None, before: Sequence[str] = ()
+) -> Iterator[Process]:
+    """`gateway run`; `before` is put before the command (a shell that lowers a limit), output is in NAME.out."""
+    argv = [*before, sys.executable, "-m", "gateway", "run", "-c", str(path)]
+    with spawn(name, argv, None, path.parent, env) as process:
+        yield process
+
+
+@asynccontextmanager
+async def stage(
+    folder: Path, *, env: Mapping[str, str] | None = None, before: Sequence[str] = (), **parts: Unpack[Parts]
+) -> AsyncIterator[Chaos]:
+    """A fresh upstream and a fresh gateway on `parts` of CONFIG; both are gone when the block is left."""
+    ports = Ports(*free_ports(3))
+    (folder / "secret").write_text(SECRET)
+    path = folder / "gateway.toml"
+    path.write_text(configuration(ports, folder, **parts))
+    argv = [sys.executable, "-m", "tests.bench.upstream", str(ports.upstream)]
+    with spawn("upstream", argv, None, folder) as behind:
+        await behind.listening(ports.upstream)
+        with gateway(path, env=env, before=before) as proxy:
+            listening = await proxy.listening(ports.proxy)
+            control = await Control.connect(ports.upstream)
+            yield Chaos(proxy, ports.proxy, control, listening, tokens(), ports, folder)
+
+
+async def admin(on: Chaos, line: str) -> Probe:
+    """A request to the admin listener, such as "GET /metrics", as an operator's script sends it."""
+    lines = (f"{line} HTTP/1.1", "Host: localhost", "Gateway-Admin: 1", "Content-Length: 0", "Connection: close")
+    return await ask(on.ports.admin, ("\r\n".join(lines) + "\r\n\r\n").encode())
+
+
+def statuses(crowd: Crowd) -> dict[str, int]:
+    """How often each status came, and how many got nothing: what a failed check shows."""
+    seen = Counter(str(status(answer)) for answer in crowd.answers)
+    seen["lost"] += crowd.lost
+    seen["unanswered"] += len(crowd.clients) - len(crowd.answers) - crowd.lost
+    return {what: number for what, number in sorted(seen.items()) if number}
