@@ -86,7 +86,7 @@ class App:
         raise_limit()
         parsers = Parsers(loop)
         self._log = CallLog(loop, config.log.calls)
-        forwarder = Forwarder(loop, parsers, self._timers)
+        forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after)
         limits = Limits(loop, self._timers, self._store)
         self._serve = Serve(snapshot, self._clock, self._timers, forwarder, limits, self._record)
         self._edge = Edge(self._serve, parsers, self._timers, snapshot.edge, config.server.half_close)
@@ -104,7 +104,7 @@ class App:
         if context is not None and "uvloop" not in type(loop).__module__:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         for address in config.server.listen:
-            for sock in bind(address):
+            for sock in bind(address, config.server.vanished_after):
                 encrypted = context if address.path is None else None
                 factory = partial(Downstream, self._edge, "https" if encrypted is not None else "http")
                 server = await loop.create_server(
