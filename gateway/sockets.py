@@ -1,4 +1,6 @@
-"""Options of TCP sockets, on both sides alike: small writes leave at once, and peers that vanished are found."""
+"""Options of TCP sockets, on both sides alike: small writes leave at once, peers that vanished are found, and what a
+peer does not take waits where it is counted and timed.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,17 @@ import socket
 
 VANISHED_AFTER = 90.0  # seconds of silence after which a peer has vanished, where nothing else is said
 PROBES = 4
+UNSENT = 128 * 1024  # bytes that a kernel takes from us before the peer has room for them
 
 
-def probe(sock: socket.socket, vanished_after: float = VANISHED_AFTER) -> None:
-    """Finds a peer that vanished without a word at the latest after so many seconds: by keep-alive probes, and by a
-    limit on unacknowledged bytes (RFC 5482)."""
+def tune(sock: socket.socket, vanished_after: float = VANISHED_AFTER) -> None:
+    """A peer that vanished without a word is found at the latest after so many seconds: by keep-alive probes, and by a
+    limit on unacknowledged bytes (RFC 5482). A kernel would take megabytes from us for a peer that takes nothing, and
+    no clock of ours would run meanwhile: it takes only what it can hope to send soon.
+    """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in probing(vanished_after).items():
+    for name, value in (*probing(vanished_after).items(), ("TCP_NOTSENT_LOWAT", UNSENT)):
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 from gateway.config.addresses import Listen
-from gateway.sockets import VANISHED_AFTER, probe
+from gateway.sockets import VANISHED_AFTER, tune
 
 BACKLOG = 4096
 
@@ -44,7 +44,7 @@ def _tcp(family: int, address: tuple[object, ...], vanished_after: float) -> soc
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        probe(sock, vanished_after)
+        tune(sock, vanished_after)
         sock.bind(address)
         return _listening(sock)
     except OSError:

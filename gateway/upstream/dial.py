@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.clock import Timers
 from gateway.parse import Parsers
-from gateway.sockets import VANISHED_AFTER, probe
+from gateway.sockets import VANISHED_AFTER, tune
 from gateway.upstream.http1 import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Dialer:
         assert connection.transport is not None
         raw = connection.transport.get_extra_info("socket")
         if raw is not None:
-            probe(raw, self._vanished_after)
+            tune(raw, self._vanished_after)
         self._connected(dial, connection)
 
     def _done(self, endpoint: Endpoint) -> None:
