@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import abuse_halves, abuse_log, abuse_memory, abuse_slow, abuse_tokens
+from . import abuse_halves, abuse_log, abuse_memory, abuse_slow, abuse_tokens, abuse_vanished
 from .sheet import Sheet
 
 ABUSE: dict[str, tuple[Callable[[Sheet, Path], Awaitable[None]], str]] = {
@@ -24,4 +24,5 @@ ABUSE: dict[str, tuple[Callable[[Sheet, Path], Awaitable[None]], str]] = {
     "full-disk": (abuse_log.full_disk, "no room for the call log, then room: every line written or counted (row 26)"),
     "blocked-pipe": (abuse_log.blocked_pipe, "the same with a pipe that nobody reads (row 26)"),
     "half-close": (abuse_halves.half_close, "500 clients close their sending side: gone, or answered (row 30)"),
+    "vanished": (abuse_vanished.vanished, "cables are cut: clients and services that vanished are given up in time"),
 }
