@@ -20,7 +20,10 @@ def tune(sock: socket.socket, vanished_after: float = VANISHED_AFTER) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (*probing(vanished_after).items(), ("TCP_NOTSENT_LOWAT", UNSENT)):
         if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            except OSError:
+                pass  # a kernel that does not know it does without, as in some sandboxes
 
 
 def probing(vanished_after: float) -> dict[str, int]:
