@@ -85,7 +85,7 @@ class App:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
         self._log = CallLog(loop, config.log.calls)
-        self._forwarder = Forwarder(loop, parsers, self._timers)
+        self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after)
         self._limits = Limits(loop, self._timers, self._store)
         self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
         self._edge = Edge(
@@ -94,7 +94,7 @@ class App:
         )  # fmt: skip
         self._serve.sheds_hold = self._edge.sheds_hold
         self._swap(built)
-        self._listeners = Listeners(loop, self._edge, config.server.listen, built.tls)
+        self._listeners = Listeners(loop, self._edge, config.server, built.tls)
         if config.admin is not None:
             operator = Operator(self, self._edge, self._timers, self._log, self._reloads, self._limits, self._store)
             self._admin = AdminListener(operator, config.admin)

@@ -57,6 +57,7 @@ def for_a_restart(old: Config, new: Config) -> list[str]:
     """What was changed in the file but is open already, and so changes with the next start only."""
     pairs = {
         "server.listen": (old.server.listen, new.server.listen),
+        "server.vanished_after": (old.server.vanished_after, new.server.vanished_after),
         "server.tls": (old.server.tls is None, new.server.tls is None),
         "admin": (old.admin, new.admin),
         "state": (old.state, new.state),

@@ -1,22 +1,43 @@
-"""Options of TCP sockets, on both sides alike: small writes leave at once, and peers that vanished are found."""
+"""Options of TCP sockets, on both sides alike: small writes leave at once, peers that vanished are found, and what a
+peer does not take waits where it is counted and timed.
+"""
 
 from __future__ import annotations
 
 import socket
 
-PROBE_AFTER = 60  # seconds of silence before a peer is probed
-PROBE_EVERY = 15
+VANISHED_AFTER = 90.0  # seconds of silence after which a peer has vanished, where nothing else is said
 PROBES = 4
-USER_TIMEOUT = 60_000  # milliseconds that sent bytes may stay unacknowledged (RFC 5482)
+UNSENT = 128 * 1024  # bytes that a kernel takes from us before the peer has room for them
 
 
-def probe(sock: socket.socket) -> None:
-    """Finds peers that vanished without a word: keep-alive probes, and a limit on unacknowledged bytes."""
+def tune(sock: socket.socket, vanished_after: float = VANISHED_AFTER) -> None:
+    """A peer that vanished without a word is found at the latest after so many seconds: by keep-alive probes, and by a
+    limit on unacknowledged bytes (RFC 5482). A kernel would take megabytes from us for a peer that takes nothing, and
+    no clock of ours would run meanwhile: it takes only what it can hope to send soon.
+    """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", PROBE_AFTER), ("TCP_KEEPINTVL", PROBE_EVERY), ("TCP_KEEPCNT", PROBES),
-        ("TCP_USER_TIMEOUT", USER_TIMEOUT),
-    ):  # fmt: skip
+    for name, value in (*probing(vanished_after).items(), ("TCP_NOTSENT_LOWAT", UNSENT)):
         if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            except OSError:
+                pass  # a kernel that does not know it does without, as in some sandboxes
+
+
+def probing(vanished_after: float) -> dict[str, int]:
+    """The first half of the time in silence, then probes; after the last of them the peer is given up.
+
+    Linux lets TCP_USER_TIMEOUT overrule TCP_KEEPCNT: a peer that owes one probe is given up as soon as it has been
+    silent for so long. So it ends between the last probe and its answer's due time: every probe gets its chance.
+    """
+    whole = int(vanished_after)
+    every = max(1, whole // (2 * PROBES))
+    probes = min(PROBES, whole - 1)
+    return {
+        "TCP_KEEPIDLE": whole - probes * every,
+        "TCP_KEEPINTVL": every,
+        "TCP_KEEPCNT": probes,
+        "TCP_USER_TIMEOUT": whole * 1000 - every * 500,  # milliseconds
+    }

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 from gateway.config.addresses import Listen
-from gateway.sockets import probe
+from gateway.sockets import VANISHED_AFTER, tune
 
 BACKLOG = 4096
 
@@ -18,13 +18,14 @@ class ListenError(OSError):
     """An address cannot be listened on; the text is one sentence for the operator."""
 
 
-def bind(listen: Listen) -> list[socket.socket]:
-    """Listening sockets for one address: several where a name has several. Raises ListenError."""
+def bind(listen: Listen, vanished_after: float = VANISHED_AFTER) -> list[socket.socket]:
+    """Listening sockets for one address: several where a name has several. Clients that vanish are found after so many
+    seconds. Raises ListenError."""
     try:
         if listen.path is not None:
             return [_unix(Path(listen.path))]
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return [_tcp(family, address) for family, _, _, _, address in dict.fromkeys(found)]
+        return [_tcp(family, address, vanished_after) for family, _, _, _, address in dict.fromkeys(found)]
     except OSError as error:
         raise ListenError(error.errno or 0, f"cannot listen on {listen}: {_reason(error)}") from None
 
@@ -43,13 +44,13 @@ def _reason(error: OSError) -> str:
     return f"{(error.strerror or 'unknown error').lower()}; check the address"
 
 
-def _tcp(family: int, address: tuple[object, ...]) -> socket.socket:
+def _tcp(family: int, address: tuple[object, ...], vanished_after: float) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        probe(sock)
+        tune(sock, vanished_after)
         sock.bind(address)
         return _listening(sock)
     except OSError:

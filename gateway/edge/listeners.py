@@ -6,9 +6,9 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
 
 from gateway.config.addresses import Listen
+from gateway.config.schema import Server
 from gateway.edge.accept import Acceptor
 from gateway.edge.http1 import Edge
 from gateway.edge.listen import bind, unbind
@@ -18,18 +18,17 @@ logger = logging.getLogger("gateway")
 
 
 class Listeners:
-    """Listens on `addresses`; TCP ones speak TLS when `tls` is given. Raises ListenError, with nothing left open."""
+    """Listens on all addresses of `[server]`; those of TCP speak TLS when `tls` is given. Raises ListenError, and then
+    nothing is left open."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, edge: Edge, addresses: Sequence[Listen], tls: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, edge: Edge, server: Server, tls: ssl.SSLContext | None) -> None:
         self.ports: list[int] = []
         self._certificates = Certificates(tls) if tls is not None else None
         self._acceptors: list[Acceptor] = []
-        self._addresses = addresses
+        self._addresses = server.listen
         bound: list[tuple[Listen, socket.socket]] = []
         try:
-            bound += ((address, sock) for address in addresses for sock in bind(address))
+            bound += ((address, sock) for address in server.listen for sock in bind(address, server.vanished_after))
         except OSError:
             for address, sock in bound:
                 sock.close()

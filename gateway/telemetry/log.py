@@ -88,7 +88,7 @@ class CallLog:
                 torn = batch[: max(written - len(mend), 0)]
                 mend = b"\n" if (torn and not torn.endswith(b"\n")) or (mend and not written) else b""
                 self._count_lost(lost)
-                complain(f"call log: {lost} lines dropped: {error.strerror}")
+                complain(f"call log: {lost} lines dropped, {self.dropped} since the start: {error.strerror}")
             with self._lock:
                 self._queued -= len(batch)
         if self._path is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.clock import Timers
 from gateway.parse import Parsers
-from gateway.sockets import probe
+from gateway.sockets import VANISHED_AFTER, tune
 from gateway.upstream.http1 import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -57,11 +57,14 @@ class Dialer:
     """Makes connections. `connected` gets a dial and its connection, `failed` a dial and why there is none; neither is
     called for a dial that was cancelled."""
 
-    __slots__ = ("_connected", "_endpoints", "_failed", "_loop", "_parsers", "_timers", "most_open")
+    __slots__ = (
+        "_connected", "_endpoints", "_failed", "_loop", "_parsers", "_timers", "_vanished_after", "most_open",
+    )  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers,
         connected: Callable[[Dial, UpstreamConnection], None], failed: Callable[[Dial, OSError | UnicodeError], None],
+        vanished_after: float = VANISHED_AFTER,
     ) -> None:  # fmt: skip
         self._loop = loop
         self._parsers = parsers
@@ -70,6 +73,7 @@ class Dialer:
         self._failed = failed
         self._endpoints: set[Endpoint] = set()  # that were dialled
         self.most_open = sys.maxsize
+        self._vanished_after = vanished_after
 
     def dial(self, call: Call, tried: tuple[Endpoint, ...]) -> Dial:
         """Begins to connect to the last of `tried`, now or when it is this dial's turn."""
@@ -124,7 +128,7 @@ class Dialer:
         assert connection.transport is not None
         raw = connection.transport.get_extra_info("socket")
         if raw is not None:
-            probe(raw)
+            tune(raw, self._vanished_after)
         self._connected(dial, connection)
 
     def _done(self, endpoint: Endpoint) -> None:

@@ -13,6 +13,7 @@ from gateway.head import RequestHead
 from gateway.holds import ask, budget
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
+from gateway.sockets import VANISHED_AFTER
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial, Dialer
 from gateway.upstream.headers import request_head
@@ -31,11 +32,13 @@ _REPEATABLE = frozenset({"cursor"})
 class Forwarder:
     __slots__ = ("_dialer", "_loop", "_parsers", "_timers")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers, vanished_after: float = VANISHED_AFTER
+    ) -> None:
         self._loop = loop
         self._parsers = parsers
         self._timers = timers
-        self._dialer = Dialer(loop, parsers, timers, self._connected, self._failed)
+        self._dialer = Dialer(loop, parsers, timers, self._connected, self._failed, vanished_after)
 
     def allow(self, connections: int) -> None:
         """At most so many connections to all endpoints together, as far as idle ones can be closed for new ones."""

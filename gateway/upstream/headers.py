@@ -201,7 +201,8 @@ def _parse_address(text: str) -> str | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return None if "%" in text else str(ipaddress.ip_address(text))  # a zone means nothing here
+        found = ipaddress.ip_address(text)
+        return None if "%" in text else str(getattr(found, "ipv4_mapped", None) or found)  # a zone means nothing here
     except ValueError:
         return None
 

@@ -180,6 +180,7 @@ def test_a_full_disk_counts_and_complains_at_most_once_a_second(
     complaints = capsys.readouterr().err.splitlines()
     assert len(complaints) == 3
     assert all("lines dropped" in line and "No space left" in line for line in complaints)
+    assert complaints[-1].startswith("call log: 2 lines dropped, 42 since the start: "), "also of what was not told"
 
 
 class Gone:

@@ -1,49 +1,44 @@
-"""Options of sockets on both sides: peers that vanished without a word are found, small writes leave at once."""
+"""Options of sockets: how a time in which a peer has vanished becomes what a kernel is told, and that listeners hand
+it to what they accept.
+"""
 
 from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config.addresses import parse_listen
 from gateway.edge.listen import bind
-from gateway.sockets import PROBE_AFTER, PROBE_EVERY, PROBES, USER_TIMEOUT
-from tests.kit.gateways import config, gateway
-from tests.kit.raw import client, get
-from tests.kit.upstreams import HoldingUpstream
-from tests.kit.waiting import until
-
-pytestmark = pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="options of Linux")
+from gateway.sockets import VANISHED_AFTER, probing
+from tests.kit.sockets import linux_only, options, wanted
 
 
-def options(sock: Any) -> dict[str, int]:
-    tcp = ("TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
-    found = {name: sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in tcp}
-    return found | {"SO_KEEPALIVE": sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)}
+def test_half_the_time_is_silence_and_then_there_are_four_probes() -> None:
+    assert probing(VANISHED_AFTER) == {
+        "TCP_KEEPIDLE": 46, "TCP_KEEPINTVL": 11, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 84_500,
+    }  # fmt: skip
 
 
-WANTED = {
-    "TCP_NODELAY": 1, "TCP_KEEPIDLE": PROBE_AFTER, "TCP_KEEPINTVL": PROBE_EVERY, "TCP_KEEPCNT": PROBES,
-    "TCP_USER_TIMEOUT": USER_TIMEOUT, "SO_KEEPALIVE": 1,
-}  # fmt: skip
+@given(st.floats(2, 7200))
+def test_every_probe_has_its_chance_and_the_time_is_kept(seconds: float) -> None:
+    told = probing(seconds)
+    after, every, count, unacknowledged = (
+        told[f"TCP_{name}"] for name in ("KEEPIDLE", "KEEPINTVL", "KEEPCNT", "USER_TIMEOUT")
+    )
+    assert after >= 1 and every >= 1 and 1 <= count <= 4
+    assert seconds - 1 < after + count * every <= seconds
+    last_probe, given_up = after + (count - 1) * every, after + count * every
+    assert last_probe < unacknowledged / 1000 < given_up, "else Linux gives up before the last probe, or too late"
 
 
-def test_accepted_connections_inherit_the_options_of_their_listener() -> None:
-    (listening,) = bind(parse_listen("127.0.0.1:0", Path()))
+@linux_only
+@pytest.mark.parametrize("seconds", [VANISHED_AFTER, 2.0, 7200.0])
+def test_accepted_connections_inherit_the_options_of_their_listener(seconds: float) -> None:
+    (listening,) = bind(parse_listen("127.0.0.1:0", Path()), seconds)
     listening.setblocking(True)
     with listening, socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
-        assert options(accepted) == WANTED
-
-
-async def test_both_sockets_of_a_held_call_have_them(tmp_path: Path) -> None:
-    async with HoldingUpstream() as up, gateway(config(up.port), tmp_path) as gw, client(gw.port) as raw:
-        await raw.send(get())
-        await until(lambda: up.held == 1)
-        (connection,) = gw.app._edge.connections
-        assert connection.transport is not None and connection.call is not None
-        upstream: Any = connection.call.up
-        sides = (connection.transport, upstream.transport)
-        assert [options(side.get_extra_info("socket")) for side in sides] == [WANTED] * 2
+        assert options(accepted) == wanted(seconds)

@@ -180,9 +180,11 @@ async def test_an_idle_connection_is_closed_without_a_word(tmp_path: Path) -> No
         assert (await gw.record())["outcome"] == "answered"
 
 
-async def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [MIB, 32 * MIB])
+async def test_a_reader_that_takes_nothing_is_cut_off(tmp_path: Path, size: int) -> None:
+    """Also of an answer that the kernel would have room for."""
     async with (
-        ScriptedUpstream((answer(bytes(32 * MIB)),)) as up,
+        ScriptedUpstream((answer(bytes(size)),)) as up,
         gateway(config(up.port, server='write_idle_timeout = "300ms"\nheader_timeout = "60s"'), tmp_path) as gw,
         client(gw.port, receive=4096) as raw,
     ):

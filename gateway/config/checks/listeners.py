@@ -1,9 +1,11 @@
-"""What the process itself opens: an address can be listened on once, and the log must be a file."""
+"""What the process itself opens, and whom it believes: an address can be listened on once, the log must be a file, and
+a network that is everybody is no proxy.
+"""
 
 from __future__ import annotations
 
 from gateway.config.addresses import Listen
-from gateway.config.checks.finding import Findings, View
+from gateway.config.checks.finding import Findings, Notice, View
 
 
 def check_listeners(view: View) -> Findings:
@@ -16,6 +18,13 @@ def check_listeners(view: View) -> Findings:
     calls = view.config.log.calls
     if calls is not None and calls.is_dir():
         yield view.main("log.calls", f"{calls} is a directory; name a file in it")
+    for number, network in enumerate(view.config.server.trusted_proxies):
+        if network.endswith("/0"):
+            text = (
+                f"{network} is everybody: whoever calls may choose the address that limits, allow lists and the log "
+                "see; write the networks of your proxies"
+            )
+            yield Notice(view.main(f"server.trusted_proxies[{number}]", text))
 
 
 def _once(view: View, taken: dict[Listen, str], address: Listen, key: str) -> Findings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from gateway.config.fields import (
     Count,
@@ -68,6 +68,12 @@ def _one_certificate(value: object) -> object:
     return value[0]
 
 
+def _probed(value: float) -> float:
+    if not 2 <= value <= 7200:  # in between, every probe falls on a whole second, as kernels want it
+        raise ValueError('is not from 2s to 2h; write a duration such as "90s"')
+    return value
+
+
 class Server(Table):
     """`[server]`: where to listen and the clocks and limits of the downstream side."""
 
@@ -83,6 +89,7 @@ class Server(Table):
     body_idle_timeout: Timeout = default("15s")
     write_idle_timeout: Timeout = default("30s")
     keepalive_timeout: Timeout = default("75s")
+    vanished_after: Annotated[Timeout, AfterValidator(_probed)] = default("90s")
     max_head: Size = default("16KiB")
     max_body: Size = default("10MiB")
     half_close: Literal["gone", "answer"] = "gone"

@@ -234,6 +234,11 @@ def test_a_problem_of_a_shared_policy_is_said_once(tmp_path: Path) -> None:
             "server.keepalive_timeout: 50s is not longer than front lb keeps an idle connection, 60s: it may use one in the "
             'instant it is closed; write keepalive_timeout = "65s"',
         ),
+        (
+            BASE + ROUTE + "[server]\ntrusted_proxies = ['10.0.0.0/8', '::/0']\n",
+            "server.trusted_proxies[1]: ::/0 is everybody: whoever calls may choose the address that limits, allow lists and "
+            "the log see; write the networks of your proxies",
+        ),
     ],
 )  # fmt: skip
 def test_what_may_be_meant_is_a_notice(tmp_path: Path, text: str, line: str) -> None:

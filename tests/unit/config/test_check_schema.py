@@ -32,6 +32,8 @@ CONNECTIONS = 'is not a number of connections; write "auto", or a number such as
         ("[server]\nproxy_protocol = true", "server.proxy_protocol: not available in this version; write false, or remove it"),
         ("[server]\ndrain = 25", 'server.drain: is a number without a unit; write a duration in quotes, such as "25s"'),
         ("[server]\nmax_head = '0B'", 'server.max_head: must be more than nothing; write a size such as "16KiB"'),
+        ("[server]\nvanished_after = '1900ms'", 'server.vanished_after: is not from 2s to 2h; write a duration such as "90s"'),
+        ("[server]\nvanished_after = '3h'", 'server.vanished_after: is not from 2s to 2h; write a duration such as "90s"'),
         ("[server]\nheader_timeout = '0s'", 'server.header_timeout: must be longer than nothing; write a duration such as "25s"'),
         ("[server]\nhalf_close = 'no'", 'server.half_close: is none of the values it can have; write "gone" or "answer"'),
         ("[server]\nlisten = []", 'server.listen: is empty; write listen = ["127.0.0.1:8080"]'),
