@@ -22,6 +22,7 @@ TIMEOUT = 5.0  # seconds for the connection, and again for the answer
 DEFAULT_LISTEN = "127.0.0.1:9090"  # of admin.listen
 _MAX_ANSWER = 1 << 16
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_WORDS = ("status", "detail", "error")  # keys under which the listener says what it has to say
 _UNSEEN = re.compile(r"[^\x20-\x7e]")
 
 
@@ -66,7 +67,7 @@ def _said(body: bytes) -> str | None:
         found = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    said = found.get("status") or found.get("detail") if isinstance(found, dict) else None
+    said = next((found[key] for key in _WORDS if key in found), None) if isinstance(found, dict) else None
     return _UNSEEN.sub(" ", said) if isinstance(said, str) else None
 
 

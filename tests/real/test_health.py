@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.addresses import Listen
+from gateway.health import ask
 from tests.kit.gateways import Process, config, free_port, gateway, gateway_process, hold, process_config, route
 from tests.kit.raw import client, get
 from tests.kit.upstreams import HoldingUpstream
@@ -74,6 +76,11 @@ async def test_a_unix_socket_is_asked_too(tmp_path: Path) -> None:
     async with gateway(config(1, admin=f"unix:{tmp_path}/a.sock"), tmp_path):
         for arguments in (("--admin", f"unix:{tmp_path}/a.sock"), ("-c", tmp_path / "gateway.toml")):
             assert await asyncio.to_thread(health, *arguments) == (0, f"unix:{tmp_path}/a.sock: ok", "")
+
+
+def test_the_reason_of_a_refusal_is_passed_on(running: Process) -> None:
+    where = Listen("127.0.0.1", running.admin_port)
+    assert ask(where, "/nowhere") == (False, f"{where}: there is no such page")
 
 
 def test_nobody_there_is_an_illness_with_its_reason() -> None:
