@@ -89,4 +89,4 @@ def test_its_configuration_passes_the_check(
     with pytest.raises(SystemExit) as ended:
         main(["check", str(ROOT / "deploy" / "gateway.toml")])
     said = capsys.readouterr().out.splitlines()
-    assert (ended.value.code, len(said)) == (0, 1), said
+    assert (ended.value.code, [line for line in said if line.startswith("notice: ")]) == (0, []), said
