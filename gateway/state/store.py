@@ -77,4 +77,4 @@ class Store(Protocol):
         """Leases under a cap."""
 
     def watch(self, freed: Callable[[str, str], None]) -> None:
-        """From now on `freed(limit, key)` is called whenever a place was given back."""
+        """From now on `freed(limit, key)` is called whenever a place or a token was given back."""
