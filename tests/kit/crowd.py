@@ -10,6 +10,7 @@ from typing import Any, cast
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
 from gateway.drain import Drain
+from gateway.holds.idle import compile_idle
 from gateway.holds.plan import HoldPlan
 from gateway.limits import Limits
 from gateway.parse import Parsers
@@ -72,8 +73,8 @@ class _Watched(Up):
 
 
 class Crowd:
-    """A route `/updates` where every request is a poll (`?timeout=`, 25 s otherwise) and a route `/calls`, both under
-    the same limits."""
+    """A route `/updates` where every request is a poll (`?timeout=`, 25 s otherwise; 204 is "no news") and a route
+    `/calls`, both under the same limits."""
 
     def __init__(self, rates: tuple[RateLimit, ...] = (), caps: tuple[Cap, ...] = (), *, hold: HoldPlan | None = None,
                  max_held: int = 20_000, room: int = 10_000, **changes: Any) -> None:  # fmt: skip
@@ -84,7 +85,8 @@ class Crowd:
         endpoint.idle.extend(cast(Any, [_Watched(self) for _ in range(room)]))
         shown = Shown(rates) if rates else None
         more = {"rates": rates, "caps": caps, "shown": shown, **changes}
-        polls = plan_of(self.upstream, hold=hold or POLLS["template"], **more)
+        hold = replace(hold or POLLS["template"], idle=compile_idle(["status == 204"])[0])
+        polls = plan_of(self.upstream, hold=hold, **more)
         calls = replace(plan_of(self.upstream, **more), route="calls", path="/calls")
         self.plans: dict[str, Plan] = {"/updates": polls, "/calls": calls}
         router = Router([(Rule(None, path, ()), plan) for path, plan in self.plans.items()])
