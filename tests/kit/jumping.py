@@ -20,6 +20,10 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         super().__init__(_Jumps(self))
         self.set_exception_handler(lambda _, context: self.errors.append(context))
 
+    def __del__(self) -> None:
+        """A test may just forget it: what it held open is closed, without a warning."""
+        self.close()
+
     def time(self) -> float:
         return self.now
 
