@@ -9,13 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway import refusals, verdicts
-from gateway.clock import NEVER
 from gateway.holds import budget
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal
 from gateway.policies.rate_limit import limited
-from gateway.state.store import Demand, Denied, Place, Store, Taken
-from gateway.waiting import Lines, Spot
+from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
+from gateway.waiting import TURN, Lines, Spot
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -54,10 +53,11 @@ class Limits:
             place = cap.demand(call)
             if place is not None:
                 demands.append(place)
-        denied = self._lines.ahead(demands, call) if self._lines else None
-        taken = denied or self._take(demands, call, self._timers.now())
+        now = self._timers.now()
+        ahead = self._lines.ahead(demands, call) if self._lines else None
+        taken = self._take(demands, call, now) if ahead is None else Denied(ahead, self._turn_in(ahead, now))
         if isinstance(taken, Denied):
-            return self._wait(call, plan, taken) or denial(call, taken)
+            return self._wait(call, plan, demands, taken, now)
         call.leases = taken.leases
         call.charges += tuple(charges)
         call.charged = True
@@ -79,17 +79,53 @@ class Limits:
             victim.serve.on_evict(victim)
         return taken
 
-    def _wait(self, call: Call, plan: Plan, denied: Denied) -> Spot | None:
+    def _turn_in(self, demand: Demand, now: float) -> float:
+        """Seconds until it is the turn of who joins the line for that now."""
+        if not isinstance(demand, Tokens):
+            return TURN
+        left, reset = self._store.level(demand, now)
+        return max(reset + (self._lines.waiting(demand.limit, demand.key) - left) * demand.rate.interval, 0.0)
+
+    def _wait(self, call: Call, plan: Plan, demands: list[Demand], denied: Denied, now: float) -> Refusal | Spot:
         """A spot in the line for what was denied, if its rule has one and the call has time left for it."""
-        limit, now = denied.demand.limit, self._timers.now()
-        until = budget.last_start(call.hold, call.granted or 0.0, call.deadline) if call.hold else NEVER
+        patience = self._patience(call, plan, denied.demand, now)
+        if patience is None:
+            return denial(call, denied)
+        spot = self._lines.stays(call, denied)
+        if spot is not None:
+            return spot
+        hopeless = self._hopeless(call, plan, demands, now)
+        if hopeless is not None:
+            return denial(call, hopeless)
+        return self._lines.join(call, denied, *patience) or denial(call, denied)
+
+    def _patience(self, call: Call, plan: Plan, demand: Demand, now: float) -> tuple[float, int | None] | None:
+        """Until when the call may wait for that, and in how long a line; None where nobody waits."""
         for rate in plan.rates:
-            if rate.limit == limit and rate.delay and call.hold is not None:
-                return self._lines.join(call, denied, until, None)
+            if rate.limit == demand.limit:
+                return (_until(call, plan, now), None) if rate.delay and call.hold is not None else None
         for cap in plan.caps:
-            if cap.limit == limit and cap.max_waiting:
-                return self._lines.join(call, denied, min(until, now + plan.response_timeout), cap.max_waiting)
+            if cap.limit == demand.limit:
+                return (_until(call, plan, now), cap.max_waiting) if cap.max_waiting else None
         return None
+
+    def _hopeless(self, call: Call, plan: Plan, demands: list[Demand], now: float) -> Denied | None:
+        """What refuses the call outright: then it does not take up a spot in the line for something else first."""
+        for demand in demands:
+            if self._patience(call, plan, demand, now) is not None:
+                continue
+            if isinstance(demand, Tokens):
+                level = self._store.level(demand, now)
+                if not level.left:
+                    return Denied(demand, level.reset)
+            elif not demand.evict and self._store.held(demand.limit, demand.key) >= demand.max:
+                return Denied(demand, 1.0)
+        return None
+
+    def too_late(self, call: Call) -> bool:
+        """Whether a poll that waited has too little of its hold left to be forwarded: it must not pay for that."""
+        hold, now = call.hold, self._timers.now()
+        return hold is not None and budget.wait_left(hold, call.granted or 0.0, call.deadline, now) is None
 
     def refund(self, call: Call, plan: Plan, outcome: Outcome | None) -> None:
         """What a call gets back that ends so: everything when it was not served after all, and what an empty poll that
@@ -109,6 +145,13 @@ class Limits:
     def told(self, call: Call, shown: Shown) -> HeaderList:
         """What the client is told of its limits."""
         return shown.fields(call, self._store, self._timers.now())
+
+
+def _until(call: Call, plan: Plan, now: float) -> float:
+    """A poll waits out of its own hold, an ordinary call as long as its answer may take."""
+    if call.hold is None:
+        return now + plan.response_timeout
+    return budget.last_start(call.hold, call.granted or 0.0, call.deadline)
 
 
 def denial(call: Call, denied: Denied) -> Refusal:

@@ -43,7 +43,12 @@ TOO_MANY_CONNECTIONS = Refusal(
     Outcome.CAPPED, 429, "too_many_connections", "More connections are open from this address than are allowed."
 )
 DRAINING = Refusal(
-    Outcome.DRAINED, 503, "draining", "This gateway is being restarted or changed; ask again.", retry_after=1, close=True
+    Outcome.DRAINED,
+    503,
+    "draining",
+    "This gateway is being restarted or changed; ask again.",
+    retry_after=1,
+    close=True,
 )
 INTERNAL = Refusal(
     Outcome.INTERNAL_ERROR, 500, "internal_error", "This gateway failed to handle the request.", close=True

@@ -109,6 +109,9 @@ class Serve:
         plan, spot = call.plan, call.up
         if plan is None or not isinstance(spot, Spot):
             return
+        if self._limits.too_late(call):
+            self._overdue(call, self._timers.now())
+            return
         taken = self._limits.take(call, plan)
         if taken is spot:
             return
@@ -309,7 +312,7 @@ class Serve:
         """A call's clock ran out: of its wait in line, of connecting, of an ordinary call, or of a hold."""
         if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
             self._forwarder.connect_timed_out(call, call.plan, call.up)
-        elif isinstance(call.up, Spot) and call.blank is None and call.clamped_by != "drain":
+        elif isinstance(call.up, Spot) and call.blank is None and call.clamped_by not in ("drain", "token"):
             self._say(call, denial(call, Denied(call.up.demand, TURN)))
         elif call.hold is not None:
             self._quiet(call, now)

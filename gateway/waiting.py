@@ -17,9 +17,11 @@ from gateway.state.store import Demand, Denied, Tokens
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.clock import Timers
+    from gateway.state.bucket import Rate
 
+PACE = 0.05  # seconds from one call to the next at most, when there are tokens for both
 SHORTEST_SLEEP = 0.001  # seconds; what a loop's clock can tell apart
-TURN = 1.0  # seconds: the guess of who is told to come back because others wait before him
+TURN = 1.0  # seconds: the guess of who is told to come back because others wait before him for a place
 
 
 class Spot:
@@ -52,13 +54,14 @@ class Spot:
 class Line:
     """Who waits for the same thing, the first to come first. Gone when it is empty."""
 
-    __slots__ = ("_key", "_lines", "called", "pacer", "spots", "wait")
+    __slots__ = ("_key", "_lines", "called", "pacer", "spots", "wait", "woken")
 
     def __init__(self, lines: Lines, key: tuple[str, str]) -> None:
         self.spots: OrderedDict[Spot, None] = OrderedDict()
         self.wait = 0.0  # seconds until the bucket has the next token, as it was last asked
-        self.called = False  # it will be looked at in this turn of the loop
+        self.called = False  # it will be looked at in the next turn of the loop
         self.pacer: asyncio.Task[None] | None = None
+        self.woken: asyncio.Event | None = None  # a token was given back
         self._lines = lines
         self._key = key
 
@@ -67,7 +70,9 @@ class Line:
         return next(iter(self.spots))
 
     def leave(self, spot: Spot) -> None:
-        self.spots.pop(spot, None)
+        if spot not in self.spots:
+            return
+        del self.spots[spot]
         spot.call.waited += self._lines.timers.now() - spot.since
         if not self.spots:
             self._lines.close(self._key, self)
@@ -91,40 +96,45 @@ class Lines:
         line = self._lines.get((limit, key))
         return len(line.spots) if line is not None else 0
 
-    def ahead(self, demands: Iterable[Demand], call: Call) -> Denied | None:
+    def ahead(self, demands: Iterable[Demand], call: Call) -> Demand | None:
         """The first demand for which others wait already: who comes now waits behind them."""
         for demand in demands:
             line = self._lines.get((demand.limit, demand.key))
             if line is not None and line.first.call is not call:
-                return Denied(demand, line.wait or TURN)
+                return demand
         return None
 
+    def stays(self, call: Call, denied: Denied) -> Spot | None:
+        """The call's spot if it stands in the line for what it was denied already."""
+        spot = call.up
+        if not isinstance(spot, Spot) or spot.line is not self._lines.get((denied.demand.limit, denied.demand.key)):
+            return None
+        spot.line.wait = denied.retry_after
+        return spot
+
     def join(self, call: Call, denied: Denied, until: float, most: int | None) -> Spot | None:
-        """The call's spot in the line for what it was denied, at the end unless it stands there already. None when
-        `most` wait there, or when its turn would come after `until`."""
+        """A spot at the end of the line for what the call was denied. None when `most` wait there, or when its turn
+        would come after `until`."""
         demand, now = denied.demand, self.timers.now()
         key = (demand.limit, demand.key)
         line = self._lines.get(key) or Line(self, key)
-        up = call.up
-        if isinstance(up, Spot) and up.line is line:
-            line.wait = denied.retry_after
-            return up
-        interval = demand.rate.interval if isinstance(demand, Tokens) else 0.0
-        if until <= now + (denied.retry_after + len(line.spots) * interval if interval else 0.0):
+        rate = demand.rate if isinstance(demand, Tokens) else None
+        if until <= now + (denied.retry_after if rate is not None else 0.0):
             return None
         if most is not None and len(line.spots) >= most:
             return None
         spot = Spot(line, call, demand, now, until)
         if not line.spots:
-            self._open(key, line, denied.retry_after, interval)
+            self._open(key, line, denied.retry_after, rate)
         line.spots[spot] = None
         return spot
 
-    def _open(self, key: tuple[str, str], line: Line, wait: float, interval: float) -> None:
+    def _open(self, key: tuple[str, str], line: Line, wait: float, rate: Rate | None) -> None:
         self._lines[key] = line
-        if interval:
+        if rate is not None:
             line.wait = wait
-            line.pacer = self._loop.create_task(self._pace(line, interval))
+            line.woken = asyncio.Event()
+            line.pacer = self._loop.create_task(self._pace(line, line.woken, rate))
 
     def close(self, key: tuple[str, str], line: Line) -> None:
         """Forgets an empty line."""
@@ -133,26 +143,35 @@ class Lines:
             line.pacer.cancel()
 
     def freed(self, limit: str, key: str) -> None:
-        """A place was given back: whoever waits for it is asked in a moment, when what gave it back is done."""
+        """A place or a token was given back: whoever waits for it is asked in a moment, when what gave it back is
+        done."""
         line = self._lines.get((limit, key)) if self._lines else None
-        if line is not None and not line.called:
-            line.called = True
-            self._loop.call_soon(self._let_in, line)
+        if line is None:
+            return
+        if line.woken is not None:
+            line.woken.set()
+        elif not line.called:
+            self._call(line)
+
+    def _call(self, line: Line) -> None:
+        line.called = True
+        self._loop.call_soon(self._let_in, line)
 
     def _let_in(self, line: Line) -> None:
+        """One a turn of the loop: thousands may be told no, and nobody else shall wait for all of them."""
         line.called = False
-        while line.spots and self._step(line):
-            pass
+        if line.spots and self._step(line) and line.spots and not line.called:
+            self._call(line)
 
-    async def _pace(self, line: Line, interval: float) -> None:
+    async def _pace(self, line: Line, woken: asyncio.Event, rate: Rate) -> None:
         """One call a token: the bucket says when there is one, and tokens that come back all at once (refunds) let
-        calls out one by one."""
-        limiter = AsyncLimiter(1, interval)
+        calls out one by one. The limiter only spaces them: it is never slower than the bucket."""
+        limiter = AsyncLimiter(1, min(rate.interval / 2, PACE))
         while line.spots:
-            await asyncio.sleep(max(line.wait, SHORTEST_SLEEP))
+            await _nap(line.wait, woken)
             await limiter.acquire()
             while line.spots and not self._step(line):
-                await asyncio.sleep(max(line.wait, SHORTEST_SLEEP))
+                await _nap(line.wait, woken)
             line.wait = 0.0
 
     def _step(self, line: Line) -> bool:
@@ -164,3 +183,13 @@ class Lines:
             self._loop.call_exception_handler({"message": "a call that waited failed", "exception": error})
             spot.call.serve.refuse(spot.call, refusals.INTERNAL)
         return spot not in line.spots
+
+
+async def _nap(seconds: float, woken: asyncio.Event) -> None:
+    """Sleeps, but not on when a token was given back."""
+    try:
+        async with asyncio.timeout(max(seconds, SHORTEST_SLEEP)):
+            await woken.wait()
+    except TimeoutError:
+        return
+    woken.clear()

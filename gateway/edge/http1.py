@@ -135,10 +135,17 @@ class Downstream(asyncio.Protocol):
             self._edge.serve.on_gone(self.call)
 
     def eof_received(self) -> bool:
-        """The client shut its sending side. By default it counts as gone; what is already answered still leaves."""
-        if self._phase in (CALL, BODY, HELD_BODY):
-            answered = self.call is not None and self.call.state is RELAYING and self.call.up is None
-            return self.scheme == "http" and (answered or self._edge.half_close == "answer") and self._stop_keeping()
+        """The client shut its sending side. By default it counts as gone, from this moment and not from the turn of
+        the loop in which the transport is closed; what is already answered still leaves."""
+        call = self.call
+        if call is None or self._phase not in (CALL, BODY, HELD_BODY):
+            return False
+        answered = call.state is RELAYING and call.up is None
+        if self.scheme == "http" and (answered or self._edge.half_close == "answer") and self._stop_keeping():
+            return True
+        if not answered:
+            self._close()
+            self._edge.serve.on_gone(call)
         return False
 
     def _stop_keeping(self) -> bool:

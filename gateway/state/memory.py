@@ -113,6 +113,8 @@ class MemoryStore:
         full_at = self._full_at(demand)
         if full_at > now:
             self._meters[demand.limit][demand.key] = bucket.give_back(full_at, demand.rate, now)
+            if self._freed is not None:
+                self._freed(demand.limit, demand.key)
 
     def level(self, demand: Tokens, now: float) -> Level:
         return bucket.level(self._full_at(demand), demand.rate, now)

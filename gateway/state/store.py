@@ -83,4 +83,4 @@ class Store(Protocol):
         """Keys that are remembered under a limit."""
 
     def watch(self, freed: Callable[[str, str], None]) -> None:
-        """From now on `freed(limit, key)` is called whenever a place was given back."""
+        """From now on `freed(limit, key)` is called whenever a place or a token was given back."""

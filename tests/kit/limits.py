@@ -69,3 +69,23 @@ async def polled(up: HoldingUpstream, raw: RawClient, request: bytes) -> None:
     before = len(up.requests)
     await raw.send(request)
     await until(lambda: len(up.requests) == before + 1)
+
+
+async def waits(gw: InProcess, raw: RawClient, request: bytes) -> None:
+    """Sends a call and waits until it stands in a line."""
+    before = waiting(gw)
+    await raw.send(request)
+    await until(lambda: waiting(gw) == before + 1, "a call that waits")
+
+
+def waiting(gw: InProcess) -> int:
+    """Calls that wait for something of ours."""
+    calls = [connection.call for connection in gw.app._edge.connections]
+    return sum(call is not None and call.state.name == "WAITING" for call in calls)
+
+
+@contextlib.asynccontextmanager
+async def several(gw: InProcess, count: int) -> AsyncIterator[list[RawClient]]:
+    """So many clients more."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(client(gw.port)) for _ in range(count)]

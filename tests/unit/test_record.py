@@ -65,6 +65,8 @@ def ended(outcome: Outcome) -> Call:
         call.first_byte_at = 126.0
     if outcome in (Outcome.UPSTREAM_RESET, Outcome.TRUNCATED):
         call.note = "closed"
+    if outcome is Outcome.CAPPED:
+        call.waited = 10.5  # in line for a place, in vain
     return call
 
 
