@@ -25,7 +25,7 @@ from .waiting import reached
 MILLION = 1_000_000
 CONNECTIONS, BATCH = 32, 50  # requests sent at once on each
 KIB, MIB = 1024, 1024 * 1024
-GROWTH = 8 * MIB  # from a tenth of the requests to the last of them
+GROWTH = 24 * MIB  # from a tenth of the requests to the last of them; of it 16 MiB are lines that wait to be written
 FULL_TABLE = 64 * MIB  # a table of limits with as many addresses as it may hold
 PER_ADDRESS = """
 [[policy.plan.rate_limit]]
