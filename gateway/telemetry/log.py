@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -17,6 +17,7 @@ import orjson
 
 FLUSH_EVERY = 0.1  # seconds from the first line of a batch to its hand-over
 FLUSH_BYTES = 64 * 1024
+WRITE_BYTES = 1024 * 1024  # after so many bytes no further batch joins a write
 MAX_QUEUED = 16 * 1024 * 1024  # bytes handed over and not yet written; beyond it lines are dropped
 CLOSE_WITHIN = 2.0  # seconds the process waits at its end for a slow writer
 
@@ -79,7 +80,7 @@ class CallLog:
     def _write_all(self) -> None:
         complain = _once_a_second(_tell)
         mend = b""  # ends a line that a full disk cut in two, before the next batch is written
-        while (batch := self._batches.get()) is not None:
+        for batch in self._waiting():
             written, error = _write(self._fd, mend + batch)
             if error is None:
                 mend = b""
@@ -93,6 +94,20 @@ class CallLog:
                 self._queued -= len(batch)
         if self._path is not None:
             os.close(self._fd)
+
+    def _waiting(self) -> Iterator[bytes]:
+        """What waits, as much as one write may take: a busy loop lets this thread run only every few milliseconds
+        (Python's switch interval), and in that time more comes than one batch."""
+        while (batch := self._batches.get()) is not None:
+            batches, size = [batch], len(batch)
+            while size < WRITE_BYTES and not self._batches.empty():  # nobody else takes any
+                more = self._batches.get()
+                if more is None:
+                    yield b"".join(batches)
+                    return
+                batches.append(more)
+                size += len(more)
+            yield b"".join(batches)
 
     def _count_lost(self, lines: int) -> None:
         with self._lock:

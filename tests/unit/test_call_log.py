@@ -159,6 +159,30 @@ def test_a_log_that_was_behind_takes_lines_again(
     assert (data + drain(reader, written)).endswith(b'{"last":true}\n') and written.dropped == dropped
 
 
+def test_a_writer_that_is_behind_writes_what_waits_at_once(
+    loop: HandLoop, pipe: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch by batch it never caught up with a busy loop, and lines were lost that the disk had room for."""
+    writes: list[int] = []
+    really = log._write
+
+    def watched(fd: int, data: bytes) -> tuple[int, OSError | None]:
+        writes.append(len(data))
+        return really(fd, data)
+
+    monkeypatch.setattr(log, "_write", watched)
+    path, reader = pipe
+    written = open_log(loop, path)
+    for number in range(12_000):  # 6 MB in a hundred batches, and nobody reads yet
+        written.write({"n": number, "text": "x" * 500})
+    until_sync(lambda: writes, "the writer has begun")
+    monkeypatch.setattr(log, "CLOSE_WITHIN", 0.01)
+    written.close()
+    found = [json.loads(line)["n"] for line in drain(reader, written).splitlines()]
+    assert found == list(range(12_000)) and written.dropped == 0
+    assert len(writes) <= 9 and max(writes) <= log.WRITE_BYTES + FLUSH_BYTES + 600
+
+
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 
