@@ -51,7 +51,8 @@ class App:
         self._clock = clock or Clock()
         self._listeners: Listeners | None = None
         self._admin: AdminListener | None = None
-        self._stopped = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()  # to its end
         self.draining = False
         self._drain: asyncio.Task[None] | None = None
         self._reloads = Reloads(self._load, self._swap, self._clock.wall)
@@ -119,7 +120,13 @@ class App:
         return ["the gateway is draining; start it again instead"] if self.draining else problems
 
     def _load(self) -> Built:
-        return build(self.path, self._clock.wall, self._screen, self._serve.snapshot.upstreams)
+        old = self._serve.snapshot
+        built = build(self.path, self._clock.wall, self._screen, old.upstreams)
+        if old.plans and not built.snapshot.plans:  # most likely a file that is being written
+            raise ValueError(
+                f"{self.path}: route: nothing would be served any more; write [[route]], or end the gateway"
+            )
+        return built
 
     def _tell(self, built: Built) -> None:
         if self._sets_level:
@@ -178,7 +185,8 @@ class App:
         server = self._config.server
         if server.shutdown_delay:
             logger.info("not ready any more; listeners close in %gs", server.shutdown_delay)
-            await self._sleep(server.shutdown_delay)
+            if await self._sleep(server.shutdown_delay):
+                return
         logger.info("draining for at most %gs", server.drain)
         now = self._timers.now()
         drain = self._serve.draining = Drain(now, now + server.drain)
@@ -206,17 +214,23 @@ class App:
     async def _sleep(self, seconds: float) -> bool:
         """Whether the gateway was stopped meanwhile."""
         try:
-            await asyncio.wait_for(self._stopped.wait(), seconds)
+            await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return False
         return True
 
     async def stop(self) -> None:
-        """Stops now: listeners and connections close, the log is written out."""
-        if self._stopped.is_set():
-            return
-        self.draining = True
-        self._stopped.set()
+        """Stops now: listeners and connections close, the log is written out. Asked again it waits for that."""
+        if not self._stopping.is_set():
+            self.draining = True
+            self._stopping.set()
+            try:
+                await self._stop()
+            finally:
+                self._stopped.set()
+        await self._stopped.wait()
+
+    async def _stop(self) -> None:
         if self._listeners is not None:
             self._listeners.abort()
         if hasattr(self, "_edge"):
