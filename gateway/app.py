@@ -140,7 +140,7 @@ class App:
         self._tell(built)
         config, snapshot, old = built.config, built.snapshot, self._serve.snapshot
         for name, upstream in snapshot.upstreams.items():
-            upstream.adopt(snapshot.fresh[name])
+            upstream.adopt(snapshot.fresh.pop(name))  # an old one is a circle: it goes while it is young
         for name in old.upstreams.keys() - snapshot.upstreams.keys():
             for endpoint in old.upstreams[name].endpoints:
                 endpoint.retire()
