@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.admin.listener import AdminListener
@@ -213,11 +214,9 @@ class App:
 
     async def _sleep(self, seconds: float) -> bool:
         """Whether the gateway was stopped meanwhile."""
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+        return self._stopping.is_set()
 
     async def stop(self) -> None:
         """Stops now: listeners and connections close, the log is written out. Asked again it waits for that."""

@@ -42,5 +42,6 @@ class AdminListener:
     async def stop(self) -> None:
         for doors in self._doors:
             doors.close()
+        if self._doors:  # else the file of a unix socket is somebody else's
+            unbind(self._admin.listen)
         await self._runner.cleanup()
-        unbind(self._admin.listen)
