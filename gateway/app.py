@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.admin.listener import AdminListener
@@ -51,7 +52,8 @@ class App:
         self._clock = clock or Clock()
         self._listeners: Listeners | None = None
         self._admin: AdminListener | None = None
-        self._stopped = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()  # to its end
         self.draining = False
         self._drain: asyncio.Task[None] | None = None
         self._reloads = Reloads(self._load, self._swap, self._clock.wall)
@@ -119,7 +121,13 @@ class App:
         return ["the gateway is draining; start it again instead"] if self.draining else problems
 
     def _load(self) -> Built:
-        return build(self.path, self._clock.wall, self._screen, self._serve.snapshot.upstreams)
+        old = self._serve.snapshot
+        built = build(self.path, self._clock.wall, self._screen, old.upstreams)
+        if old.plans and not built.snapshot.plans:  # most likely a file that is being written
+            raise ValueError(
+                f"{self.path}: route: nothing would be served any more; write [[route]], or end the gateway"
+            )
+        return built
 
     def _tell(self, built: Built) -> None:
         if self._sets_level:
@@ -133,7 +141,7 @@ class App:
         self._tell(built)
         config, snapshot, old = built.config, built.snapshot, self._serve.snapshot
         for name, upstream in snapshot.upstreams.items():
-            upstream.adopt(snapshot.fresh[name])
+            upstream.adopt(snapshot.fresh.pop(name))  # an old one is a circle: it goes while it is young
         for name in old.upstreams.keys() - snapshot.upstreams.keys():
             for endpoint in old.upstreams[name].endpoints:
                 endpoint.retire()
@@ -178,7 +186,8 @@ class App:
         server = self._config.server
         if server.shutdown_delay:
             logger.info("not ready any more; listeners close in %gs", server.shutdown_delay)
-            await self._sleep(server.shutdown_delay)
+            if await self._sleep(server.shutdown_delay):
+                return
         logger.info("draining for at most %gs", server.drain)
         now = self._timers.now()
         drain = self._serve.draining = Drain(now, now + server.drain)
@@ -205,18 +214,22 @@ class App:
 
     async def _sleep(self, seconds: float) -> bool:
         """Whether the gateway was stopped meanwhile."""
-        try:
-            await asyncio.wait_for(self._stopped.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
     async def stop(self) -> None:
-        """Stops now: listeners and connections close, the log is written out."""
-        if self._stopped.is_set():
-            return
-        self.draining = True
-        self._stopped.set()
+        """Stops now: listeners and connections close, the log is written out. Asked again it waits for that."""
+        if not self._stopping.is_set():
+            self.draining = True
+            self._stopping.set()
+            try:
+                await self._stop()
+            finally:
+                self._stopped.set()
+        await self._stopped.wait()
+
+    async def _stop(self) -> None:
         if self._listeners is not None:
             self._listeners.abort()
         if hasattr(self, "_edge"):

@@ -7,26 +7,34 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from gateway.config.problems import ConfigError
 from gateway.loading import Built
 
 logger = logging.getLogger("gateway")
 
+PATIENCE = 30.0  # seconds a configuration may take to be read and built
+
 
 class Reloads:
-    """`load` builds what is in the file now, in a thread, and raises like `loading.build`; `swap` makes it count, on
-    the loop. `wall` is Unix seconds."""
+    """`load` builds what is in the file now, in a thread, within `patience`, and raises like `loading.build`; `swap`
+    makes it count, on the loop. `wall` is Unix seconds."""
 
-    def __init__(self, load: Callable[[], Built], swap: Callable[[Built], None], wall: Callable[[], float]) -> None:
+    def __init__(
+        self, load: Callable[[], Built], swap: Callable[[Built], None], wall: Callable[[], float],
+        patience: float = PATIENCE,
+    ) -> None:  # fmt: skip
         self.counts = {"ok": 0, "failed": 0}
         self.failure: str | None = None  # of the last one, if it failed
         self.last = 0.0  # Unix seconds; 0 before the first
         self._load = load
         self._swap = swap
         self._wall = wall
+        self._patience = patience
         self._turn = asyncio.Lock()
 
     async def run(self, wanted: Callable[[], bool]) -> list[str]:
@@ -34,14 +42,13 @@ class Reloads:
         `wanted` any more."""
         async with self._turn:
             try:
-                built = await asyncio.to_thread(self._load)
+                async with asyncio.timeout(self._patience):
+                    built = await _aside(self._load)
                 if not wanted():
                     return []
                 self._swap(built)
-            except (ConfigError, ValueError) as error:
-                return self._keep(str(error).splitlines())
-            except OSError as error:
-                return self._keep([f"{error.filename}: {error.strerror}" if error.filename else str(error)])
+            except Exception as error:
+                return self._keep(_said(error, self._patience))
             self.counts["ok"] += 1
             self.failure, self.last = None, self._wall()
             gc.collect(1)  # the old configuration, while it is young: frozen objects and parked calls are not looked at
@@ -57,3 +64,33 @@ class Reloads:
             logger.error("reload: %s", problem)
         logger.error("reload: nothing was changed; the configuration before it counts")
         return problems
+
+
+def _aside(work: Callable[[], Built]) -> asyncio.Future[Built]:
+    """Does it in a thread that neither the end of the process nor the next reload waits for: a file may be a pipe to
+    which nobody writes, or its disk may not answer."""
+    found: Future[Built] = Future()
+    found.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            found.set_result(work())
+        except Exception as error:
+            found.set_exception(error)
+
+    threading.Thread(target=run, name="reload", daemon=True).start()
+    return asyncio.wrap_future(found)
+
+
+def _said(error: Exception, patience: float) -> list[str]:
+    """The sentences for the operator. A bug is his too: what was asked for has not happened."""
+    match error:
+        case TimeoutError():
+            words = "the files were not read in time ({:g}s at most); look for a pipe among them, or a disk that hangs"
+            return [words.format(patience)]
+        case OSError(filename=str() as file, strerror=reason):
+            return [f"{file}: {reason}; check the file"]
+        case OSError() | ConfigError() | ValueError():
+            return str(error).splitlines()
+    logger.error("reload: an error of the gateway's own", exc_info=error)
+    return [f"an error of the gateway's own ({type(error).__name__}); report it with the log"]

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.admin import exchange, guard, metrics
 from gateway.admin.counts import Pairs, read_pairs
+from gateway.admin.doors import BUSY
 from gateway.admin.ending import Ended, Selection, read_selection
 from gateway.admin.exchange import answer
 from gateway.config.problems import ConfigError
@@ -46,6 +47,7 @@ class Operated(Protocol):
 def make_admin(gateway: Operated, access: guard.Access) -> web.Application:
     """The application."""
     admin = web.Application(middlewares=[exchange.guarded(access)], client_max_size=exchange.MAX_BODY)
+    admin[BUSY] = set()
     admin.on_response_prepare.append(exchange.finish)
     pages = Pages(gateway)
     admin.router.add_get("/healthz", pages.healthz)

@@ -15,6 +15,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from gateway.admin import guard
+from gateway.admin.doors import BUSY
 
 MAX_BODY = 64 * 1024
 BODY_TIMEOUT = 10.0  # seconds
@@ -86,7 +87,12 @@ def guarded(access: guard.Access) -> Middleware:
         if no is not None:
             headers = {"WWW-Authenticate": 'Bearer realm="admin"'} if no.status == 401 else None
             return answer({"error": no.error}, no.status, headers)
-        return await _answered(request, handler)
+        busy = request.app[BUSY]
+        busy.add(request.protocol)
+        try:
+            return await _answered(request, handler)
+        finally:
+            busy.discard(request.protocol)
 
     return checked
 

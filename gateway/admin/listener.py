@@ -8,6 +8,7 @@ import os
 from aiohttp import web
 
 from gateway.admin.api import Operated, make_admin
+from gateway.admin.doors import BUSY, Doors
 from gateway.admin.exchange import Quiet
 from gateway.admin.guard import access
 from gateway.config.references import read_secret
@@ -24,17 +25,23 @@ class AdminListener:
         self.port: int | None = None
         self._admin = admin
         token = read_secret(admin.token, os.environ) if admin.token is not None else None
-        application = make_admin(gateway, access(admin, token))
-        self._runner = web.AppRunner(application, access_log=None, logger=Quiet(logger), shutdown_timeout=0.1)
+        self._doors: list[Doors] = []
+        self._application = make_admin(gateway, access(admin, token))
+        self._runner = web.AppRunner(self._application, access_log=None, logger=Quiet(logger), shutdown_timeout=0.1)
 
     async def start(self) -> None:
         await self._runner.setup()
+        server = self._runner.server
+        assert server is not None
         for sock in bind(self._admin.listen):
-            await web.SockSite(self._runner, sock).start()
+            self._doors.append(Doors(sock, server, self._application[BUSY]))
             if self._admin.listen.path is None:
                 self.port = sock.getsockname()[1]
         logger.info("admin on %s", self._admin.listen)
 
     async def stop(self) -> None:
+        for doors in self._doors:
+            doors.close()
+        if self._doors:  # else the file of a unix socket is somebody else's
+            unbind(self._admin.listen)
         await self._runner.cleanup()
-        unbind(self._admin.listen)

@@ -5,6 +5,7 @@ is judged here but TOML itself, and no secret is read.
 from __future__ import annotations
 
 import glob
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ def _parse(data: bytes, file: str, base: Path, role: str, problems: list[Problem
 
 def _includes(main: Source, problems: list[Problem], notices: list[str]) -> Iterator[Source]:
     patterns = main.data.get("include", [])
-    seen = {(main.base / Path(main.file).name).resolve()}
+    seen = {os.path.realpath(main.base / Path(main.file).name)}  # unlike Path.resolve, not afraid of links in a circle
     for number, pattern in enumerate(patterns if isinstance(patterns, list) else []):
         if not isinstance(pattern, str):
             continue  # the schema says so
@@ -98,7 +99,7 @@ def _includes(main: Source, problems: list[Problem], notices: list[str]) -> Iter
         elif not found:
             notices.append(f"{main.file}: include[{number}]: no file matches {pattern}")
         for relative in found:
-            if (absolute := (main.base / relative).resolve()) not in seen:
+            if (absolute := os.path.realpath(main.base / relative)) not in seen:
                 seen.add(absolute)
                 yield from _included(main, relative, number, problems)
 

@@ -156,7 +156,10 @@ class Away(asyncio.Protocol):
         headers, body = render(words)
         transport.write(answer_bytes(words.status, headers, body, "", 1, keep=False))
         if transport.can_write_eof():
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:
+                pass  # the client left in the queue; its end is still to come
         self._handle = asyncio.get_running_loop().call_later(LINGER, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:

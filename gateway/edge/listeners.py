@@ -25,7 +25,7 @@ class Listeners:
         self.ports: list[int] = []
         self._certificates = Certificates(tls) if tls is not None else None
         self._acceptors: list[Acceptor] = []
-        self._addresses = server.listen
+        self._bound = list(server.listen)
         bound: list[tuple[Listen, socket.socket]] = []
         try:
             bound += ((address, sock) for address in server.listen for sock in bind(address, server.vanished_after))
@@ -55,10 +55,15 @@ class Listeners:
         """Takes nobody new; who is connected stays."""
         for acceptor in self._acceptors:
             acceptor.close()
+        self._unbind()
 
     def abort(self) -> None:
-        """Closes now, and removes the files of unix sockets."""
+        """Closes now, handshakes included."""
         for acceptor in self._acceptors:
             acceptor.abort()
-        for address in self._addresses:
-            unbind(address)
+        self._unbind()
+
+    def _unbind(self) -> None:
+        """Removes the files of unix sockets, once: what is found there later is a successor's."""
+        while self._bound:
+            unbind(self._bound.pop())

@@ -14,7 +14,8 @@ from gateway.edge.listen import ListenError
 from tests.kit.certificates import Certificate
 from tests.kit.gateways import config, gateway
 from tests.kit.raw import RawClient, client, get
-from tests.kit.upstreams import ScriptedUpstream
+from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
+from tests.kit.waiting import soon, until
 
 
 def leftover(path: Path) -> None:
@@ -69,6 +70,36 @@ async def test_a_socket_file_somebody_listens_on_is_left_alone(tmp_path: Path) -
                     pass
             async with client(path) as raw:
                 assert (await raw.ask(get())).status == 200
+
+
+async def test_the_admin_socket_of_another_gateway_is_left_alone(tmp_path: Path) -> None:
+    admin = f"unix:{tmp_path}/admin.sock"
+    other = tmp_path / "other"
+    other.mkdir()
+    async with gateway(config(1, admin=admin), tmp_path):
+        with pytest.raises(ListenError, match="the address is in use"):
+            async with gateway(config(1, admin=admin), other):
+                pass
+        async with client(tmp_path / "admin.sock") as raw:
+            assert (await raw.ask(get("/readyz"))).status == 200
+
+
+async def test_a_gateway_that_drains_leaves_the_socket_of_its_successor_alone(tmp_path: Path) -> None:
+    path, after = tmp_path / "g.sock", tmp_path / "after"
+    after.mkdir()
+    async with HoldingUpstream() as up:
+        text = config(up.port, listen=[f"unix:{path}"], server='drain = "10s"')
+        async with gateway(text, tmp_path) as old, client(path) as raw:
+            await raw.send(get())
+            await until(lambda: up.held == 1)
+            draining = asyncio.create_task(old.app.drain())
+            await until(lambda: not path.exists())
+            async with gateway(text, after):
+                up.publish()
+                assert (await raw.read_answer()).status == 200
+                await soon(draining)
+                async with client(path) as late:
+                    assert (await late.ask(get("/", method="TRACE"))).status == 405
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])

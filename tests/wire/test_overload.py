@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -80,6 +81,19 @@ async def test_beyond_those_who_can_be_told_they_wait_at_the_door(tmp_path: Path
         assert (await waits.read_answer()).status == 405
         for raw in (*away, waits):
             await raw.close()
+
+
+async def test_who_is_turned_away_and_has_left_already_leaves_nothing_in_the_log(tmp_path: Path) -> None:
+    async with (
+        HoldingUpstream() as up,
+        full(up, tmp_path, "max_connections = 25", 24) as gw,
+        client(gw.port) as last,
+    ):
+        await last.ask(get("/call", method="TRACE"))
+        for _ in range(2 * AWAY):
+            socket.create_connection(("127.0.0.1", gw.port)).close()  # in one turn of the loop
+        await until(lambda: gw.app._edge.room.shed[Shed.CONNECTIONS] == 2 * AWAY)
+        await until(lambda: gw.app._edge.room.away == 0)
 
 
 async def test_one_address_has_its_share_and_the_others_theirs(

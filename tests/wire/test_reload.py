@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import signal
 import ssl
@@ -15,6 +16,7 @@ from pathlib import Path
 import jwt
 import pytest
 
+from gateway.upstream.balance import Endpoint
 from tests.kit.certificates import Certificate, make_certificate
 from tests.kit.gateways import (
     SIGNED_IN,
@@ -228,6 +230,18 @@ async def test_a_hundred_reloads_under_load_lose_nothing(tmp_path: Path) -> None
                 routes = route() + (route("odd", "/odd") if number % 2 else "")
                 assert await reload(gw, config(up.port, routes=routes)) == []
         assert set(seen) == {200}
+
+
+async def test_what_a_reload_replaces_is_let_go(tmp_path: Path) -> None:
+    def endpoints() -> int:
+        return sum(isinstance(one, Endpoint) for one in gc.get_objects())
+
+    async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw:
+        assert await reload(gw, config(up.port)) == []
+        before = endpoints()
+        for _ in range(10):
+            assert await reload(gw, config(up.port)) == []
+        assert endpoints() <= before
 
 
 @contextlib.asynccontextmanager

@@ -21,6 +21,8 @@ BAD = [
     ("not TOML", "[server", 1),
     ("two problems", "drian = 1\n[server]\nlisten = 7", 2),
     ("a missing file", None, 1),
+    ("an include that leads nowhere", 'include = ["circle.toml"]', 1),
+    ("a file that is being written anew", "", 1),
 ]
 
 
@@ -30,6 +32,7 @@ async def test_a_bad_file_changes_nothing_and_says_so(
 ) -> None:
     async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw:
         good = gw.app.path.read_text()
+        (tmp_path / "circle.toml").symlink_to(tmp_path / "circle.toml")
         async with client(gw.port) as raw:
             if text is None:
                 gw.app.path.unlink()
