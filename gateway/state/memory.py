@@ -18,7 +18,7 @@ from gateway.state.table import Table
 if TYPE_CHECKING:
     from gateway.call import Call
 
-MAX_KEYS = 200_000  # a limit; beyond it the oldest go, which errs on the caller's side. About 25 MB
+MAX_KEYS = 200_000  # a limit; beyond it the oldest go, which errs on the caller's side. About 45 MB
 
 Crowd = OrderedDict["Call", None]  # oldest first, and the oldest is found at once however many left before
 Freed = Callable[[str, str], None]
