@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 MISSING = object()  # "no such claim", which is not the same as null
 MAX_NAME = 256  # characters of a consumer or tenant
+STAND_IN = "\0"  # before a name that stands in for another; no name has it (`name_of`)
 _EXACT = 2.0**53  # beyond this a float no longer counts whole seconds
 
 
@@ -17,7 +18,8 @@ class Identity:
     """A verified caller: shared by every call that presents the same token, so it keeps only what is needed.
 
     `not_after` is Unix seconds at which the token stops counting (exp + leeway), None if it never does.
-    `claims` holds only the claims that some route, limit or identity header reads.
+    `claims` holds only the claims that some route, limit or identity header reads. `account` is what counts as its
+    tenant: the consumer stands in where there is none. Made once, for every limited call asks.
     """
 
     provider: str
@@ -26,6 +28,10 @@ class Identity:
     not_after: float | None = None
     scopes: frozenset[str] = frozenset()
     claims: dict[str, object] = field(default_factory=dict)
+    account: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "account", self.tenant or STAND_IN + self.consumer)
 
 
 @dataclass(frozen=True, slots=True)

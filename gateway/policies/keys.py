@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from gateway.identity.claims import texts_of
+from gateway.identity.claims import STAND_IN, texts_of
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -22,7 +22,6 @@ Applies = Callable[["Call"], bool]
 
 BEFORE_IDENTITY = ("address", "route")
 _MAX_KEY = 256  # characters of a claim that count
-_STAND_IN = "\0"  # before a key that stands in for another; no name has it (`identity.claims.name_of`)
 
 
 def compile_key(per: str) -> KeyOf:
@@ -33,7 +32,7 @@ def compile_key(per: str) -> KeyOf:
     if per == "route":
         return lambda call: call.plan.route if call.plan is not None else ""
     if per == "consumer":
-        return lambda call: call.identity.consumer if call.identity is not None else _STAND_IN + _address(call)
+        return lambda call: call.identity.consumer if call.identity is not None else STAND_IN + _address(call)
     if per == "tenant":
         return _tenant
     kind, _, name = per.partition(":")
@@ -83,20 +82,20 @@ def _network(peer: str) -> str:
 
 def _tenant(call: Call) -> str:
     if call.identity is None:
-        return _STAND_IN + _address(call)
-    return call.identity.tenant or _STAND_IN + call.identity.consumer
+        return STAND_IN + _address(call)
+    return call.identity.account
 
 
 def _claim(call: Call, name: str) -> str:
     if call.identity is None:
-        return _STAND_IN + _address(call)
-    text = " ".join(texts_of(call.identity.claims.get(name))).lstrip(_STAND_IN)
-    return text[:_MAX_KEY] or _STAND_IN + call.identity.consumer
+        return STAND_IN + _address(call)
+    text = " ".join(texts_of(call.identity.claims.get(name))).lstrip(STAND_IN)
+    return text[:_MAX_KEY] or STAND_IN + call.identity.consumer
 
 
 def _header(call: Call, name: str) -> str:
     """A digest: what callers write there may be long, and may be a secret."""
     values = call.head.headers.getall(name, ()) if call.head is not None else ()
     if not values:
-        return _STAND_IN + (call.identity.consumer if call.identity is not None else _address(call))
+        return STAND_IN + (call.identity.consumer if call.identity is not None else _address(call))
     return blake2b(", ".join(values).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
