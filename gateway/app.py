@@ -151,6 +151,7 @@ class App:
         self._edge.room.allow(built.files.connections, snapshot.edge.per_address, snapshot.edge.exempt)
         self._forwarder.allow(built.files.connections)
         self._store.retain(built.limits)
+        self._limits.renew(built.limits)
         if self._listeners is not None:
             self._listeners.show(built.tls)
         self._end_routes({plan.route for plan in old.plans} - {plan.route for plan in snapshot.plans})

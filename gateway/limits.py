@@ -5,8 +5,9 @@ where a cap may, and puts the call in line where a limit lets it wait; `serve` c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway import refusals, verdicts
 from gateway.holds import budget
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.clock import Timers
     from gateway.plan import Plan
-    from gateway.policies.rate_limit import Shown
+    from gateway.policies.caps import Cap
+    from gateway.policies.rate_limit import RateLimit, Shown
+
+Rule = TypeVar("Rule", "RateLimit", "Cap")
 
 _UNSERVED = frozenset({Outcome.OVERLOADED, Outcome.CAPPED, Outcome.RATE_LIMITED})
 
@@ -28,12 +32,13 @@ _UNSERVED = frozenset({Outcome.OVERLOADED, Outcome.CAPPED, Outcome.RATE_LIMITED}
 class Limits:
     """The limits of all calls, in the store and in line for it."""
 
-    __slots__ = ("_lines", "_store", "_timers")
+    __slots__ = ("_lines", "_rules", "_store", "_timers")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers, store: Store) -> None:
         self._timers = timers
         self._store = store
         self._lines = Lines(loop, timers)
+        self._rules: Mapping[str, RateLimit | Cap] = {}  # as they are configured now
         store.watch(self._lines.freed)
 
     @property
@@ -45,12 +50,23 @@ class Limits:
         """Calls that wait under one limit and key."""
         return self._lines.waiting(limit, key)
 
+    def renew(self, rules: Mapping[str, RateLimit | Cap]) -> None:
+        """Other rules, by what the store counts under. Who stands in line follows them too, and everybody behind him:
+        he holds nothing yet, and would keep the old rule alive for all who come."""
+        self._rules = rules
+        self._lines.wake()
+
+    def _now(self, call: Call, rule: Rule) -> Rule:
+        """The rule as it is now, for a call that stood in line; others have just begun and bring it along."""
+        found = self._rules.get(rule.limit) if call.up is not None else None
+        return found if isinstance(found, type(rule)) else rule
+
     def take(self, call: Call, plan: Plan) -> Refusal | Spot | None:
         """Everything the plan demands of the call, or nothing: a Refusal, or the Spot at which it shall wait."""
-        charges = [rate.demand(call) for rate in plan.rates]
+        charges = [self._now(call, rate).demand(call) for rate in plan.rates]
         demands: list[Demand] = [demand for demand in charges if demand is not None]
         for cap in plan.caps:
-            place = cap.demand(call)
+            place = self._now(call, cap).demand(call)
             if place is not None:
                 demands.append(place)
         now = self._timers.now()

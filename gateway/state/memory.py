@@ -62,6 +62,7 @@ class MemoryStore:
                 full_at = meters.get(demand.key, FULL)
                 after = bucket.take(full_at, demand.rate, now)
                 if after is None:
+                    full_at = meters[demand.key] = bucket.bound(full_at, demand.rate, now)
                     return Denied(demand, bucket.wait(full_at, demand.rate, now))
                 charges.append((meters, demand.key, after))
             else:
@@ -117,7 +118,7 @@ class MemoryStore:
                 self._freed(demand.limit, demand.key)
 
     def level(self, demand: Tokens, now: float) -> Level:
-        return bucket.level(self._full_at(demand), demand.rate, now)
+        return bucket.level(bucket.bound(self._full_at(demand), demand.rate, now), demand.rate, now)
 
     def evicted(self, demand: Place, who: str, now: float) -> None:
         _sweep(self._evicted, now, self._max_keys)
