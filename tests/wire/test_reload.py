@@ -84,6 +84,20 @@ async def test_polls_of_a_removed_route_end_as_in_a_drain_and_others_do_not(tmp_
         await stays.close()
 
 
+async def test_an_ordinary_call_of_a_removed_route_finishes(tmp_path: Path) -> None:
+    both = route("goes", "/goes") + route("polls", "/polls", ["poll"])
+    text = config(1, server=QUICK, more=hold(), routes=both)
+    async with HoldingUpstream() as up, gateway(text.replace(':1"', f':{up.port}"'), tmp_path) as gw:
+        call, poll = await parked(gw, up, "/goes", "POST"), await parked(gw, up, "/polls")
+        assert await reload(gw, config(up.port, server=QUICK)) == []
+        assert bytes((await poll.read_answer()).body) == b"[]"
+        await asyncio.sleep(0.3)  # the rest of the window
+        up.publish(b"[7]")
+        assert bytes((await call.read_answer()).body) == b"[7]"
+        for raw in (call, poll):
+            await raw.close()
+
+
 @pytest.mark.parametrize("who", ["origin", "never"])
 async def test_a_removed_route_whose_polls_may_not_be_answered_here(tmp_path: Path, who: str) -> None:
     more = hold(empty=f'{{ answer = "{who}" }}', replay='"destructive"')
