@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.plan import Plan
     from gateway.serve import Serve
     from gateway.sides import Conn, Up
-    from gateway.state.store import Tokens
+    from gateway.state.store import Keys
     from gateway.upstream.balance import Endpoint
 
 
@@ -104,7 +104,7 @@ class Call:
         self.bytes_out = 0
         self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until we know whether it is news
         self.ending: Outcome | None = None  # how the call will end if nothing comes between
-        self.charges: tuple[Tokens | None, ...] = ()  # what it paid, in the order of `plan.shown`
+        self.charges: Keys = ()  # who paid for it under each limit, in the order of `plan.shown`
         self.charged = False  # and has not got back
         self.waited = 0.0  # seconds in line for a limit
         self.state = State.OPENING

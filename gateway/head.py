@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 
 from multidict import CIMultiDictProxy
 
+END = b"\r\n"  # the empty line that ends a head
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gateway import refusals, verdicts
 from gateway.holds import budget
 from gateway.outcome import Outcome
-from gateway.pipeline import HeaderList, Refusal
+from gateway.pipeline import Refusal
 from gateway.policies.rate_limit import limited
 from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
 from gateway.waiting import TURN, Lines, Spot
@@ -22,23 +22,24 @@ if TYPE_CHECKING:
     from gateway.clock import Timers
     from gateway.plan import Plan
     from gateway.policies.caps import Cap
-    from gateway.policies.rate_limit import RateLimit, Shown
+    from gateway.policies.rate_limit import RateLimit
 
 Rule = TypeVar("Rule", "RateLimit", "Cap")
 
-_UNSERVED = frozenset({Outcome.OVERLOADED, Outcome.CAPPED, Outcome.RATE_LIMITED})
+_UNSERVED = (Outcome.OVERLOADED, Outcome.CAPPED, Outcome.RATE_LIMITED)
 
 
 class Limits:
     """The limits of all calls, in the store and in line for it."""
 
-    __slots__ = ("_lines", "_rules", "_store", "_timers")
+    __slots__ = ("_lines", "_renewed", "_rules", "_store", "_timers")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers, store: Store) -> None:
         self._timers = timers
         self._store = store
         self._lines = Lines(loop, timers)
         self._rules: Mapping[str, RateLimit | Cap] = {}  # as they are configured now
+        self._renewed: dict[int, tuple[Plan, Plan]] = {}  # by the identity of the first
         store.watch(self._lines.freed)
 
     @property
@@ -51,45 +52,52 @@ class Limits:
         return self._lines.waiting(limit, key)
 
     def renew(self, rules: Mapping[str, RateLimit | Cap]) -> None:
-        """Other rules, by what the store counts under. Who stands in line follows them too, and everybody behind him:
-        he holds nothing yet, and would keep the old rule alive for all who come."""
-        self._rules = rules
+        """Other rules, by what the store counts under. Who stands in line follows them too: he holds nothing yet, and
+        would keep the old rule alive for all who stand behind him."""
+        self._rules, self._renewed = rules, {}
         self._lines.wake()
 
-    def _now(self, call: Call, rule: Rule) -> Rule:
-        """The rule as it is now, for a call that stood in line; others have just begun and bring it along."""
-        found = self._rules.get(rule.limit) if call.up is not None else None
+    def _renew(self, plan: Plan) -> Plan:
+        """With its rates and caps as they are now."""
+        if id(plan) not in self._renewed:
+            rates = tuple([self._rule(rate) for rate in plan.rates])
+            caps = tuple([self._rule(cap) for cap in plan.caps])
+            asked = self._store.prepare(rates, caps)
+            self._renewed[id(plan)] = (plan, replace(plan, rates=rates, caps=caps, asked=asked))
+        return self._renewed[id(plan)][1]
+
+    def _rule(self, rule: Rule) -> Rule:
+        found = self._rules.get(rule.limit)
         return found if isinstance(found, type(rule)) else rule
 
     def take(self, call: Call, plan: Plan) -> Refusal | Spot | None:
         """Everything the plan demands of the call, or nothing: a Refusal, or the Spot at which it shall wait."""
-        charges = [self._now(call, rate).demand(call) for rate in plan.rates]
-        demands: list[Demand] = [demand for demand in charges if demand is not None]
-        for cap in plan.caps:
-            place = self._now(call, cap).demand(call)
-            if place is not None:
-                demands.append(place)
+        asking = plan if call.up is None else self._renew(plan)  # in line meanwhile the rules may have changed
+        assert asking.asked is not None
         now = self._timers.now()
-        ahead = self._lines.ahead(demands, call) if self._lines else None
-        taken = self._take(demands, call, now) if ahead is None else Denied(ahead, self._turn_in(ahead, now))
+        ahead = self._lines.ahead(demands_of(asking, call), call) if self._lines.open else None
+        taken = asking.asked.take(call, now) if ahead is None else Denied(ahead, self._turn_in(ahead, now))
         if isinstance(taken, Denied):
-            return self._wait(call, plan, demands, taken, now)
-        call.leases = taken.leases
-        call.charges += tuple(charges)
+            taken = self._make_room(call, asking, taken, now)
+            if isinstance(taken, Denied):
+                return self._wait(call, plan, demands_of(asking, call), taken, now)
+        keys, call.leases = taken
+        call.charges += keys
         call.charged = True
         return None
 
-    def _take(self, demands: list[Demand], call: Call, now: float) -> Taken | Denied:
+    def _make_room(self, call: Call, plan: Plan, denied: Denied, now: float) -> Taken | Denied:
         """Each cap may make room by ending its oldest poll. Who is ended loses its place at once but is told last: a
         poll it has sent ahead must not take the place back."""
-        taken = self._store.take(demands, call, now)
+        assert plan.asked is not None
+        taken: Taken | Denied = denied
         victims: list[Call] = []
-        while isinstance(taken, Denied) and taken.victim is not None and len(victims) < len(demands):
+        while isinstance(taken, Denied) and taken.victim is not None and len(victims) < len(plan.caps):
             assert isinstance(taken.demand, Place)
             victims.append(taken.victim)
             self._store.evicted(taken.demand, taken.victim.poller, now)
             release(taken.victim)
-            taken = self._store.take(demands, call, now)
+            taken = plan.asked.take(call, now)
         for victim in victims:
             victim.note = f"for {call.id}"
             victim.serve.on_evict(victim)
@@ -154,13 +162,15 @@ class Limits:
             return
         call.charged = False
         now = self._timers.now()
-        for rate, charge in zip(plan.shown.limits if plan.shown else (), call.charges, strict=False):
-            if charge is not None and (whole or rate.refund_empty):
-                self._store.give_back(charge, now)
+        for rate, key in zip(plan.shown.limits if plan.shown else (), call.charges, strict=False):
+            if key is not None and (whole or rate.refund_empty):
+                self._store.give_back(Tokens(rate.limit, key, rate.rate), now)
 
-    def told(self, call: Call, shown: Shown) -> HeaderList:
-        """What the client is told of its limits."""
-        return shown.fields(call, self._store, self._timers.now())
+
+def demands_of(plan: Plan, call: Call) -> list[Demand]:
+    """What the plan demands of the call, spelled out."""
+    spelled = [*(rate.demand(call) for rate in plan.rates), *(cap.demand(call) for cap in plan.caps)]
+    return [demand for demand in spelled if demand is not None]
 
 
 def _until(call: Call, plan: Plan, now: float) -> float:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.policies.caps import Cap
     from gateway.policies.rate_limit import RateLimit, Shown
     from gateway.routing import Router
+    from gateway.state.store import Asked
     from gateway.upstream.balance import Upstream
     from gateway.upstream.headers import Drops, Networks
 
@@ -65,6 +66,7 @@ class Plan:
     rates: tuple[RateLimit, ...] = ()  # asked with everything else a call demands
     shown: Shown | None = None  # those asked before identity, then these, as clients are told of them
     caps: tuple[Cap, ...] = ()
+    asked: Asked | None = None  # `rates` and `caps`, made ready by the store
     hold: HoldPlan | None = None
     cors: Cors | None = None
     max_body: int = 10 * 1024 * 1024

@@ -14,7 +14,7 @@ from gateway import admission, refusals, verdicts
 from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
-from gateway.head import ResponseHead
+from gateway.head import END, ResponseHead
 from gateway.holds.budget import FRONT_MARGIN
 from gateway.limits import Limits, denial, release
 from gateway.outcome import Outcome
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
 OPENING, ADMITTING, WAITING, PARKED, RELAYING, SETTLED = State
+ANSWERED = Outcome.ANSWERED
 
 
 class Serve:
@@ -84,7 +85,7 @@ class Serve:
             return
         if verdict is None and call.hold is not None:
             verdict = self._limit(call, plan)
-        if verdict is None and (plan.rates or plan.caps):
+        if verdict is None and plan.asked is not None:
             taken = self._limits.take(call, plan)
             if isinstance(taken, Spot):
                 call.state = WAITING
@@ -246,12 +247,12 @@ class Serve:
         if call.endpoint is not None:
             call.endpoint.overruns = 0
         call.bytes_out += len(data)
-        if ended and call.charged:
+        if ended and call.charged and call.ending is not ANSWERED:
             self._limits.refund(call, plan, call.ending)  # before the client is told what it has left
         extra = plan.response.add
         if plan.cors is not None:
             extra += lines(cors.response_headers(plan.cors, call.origin))
-        fresh = lines(self._limits.told(call, plan.shown)) if plan.shown is not None else b""
+        fresh = plan.shown.lines(call, call.first_byte_at) if plan.shown is not None else END
         sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended)
         if ended and sent:
             self._settle(call, call.ending)
@@ -404,13 +405,13 @@ class Serve:
                 verdict = replace(verdict, retry_after=1 + int(9 * random.random()))
             own = call.hold.refusals.get(verdict.status) if call.hold is not None else None
             headers, body = render(verdict, call.id, own)
-        plan = call.plan
+        plan, fresh = call.plan, END
         if plan is not None and plan.cors is not None and verdict.outcome is not Outcome.PREFLIGHT:
             headers = (*headers, *cors.response_headers(plan.cors, call.origin))
         if plan is not None and plan.shown is not None and verdict.outcome is not Outcome.PREFLIGHT:
             if call.charged:
                 self._limits.refund(call, plan, verdict.outcome)
-            headers = (*headers, *self._limits.told(call, plan.shown))
+            fresh = plan.shown.lines(call, self._timers.now())
         if call.up is not None:
             call.up.cancel()
             call.up = None
@@ -419,7 +420,7 @@ class Serve:
         call.ending = verdict.outcome
         self._timers.arm(call, NEVER)
         call.bytes_out = 0 if call.method == "HEAD" or verdict.status in (204, 304) else len(body)
-        if call.conn.answer(verdict.status, headers, body, verdict.close):
+        if call.conn.answer(verdict.status, headers, body, verdict.close, fresh):
             self._settle(call, verdict.outcome)
 
     def _settle(self, call: Call, outcome: Outcome | None) -> None:
@@ -431,7 +432,7 @@ class Serve:
         if call.up is not None:
             call.up.cancel()
             call.up = None
-        if call.charged and call.plan is not None:
+        if call.charged and outcome is not ANSWERED and call.plan is not None:
             self._limits.refund(call, call.plan, outcome)
         release(call)
         try:

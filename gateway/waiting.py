@@ -81,12 +81,13 @@ class Line:
 class Lines:
     """All lines of the process."""
 
-    __slots__ = ("_lines", "_loop", "timers")
+    __slots__ = ("_lines", "_loop", "open", "timers")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers) -> None:
         self.timers = timers
         self._loop = loop
         self._lines: dict[tuple[str, str], Line] = {}
+        self.open = self._lines  # for who only asks whether there is any: that costs no call
 
     def __len__(self) -> int:
         return len(self._lines)

@@ -143,15 +143,17 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
     route = merged.route
     places = _credential_places(config, merged)
     secrets = [*places, *(str(place) for place in (merged.hold.secret if merged.hold else ()))]
-    rates = sorted(compile_rates(merged), key=lambda rate: not rate.early)
+    rates, caps = sorted(compile_rates(merged), key=lambda rate: not rate.early), compile_caps(merged)
+    late = tuple(rate for rate in rates if not rate.early)
     return Plan(
         route=route.name,
         path=route.match.path,
         upstream=upstream,
         steps=_steps(merged, providers, config, wall, screen),
-        rates=tuple(rate for rate in rates if not rate.early),
-        shown=Shown(rates) if rates else None,
-        caps=compile_caps(merged),
+        rates=late,
+        shown=Shown(rates, screen.store) if rates else None,
+        caps=caps,
+        asked=screen.store.prepare(late, caps) if late or caps else None,
         hold=compile_hold(merged.hold, merged.dialect) if merged.hold is not None else None,
         request=_request_shape(merged, places, environ),
         response=_response_shape(merged, environ),

@@ -8,7 +8,7 @@ import time
 from email.utils import formatdate
 from functools import lru_cache
 
-from gateway.head import ResponseHead
+from gateway.head import END, ResponseHead
 from gateway.pipeline import HeaderList
 from gateway.problem import reason
 from gateway.upstream.headers import Drops, response_head
@@ -29,14 +29,16 @@ def persistence(version: int, keep: bool) -> bytes:
     return b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
 
 
-def answer_bytes(status: int, headers: HeaderList, body: bytes, method: str, version: int, keep: bool) -> bytes:
-    """A whole answer of the gateway's own. HEAD gets the head of what GET would get."""
+def answer_bytes(
+    status: int, headers: HeaderList, body: bytes, method: str, version: int, keep: bool, fresh: bytes = END
+) -> bytes:
+    """A whole answer of the gateway's own, whose head ends with `fresh`. HEAD gets the head of what GET would get."""
     lines = [b"HTTP/1.1 %d %b\r\nDate: %b\r\n" % (status, reason(status).encode("ascii"), http_date(int(time.time())))]
     lines += [b"%b: %b\r\n" % field for field in headers]
     if status not in _BODILESS:
         lines.append(b"Content-Length: %d\r\n" % len(body))
     lines.append(persistence(version, keep))
-    lines.append(b"\r\n")
+    lines.append(fresh)
     if method != "HEAD" and status not in _BODILESS:
         lines.append(body)
     return b"".join(lines)
@@ -45,7 +47,8 @@ def answer_bytes(status: int, headers: HeaderList, body: bytes, method: str, ver
 def relay_bytes(
     head: ResponseHead, drops: Drops, extra: bytes, method: str, version: int, keep: bool
 ) -> tuple[bytes, bool, bool]:
-    """An upstream's head for this client, whether its body is chunked from here, and whether the connection stays."""
+    """An upstream's head for this client but for its END (lines of one call alone may follow), whether its body is
+    chunked from here, and whether the connection stays."""
     second = 0 if "Date" in head.headers else int(time.time())
     return _relay_bytes(head, drops, extra, method == "HEAD", version, keep, second)
 
@@ -62,4 +65,4 @@ def _relay_bytes(
         extra += b"Date: %b\r\n" % http_date(second)
     if chunked:
         extra += b"Transfer-Encoding: chunked\r\n"
-    return response_head(head, drops, extra + persistence(version, keep)), chunked, keep
+    return response_head(head, drops, extra + persistence(version, keep)).removesuffix(END), chunked, keep

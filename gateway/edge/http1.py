@@ -324,22 +324,20 @@ class Downstream(asyncio.Protocol):
 
     # -- the answer ----------------------------------------------------------------------------------------------
 
-    def answer(self, status: int, headers: HeaderList, body: bytes, close: bool) -> bool:
-        """Sends an answer of our own. True when all of it left our buffer."""
+    def answer(self, status: int, headers: HeaderList, body: bytes, close: bool, fresh: bytes) -> bool:
+        """Sends an answer of our own; `fresh` ends its head. True when all of it left our buffer."""
         self._keep = self._keep and not close and self._body is None and not self._edge.serve.draining
         method = self.call.method if self.call is not None else ""
-        return self._send(answer_bytes(status, headers, body, method, self.version, self._keep))
+        return self._send(answer_bytes(status, headers, body, method, self.version, self._keep, fresh))
 
     def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool:
-        """Sends an upstream's head, and what came with it. `extra` are the route's lines, `fresh` those of this call
-        alone. True when all of it left our buffer."""
+        """Sends an upstream's head, and what came with it. `extra` are the route's lines; `fresh`, those of this call
+        alone, ends the head. True when all of it left our buffer."""
         call = self.call
         assert call is not None
         self._keep = self._keep and self._body is None and not self._edge.serve.draining
         raw, self._chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
-        if fresh:
-            raw = raw[:-2] + fresh + b"\r\n"
-        return self._send(raw + (self._frame(data, ended) if self._chunked else data))
+        return self._send(raw + fresh + (self._frame(data, ended) if self._chunked else data))
 
     def write(self, data: bytes) -> None:
         self._send(self._frame(data, False) if self._chunked else data)

@@ -19,13 +19,14 @@ from gateway.limits import Limits
 from gateway.parse import Parsers
 from gateway.serve import Serve
 from gateway.state.memory import MemoryStore
+from gateway.state.prepared import Prepared
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.http1 import UpstreamConnection
 
 if TYPE_CHECKING:
     from gateway.config.settings import Config
     from gateway.plan import Snapshot
-    from gateway.state.store import Demand, Denied, Taken
+    from gateway.state.store import Capped, Denied, Keys, Metered, Taken
 
 _CONNECTIONS = 2  # per endpoint: one for the request, one for its replay
 
@@ -78,8 +79,19 @@ class Wire(asyncio.Transport):
 class Unused(MemoryStore):
     """A store in which nothing was ever taken: a request that is played several times does not use up its limits."""
 
-    def take(self, demands: Sequence[Demand], holder: Call, now: float) -> Taken | Denied:
-        return MemoryStore().take(demands, holder, now)
+    def prepare(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> Prepared:
+        return _Fresh(rates, caps)
+
+
+class _Fresh(Prepared):
+    def __init__(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> None:
+        self._asked = (rates, caps)
+
+    def take(self, call: Call, now: float) -> Taken | Denied:
+        return MemoryStore().prepare(*self._asked).take(call, now)
+
+    def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
+        return MemoryStore().prepare(*self._asked).levels(keys, now)
 
 
 class Scene:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.policies.keys import Applies, KeyOf, compile_key, compile_when
+from gateway.policies.keys import Applies, KeyOf, Payer, compile_key, compile_payer, compile_when
 from gateway.state.store import Place
 
 if TYPE_CHECKING:
@@ -24,15 +24,18 @@ class Cap:
     max: int
     key: KeyOf
     applies: Applies | None
+    payer: Payer
     evict: bool
     grace: float
     max_waiting: int  # calls in line for a place; 0: there is no line
 
     def demand(self, call: Call) -> Place | None:
         """What this cap asks for a call, None where it is not meant for it."""
-        if (call.hold is not None) is not self.polls or (self.applies is not None and not self.applies(call)):
-            return None
-        return Place(self.limit, self.key(call), self.max, call.poller, self.evict, self.grace)
+        key = self.payer(call)
+        return self.place(key, call.poller) if key is not None else None
+
+    def place(self, key: str, who: str) -> Place:
+        return Place(self.limit, key, self.max, who, self.evict, self.grace)
 
 
 def compile_cap(
@@ -40,4 +43,9 @@ def compile_cap(
     grace: float = 0.0, max_waiting: int = 0,
 ) -> Cap:  # fmt: skip
     """Raises ValueError for a `per` that names nobody."""
-    return Cap(limit, polls, most, compile_key(per), compile_when(when_claims), evict, grace, max_waiting)
+    key, applies = compile_key(per), compile_when(when_claims)
+
+    def counted(call: Call) -> bool:
+        return (call.hold is not None) is polls and (applies is None or applies(call))
+
+    return Cap(limit, polls, most, key, applies, compile_payer(key, counted), evict, grace, max_waiting)

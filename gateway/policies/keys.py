@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.call import Call
 
 KeyOf = Callable[["Call"], str]
+Payer = Callable[["Call"], "str | None"]
 Applies = Callable[["Call"], bool]
 
 BEFORE_IDENTITY = ("address", "route")
@@ -58,6 +59,11 @@ def compile_when(claims: Mapping[str, Sequence[object]]) -> Applies | None:
         )
 
     return applies
+
+
+def compile_payer(key: KeyOf, applies: Applies | None) -> Payer:
+    """Who pays for a call under a limit: its key, or nobody where the limit is not meant for it."""
+    return key if applies is None else lambda call: key(call) if applies(call) else None
 
 
 def _address(call: Call) -> str:

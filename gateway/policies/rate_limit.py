@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
+from gateway.head import END
 from gateway.outcome import Outcome
-from gateway.pipeline import HeaderList, Refusal, Step, Verdict
-from gateway.policies.keys import BEFORE_IDENTITY, Applies, KeyOf, compile_key, compile_when
+from gateway.pipeline import Refusal, Step, Verdict
+from gateway.policies.keys import BEFORE_IDENTITY, Applies, KeyOf, Payer, compile_key, compile_payer, compile_when
 from gateway.state.bucket import Rate
 from gateway.state.store import Denied, Store, Tokens
 
@@ -38,6 +39,7 @@ class RateLimit:
     form: bytes  # and of what is left of it: a format of two numbers
     key: KeyOf
     applies: Applies | None
+    payer: Payer
     refund_empty: bool
     delay: bool  # a poll waits for its token, out of its own hold
     early: bool  # asked before identity, in a transaction of its own
@@ -45,9 +47,8 @@ class RateLimit:
 
     def demand(self, call: Call) -> Tokens | None:
         """What this limit asks for a call, None where it is not meant for it."""
-        if self.applies is not None and not self.applies(call):
-            return None
-        return Tokens(self.limit, self.key(call), self.rate)
+        key = self.payer(call)
+        return Tokens(self.limit, key, self.rate) if key is not None else None
 
 
 def compile_rate_limit(
@@ -58,13 +59,14 @@ def compile_rate_limit(
     its callers. Raises ValueError."""
     early = per in BEFORE_IDENTITY and not delay  # a stranger shall not wait here
     count, seconds = rate
+    key, applies = compile_key(per), compile_when(when_claims)
     interval, quota = seconds / count, max(int(count), 1)
     window = max(round(quota * interval), 1)
     return RateLimit(
         name, limit, per, Rate(interval, burst if burst is not None else quota), quota, window,
         b'"%b";q=%d;w=%d' % (name.encode("ascii"), quota, window),
         b'"%b";r=%%d;t=%%d' % name.encode("ascii"),  # no name has a percent sign
-        compile_key(per), compile_when(when_claims), refund_empty, delay, early, signed and not early,
+        key, applies, compile_payer(key, applies), refund_empty, delay, early, signed and not early,
     )  # fmt: skip
 
 
@@ -72,18 +74,19 @@ class Screen:
     """The limits that come before identity, as a step: a flood is stopped before a signature is checked."""
 
     def __init__(self, store: Store, now: Now) -> None:
-        self._store = store
+        self.store = store
         self._now = now
 
     def step(self, limits: Sequence[RateLimit]) -> Step:
         """Asks all of them at once: one that refuses must not have cost the others anything."""
+        take, now = self.store.prepare(limits, ()).take, self._now
 
         def screen(call: Call) -> Verdict:
-            charges = tuple([limit.demand(call) for limit in limits])
-            taken = self._store.take([demand for demand in charges if demand is not None], call, self._now())
+            taken = take(call, now())
             if isinstance(taken, Denied):
                 return limited(taken.retry_after)
-            call.charges, call.charged = charges, True
+            call.charges, _ = taken
+            call.charged = True
             return None
 
         return screen
@@ -101,37 +104,38 @@ class Shown:
     """What clients are told of a plan's limits: `RateLimit-Policy` and `RateLimit`
     (draft-ietf-httpapi-ratelimit-headers). A caller who was not identified is told of no limit of a consumer."""
 
-    __slots__ = ("_all", "_form", "_policy", "limits")
+    __slots__ = ("_all", "_asked", "_form", "_store", "limits")
 
-    def __init__(self, limits: Sequence[RateLimit]) -> None:
+    def __init__(self, limits: Sequence[RateLimit], store: Store) -> None:
         self.limits = tuple(limits)
         # Where every limit is meant for every call that gets through, one format serves them all.
-        self._all = not any(limit.applies for limit in limits)
-        self._policy = (b"RateLimit-Policy", b", ".join([limit.policy for limit in limits]))
-        self._form = b", ".join([limit.form for limit in limits])
+        self._all = len(limits) if not any(limit.applies for limit in limits) else None
+        self._form = _lines(limits)
+        self._store = store
+        self._asked = store.prepare(limits, ())
 
-    def fields(self, call: Call, store: Store, now: float) -> HeaderList:
-        charges = call.charges
-        if self._all and len(charges) == len(self.limits):
-            numbers: list[int] = []
-            for charge in charges:
-                left, reset = store.level(charge, now)  # type: ignore[arg-type]  # none is None: all apply
-                numbers += (left, ceil(reset))
-            return (self._policy, (b"RateLimit", self._form % tuple(numbers)))
-        return self._some(call, store, now)
+    def lines(self, call: Call, now: float) -> bytes:
+        """Ready header lines and the END of a head; read from the store now, for others may have called since."""
+        keys = call.charges
+        if len(keys) == self._all:
+            return self._form % self._asked.levels(keys, now)
+        return self._some(call, now)
 
-    def _some(self, call: Call, store: Store, now: float) -> HeaderList:
+    def _some(self, call: Call, now: float) -> bytes:
         """For a call that did not get through, or that some limits are not meant for."""
-        policies, levels = [], []
+        told: list[RateLimit] = []
+        numbers: list[int] = []
         for at, limit in enumerate(self.limits):
-            paid = at < len(call.charges)
             if limit.signed and call.identity is None:
                 continue
-            demand = call.charges[at] if paid else limit.demand(call)
-            if demand is not None:
-                left, reset = store.level(demand, now)
-                policies.append(limit.policy)
-                levels.append(limit.form % (left, ceil(reset)))
-        if not levels:
-            return ()
-        return ((b"RateLimit-Policy", b", ".join(policies)), (b"RateLimit", b", ".join(levels)))
+            key = call.charges[at] if at < len(call.charges) else limit.payer(call)
+            if key is not None:
+                left, reset = self._store.level(Tokens(limit.limit, key, limit.rate), now)
+                told.append(limit)
+                numbers += (left, ceil(reset))
+        return _lines(told) % tuple(numbers) if told else END
+
+
+def _lines(limits: Sequence[RateLimit]) -> bytes:
+    policies, forms = b", ".join([limit.policy for limit in limits]), b", ".join([limit.form for limit in limits])
+    return b"RateLimit-Policy: %b\r\nRateLimit: %b\r\n%b" % (policies, forms, END)

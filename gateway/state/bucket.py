@@ -4,18 +4,24 @@ number a key, the instant at which the bucket will be full again. A key nobody a
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass, field
+from math import ceil
 from typing import NamedTuple
 
 FULL = float("-inf")  # a bucket that was never used
 SLACK = 1e-4  # of a token: what arithmetic on instants may lose; it never adds up
 
 
-class Rate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rate:
     """`interval` seconds bring one token back; the bucket holds `burst` of them."""
 
     interval: float
     burst: int
+    room: float = field(init=False)  # seconds a bucket may owe and still give a token
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "room", (self.burst - 1 + SLACK) * self.interval)
 
 
 class Level(NamedTuple):
@@ -25,21 +31,21 @@ class Level(NamedTuple):
     reset: float
 
 
-def take(full_at: float, rate: Rate, now: float, tokens: int = 1) -> float | None:
-    """The bucket after `tokens` were taken, or None when it holds fewer."""
-    interval, burst = rate
-    owed = full_at - now if full_at > now else 0.0  # exactly 0 where it is full: a full bucket always gives
-    return now + owed + tokens * interval if owed / interval + tokens <= burst + SLACK else None
+def take(full_at: float, rate: Rate, now: float) -> float | None:
+    """The bucket after a token was taken, or None when it holds none."""
+    if full_at <= now:  # a full bucket always gives, whatever arithmetic loses
+        return now + rate.interval
+    return full_at + rate.interval if full_at - now <= rate.room else None
 
 
-def give_back(full_at: float, rate: Rate, now: float, tokens: int = 1) -> float:
+def give_back(full_at: float, rate: Rate, now: float) -> float:
     """The bucket after a refund; never more than full."""
-    return max(full_at - tokens * rate.interval, now) if full_at > now else full_at
+    return max(full_at - rate.interval, now) if full_at > now else full_at
 
 
-def wait(full_at: float, rate: Rate, now: float, tokens: int = 1) -> float:
-    """Seconds until `tokens` can be taken; 0 when they can be now."""
-    return max(0.0, max(full_at - now, 0.0) + (tokens - rate.burst) * rate.interval)
+def wait(full_at: float, rate: Rate, now: float) -> float:
+    """Seconds until a token can be taken; 0 when one can be now."""
+    return max(0.0, max(full_at - now, 0.0) + (1 - rate.burst) * rate.interval)
 
 
 def bound(full_at: float, rate: Rate, now: float) -> float:
@@ -51,9 +57,20 @@ def bound(full_at: float, rate: Rate, now: float) -> float:
 
 def level(full_at: float, rate: Rate, now: float) -> Level:
     """What is left, exactly. A bucket that owes more than it can hold (its rule was changed) has nothing left."""
-    interval, burst = rate
-    missing = (full_at - now) / interval if full_at > now else 0.0
-    if missing <= SLACK:
+    owed, interval, burst = full_at - now, rate.interval, rate.burst
+    if owed <= 0.0:
         return Level(burst, 0.0)
-    left = max(math.floor(burst - missing + SLACK), 0)
-    return Level(left, (missing + left + 1 - burst) * interval)
+    missing = min(ceil(owed / interval - SLACK), burst)
+    return Level(burst - missing, owed - (missing - 1) * interval if missing else 0.0)
+
+
+def told(full_at: float, rate: Rate, now: float) -> tuple[int, int]:
+    """The level as clients are told of it, in whole seconds, rounded up. Every answer pays for this one: the same
+    arithmetic without the object."""
+    owed, interval, burst = full_at - now, rate.interval, rate.burst
+    if owed <= 0.0:
+        return burst, 0
+    missing = ceil(owed / interval - SLACK)
+    if missing > burst:
+        missing = burst
+    return burst - missing, ceil(owed - (missing - 1) * interval) if missing else 0

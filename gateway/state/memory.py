@@ -4,23 +4,22 @@ nothing) and by number: a million made-up keys push each other out, not the proc
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.call import Lease
 from gateway.state import bucket
 from gateway.state.bucket import FULL, Level
-from gateway.state.store import Demand, Denied, Place, Taken, Tokens
+from gateway.state.prepared import Meter, Prepared
+from gateway.state.store import Capped, Denied, Metered, Place, Tokens
+from gateway.state.table import Table
 
 if TYPE_CHECKING:
     from gateway.call import Call
 
-MAX_KEYS = 200_000  # a limit; beyond it the oldest go, which errs on the caller's side. About 25 MB
-NOTHING = Taken(())
-SWEEP = 2  # old keys looked at for each new one: more than come, so that a table shrinks by itself
+MAX_KEYS = 200_000  # a limit; beyond it the oldest go, which errs on the caller's side. About 45 MB
 
-Meters = OrderedDict[str, float]  # key -> instant at which its bucket is full; oldest first
 Crowd = OrderedDict["Call", None]  # oldest first, and the oldest is found at once however many left before
 Freed = Callable[[str, str], None]
 
@@ -39,47 +38,17 @@ class Holders(dict[str, "Call | Crowd"]):
 class MemoryStore:
     """Not for several processes: their limits would add up."""
 
-    __slots__ = ("_evicted", "_freed", "_holders", "_max_keys", "_meters")
+    __slots__ = ("_evicted", "_freed", "_holders", "_meters", "max_keys")
 
     def __init__(self, max_keys: int = MAX_KEYS) -> None:
-        self._max_keys = max_keys
-        self._meters: dict[str, Meters] = {}  # by limit
+        self.max_keys = max_keys
+        self._meters: defaultdict[str, Table] = defaultdict(Table)  # by limit
         self._holders: dict[str, Holders] = {}  # by limit
-        self._evicted: Meters = OrderedDict()  # limit, key and poller -> until when it may evict nobody
+        self._evicted = Table()  # limit, key and poller -> until when it may evict nobody
         self._freed: Freed | None = None
 
-    def take(self, demands: Sequence[Demand], holder: Call, now: float) -> Taken | Denied:
-        """Looks at every demand before anything is written: a call that is refused has cost nobody anything, and
-        nobody is ended for a call that something else refuses."""
-        crowded: Denied | None = None
-        charges: list[tuple[Meters, str, float]] = []
-        places: list[Place] = []
-        for demand in demands:
-            if isinstance(demand, Tokens):
-                meters = self._meters.get(demand.limit)
-                if meters is None:
-                    meters = self._meters[demand.limit] = OrderedDict()
-                full_at = meters.get(demand.key, FULL)
-                after = bucket.take(full_at, demand.rate, now)
-                if after is None:
-                    full_at = meters[demand.key] = bucket.bound(full_at, demand.rate, now)
-                    return Denied(demand, bucket.wait(full_at, demand.rate, now))
-                charges.append((meters, demand.key, after))
-            else:
-                holders = _each(self._of(demand.limit).get(demand.key))
-                if len(holders) >= demand.max:
-                    denied = self._no_place(demand, holders, now)
-                    if denied.victim is None:
-                        return denied
-                    crowded = crowded or denied
-                places.append(demand)
-        if crowded is not None:
-            return crowded
-        for meters, key, after in charges:
-            if key not in meters:
-                _sweep(meters, now, self._max_keys)
-            meters[key] = after
-        return Taken(tuple([self._lend(place, holder) for place in places])) if places else NOTHING
+    def prepare(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> Prepared:
+        return Prepared(self, [Meter(rate, self._meters[rate.limit]) for rate in rates], caps)
 
     def _of(self, limit: str) -> Holders:
         table = self._holders.get(limit)
@@ -89,12 +58,12 @@ class MemoryStore:
 
     def _full_at(self, demand: Tokens) -> float:
         meters = self._meters.get(demand.limit)
-        return meters.get(demand.key, FULL) if meters is not None else FULL
+        return meters.until.get(demand.key, FULL) if meters is not None else FULL
 
     def _no_place(self, demand: Place, holders: Collection[Call], now: float) -> Denied:
         if not demand.evict:
             return Denied(demand, 1.0)
-        barred = self._evicted.get(_poller(demand, demand.who), FULL)
+        barred = self._evicted.until.get(_poller(demand, demand.who), FULL)
         if now < barred:
             return Denied(demand, max(barred - now, 1.0))
         return Denied(demand, 1.0, next((holder for holder in holders if holder.evictable), None))
@@ -110,10 +79,25 @@ class MemoryStore:
             table[demand.key] = OrderedDict(((others, None), (holder, None)))
         return PlaceLease(table, demand.key, holder)
 
+    def lend(self, places: Sequence[Place], holder: Call) -> tuple[Lease, ...]:
+        return tuple([self._lend(place, holder) for place in places])
+
+    def lacking(self, places: Sequence[Place], now: float) -> Denied | None:
+        """Nobody is ended for a call that something else refuses."""
+        crowded: Denied | None = None
+        for place in places:
+            holders = _each(self._of(place.limit).get(place.key))
+            if len(holders) >= place.max:
+                denied = self._no_place(place, holders, now)
+                if denied.victim is None:
+                    return denied
+                crowded = crowded or denied
+        return crowded
+
     def give_back(self, demand: Tokens, now: float) -> None:
         full_at = self._full_at(demand)
         if full_at > now:
-            self._meters[demand.limit][demand.key] = bucket.give_back(full_at, demand.rate, now)
+            self._meters[demand.limit].until[demand.key] = bucket.give_back(full_at, demand.rate, now)
             if self._freed is not None:
                 self._freed(demand.limit, demand.key)
 
@@ -121,8 +105,11 @@ class MemoryStore:
         return bucket.level(bucket.bound(self._full_at(demand), demand.rate, now), demand.rate, now)
 
     def evicted(self, demand: Place, who: str, now: float) -> None:
-        _sweep(self._evicted, now, self._max_keys)
-        self._evicted[_poller(demand, who)] = now + demand.grace
+        poller = _poller(demand, who)
+        if poller in self._evicted.until:
+            self._evicted.until[poller] = now + demand.grace
+        else:
+            self._evicted.add(poller, now + demand.grace, now, self.max_keys)
 
     def held(self, limit: str, key: str) -> int:
         return len(_each(self._of(limit).get(key)))
@@ -145,8 +132,8 @@ class MemoryStore:
     @property
     def size(self) -> int:
         """Keys that are remembered."""
-        tables: list[int] = [len(table) for table in self._meters.values()]
-        return sum(tables) + sum(len(table) for table in self._holders.values()) + len(self._evicted)
+        tables = (self._evicted, *self._meters.values())
+        return sum(map(len, tables)) + sum(map(len, self._holders.values()))
 
 
 def _poller(demand: Place, who: str) -> str:
@@ -157,14 +144,6 @@ def _each(holders: Call | Crowd | None) -> Collection[Call]:
     if holders is None:
         return ()
     return holders if isinstance(holders, OrderedDict) else (holders,)
-
-
-def _sweep(table: Meters, now: float, most: int) -> None:
-    """Drops what is over from the old end; what is still in use there goes to the back."""
-    for _ in range(min(SWEEP, len(table))):
-        key, until = table.popitem(last=False)
-        if until > now and len(table) < most - 1:  # room for the one that comes
-            table[key] = until
 
 
 class PlaceLease(Lease):

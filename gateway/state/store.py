@@ -1,5 +1,5 @@
-"""What a call asks of the store, and the protocol every store speaks. All demands of a call are taken in one
-transaction, all or nothing; policies see this file and never a store.
+"""What a call asks of the store, and the protocol every store speaks. What a route demands of its calls is made ready
+once; then all of it is taken in one transaction, all or nothing. Policies see this file and never a store.
 """
 
 from __future__ import annotations
@@ -14,7 +14,29 @@ if TYPE_CHECKING:
     from gateway.call import Call, Lease
 
 
-# Plain slotted classes: made for every call, and a NamedTuple takes twice the time to make.
+class Metered(Protocol):
+    """A rate limit, as far as a store reads it: who pays for a call (None: it is not meant for it), and what."""
+
+    @property
+    def limit(self) -> str: ...
+
+    @property
+    def rate(self) -> Rate: ...
+
+    @property
+    def payer(self) -> Callable[[Call], str | None]: ...
+
+
+class Capped(Protocol):
+    """A cap, as far as a store reads it."""
+
+    @property
+    def limit(self) -> str: ...
+
+    @property
+    def payer(self) -> Callable[[Call], str | None]: ...
+
+    def place(self, key: str, who: str) -> Place: ...
 
 
 @dataclass(slots=True)
@@ -45,10 +67,11 @@ class Place:
 Demand: TypeAlias = Tokens | Place
 
 
-class Taken(NamedTuple):
-    """Everything was granted; the leases are the call's, and settle gives them back."""
+Keys: TypeAlias = tuple[str | None, ...]  # who paid, for each rate limit in its order
 
-    leases: tuple[Lease, ...]
+# Everything was granted: who paid, and the leases, which are the call's until settle gives them back. A plain pair, for
+# every call has one made.
+Taken: TypeAlias = "tuple[Keys, tuple[Lease, ...]]"
 
 
 class Denied(NamedTuple):
@@ -60,10 +83,22 @@ class Denied(NamedTuple):
     victim: Call | None = None
 
 
+class Asked(Protocol):
+    """What a route demands of each of its calls, made ready."""
+
+    def take(self, call: Call, now: float) -> Taken | Denied:
+        """All of it, or nothing."""
+
+    def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
+        """What those who paid have left, flat, as clients are told: tokens and seconds (rounded up) under the first
+        rate limit, then under the next. Nobody's may be missing."""
+
+
 class Store(Protocol):
     """Where meters and leases live. `now` is loop seconds."""
 
-    def take(self, demands: Sequence[Demand], holder: Call, now: float) -> Taken | Denied: ...
+    def prepare(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> Asked:
+        """Makes ready what is then taken in one transaction for each call."""
 
     def give_back(self, demand: Tokens, now: float) -> None:
         """A refund of one token."""

@@ -70,6 +70,10 @@ def rows(scale: Scale) -> tuple[Row, ...]:
             at_least=True,
         ),
         Row("drain_exit", "s from SIGTERM to exit, drain 2 s", ".2f", bar=3),
+        Row("limits_us", "limits: CPU us per short request", ".2f", bar=6),
+        Row("limits_unseen_us", "  0 % cached tokens", ".2f"),
+        Row("limits_kib", "limits: KiB per held poll", ".2f", bar=0.6),
+        Row("limits_wake_us", "limits: CPU us per wake", ".2f"),
     )
 
 
@@ -81,6 +85,21 @@ def median(samples: Sequence[Figures]) -> Figures:
             gathered.setdefault(key, []).append(float("inf") if value is None else value)
     middles = {key: statistics.median(values) for key, values in gathered.items()}
     return {key: None if middle == float("inf") else middle for key, middle in middles.items()}
+
+
+def added(without: Sequence[Figures], limited: Sequence[Figures]) -> Figures:
+    """What limits cost: the median of the differences between a turn with them and its neighbour without."""
+    figures: Figures = {}
+    for key in ("short_us", "unseen_us", "hold_kib", "wake_us"):
+        pairs = zip(_values(limited, key), _values(without, key), strict=False)
+        if differences := [more - less for more, less in pairs]:
+            name = key.removeprefix("short_").removeprefix("hold_")
+            figures[f"limits_{name}"] = statistics.median(differences)
+    return figures
+
+
+def _values(samples: Sequence[Figures], key: str) -> list[float]:
+    return [value for sample in samples if (value := sample.get(key)) is not None]
 
 
 def lay_out(scale: Scale, gateway: Figures, naive: Figures) -> list[dict[str, object]]:

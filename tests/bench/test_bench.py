@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .measure import Scale, is_blank, percentile
-from .table import Row, lay_out, median, render
+from .measure import Figures, Scale, is_blank, percentile
+from .table import Row, added, lay_out, median, render
 from .wire import answer_end, request
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -51,6 +51,13 @@ def test_a_figure_that_mostly_did_not_come_about_has_no_median() -> None:
         "a": 2.0,
         "b": None,
     }
+
+
+def test_what_limits_cost_is_told_by_neighbours_in_time() -> None:
+    without: list[Figures] = [{"short_us": 50.0}, {"hold_kib": 4.0}, {"short_us": 90.0}, {"short_us": 60.0}]
+    limited: list[Figures] = [{"short_us": 54.0}, {"short_us": 95.0}, {"hold_kib": 4.5}, {"short_us": 66.0}]
+    assert added(without, limited) == {"limits_us": 5.0, "limits_kib": 0.5}
+    assert added(without, []) == {}
 
 
 def test_percentiles_are_values_that_occurred() -> None:

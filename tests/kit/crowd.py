@@ -16,7 +16,7 @@ from gateway.limits import Limits
 from gateway.parse import Parsers
 from gateway.plan import EdgeLimits, Plan, Snapshot
 from gateway.policies.caps import Cap
-from gateway.policies.rate_limit import RateLimit, Shown
+from gateway.policies.rate_limit import RateLimit
 from gateway.routing import Router, Rule
 from gateway.serve import Serve
 from gateway.state.memory import MemoryStore
@@ -27,7 +27,7 @@ from gateway.waiting import Spot
 from .calls import head_of
 from .heads import response
 from .jumping import JumpingLoop
-from .serving import POLLS, WALL, Conn, Up, plan_of
+from .serving import POLLS, WALL, Conn, Up, limits_of, plan_of
 
 JSON = {"Content-Type": "application/json"}
 
@@ -83,14 +83,13 @@ class Crowd:
         self.upstream = Upstream("up", max_held=max_held)
         (endpoint,) = self.upstream.endpoints = (Endpoint(self.upstream, "10.0.0.1", 80),)
         endpoint.idle.extend(cast(Any, [_Watched(self) for _ in range(room)]))
-        shown = Shown(rates) if rates else None
-        more = {"rates": rates, "caps": caps, "shown": shown, **changes}
+        self.store = MemoryStore()
+        more = {**limits_of(self.store, rates, caps), **changes}
         hold = replace(hold or POLLS["template"], idle=compile_idle(["status == 204"])[0])
         polls = plan_of(self.upstream, hold=hold, **more)
         calls = replace(plan_of(self.upstream, **more), route="calls", path="/calls")
         self.plans: dict[str, Plan] = {"/updates": polls, "/calls": calls}
         router = Router([(Rule(None, path, ()), plan) for path, plan in self.plans.items()])
-        self.store = MemoryStore()
         self.limits = Limits(self.loop, self.timers, self.store)
         self.serve = Serve(
             Snapshot(router, (polls, calls), EdgeLimits(), {"up": self.upstream}),

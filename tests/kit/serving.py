@@ -18,6 +18,8 @@ from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Reply, Step
 from gateway.plan import EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
+from gateway.policies.caps import Cap
+from gateway.policies.rate_limit import RateLimit, Shown
 from gateway.routing import Router, Rule
 from gateway.serve import Serve
 from gateway.state.memory import MemoryStore
@@ -135,7 +137,7 @@ class Conn:
             self.scene.serve.on_choked(call)
         return not self.full
 
-    def answer(self, status: int, headers: Any, body: bytes, close: bool) -> bool:
+    def answer(self, status: int, headers: Any, body: bytes, close: bool, fresh: bytes) -> bool:
         return self._sent("answer", status, headers, body, close)
 
     def begin(self, head: ResponseHead, drops: Any, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool:
@@ -222,12 +224,13 @@ class Scene:
         self.ups = [Up(self.loop) for _ in range(idle)]
         for endpoint in self.upstream.endpoints:
             endpoint.idle.extend(cast(Any, self.ups))
+        self.store = MemoryStore()
+        changes |= limits_of(self.store, changes.get("rates", ()), changes.get("caps", ()))
         self.plan = plan_of(self.upstream, steps=steps, hold=hold or POLLS.get(kind), **changes)
         router = Router([(rule, self.plan)])
         self.snapshot = Snapshot(router, (self.plan,), EdgeLimits(), {"up": self.upstream})
         self.records: list[Call] = []
         self.others: tuple[Lease, ...] = ()  # what is held by others
-        self.store = MemoryStore()
         self.limits = Limits(loop, self.timers, self.store)
         self.serve = Serve(
             self.snapshot, Clock(self.loop.time, lambda: WALL + self.loop.now), self.timers,
@@ -261,6 +264,13 @@ class Scene:
         assert (call.due, call.tick) == (NEVER, 0)
         assert not any(call in bucket for bucket in self.timers._buckets.values())
         assert self.conn.log.count(("settled",)) == 1
+
+
+def limits_of(store: MemoryStore, rates: tuple[RateLimit, ...], caps: tuple[Cap, ...]) -> dict[str, Any]:
+    """What a plan is told of its limits."""
+    shown = Shown(rates, store) if rates else None
+    asked = store.prepare(rates, caps) if rates or caps else None
+    return {"rates": rates, "caps": caps, "shown": shown, "asked": asked}
 
 
 def plan_of(upstream: Upstream, **changes: Any) -> Plan:

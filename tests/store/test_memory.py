@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gateway.state.bucket import Rate
 from gateway.state.memory import MemoryStore
 from gateway.state.store import Denied, Place, Tokens
+from tests.kit.stores import take
 
 from .test_store import poll
 
@@ -20,9 +21,22 @@ def test_a_flood_of_made_up_keys_pushes_out_keys_and_not_the_process() -> None:
     store, holder = MemoryStore(max_keys=100), poll()
     most = 0
     for number in range(20_000):
-        store.take((Tokens("free", f"forged-{number}", SLOW),), holder, 100.0)
+        take(store, (Tokens("free", f"forged-{number}", SLOW),), holder, 100.0)
         most = max(most, store.size)
     assert most == 100
+
+
+def test_what_is_made_ready_again_goes_on_counting_and_what_is_gone_is_nothing() -> None:
+    store, alice = MemoryStore(), Tokens("free", "alice", SLOW)
+    for left in (4, 3, 2):  # each time made ready anew, as by a reload
+        take(store, (alice,), poll(), 100.0)
+        assert store.level(alice, 100.0).left == left
+    store.retain(("free",))
+    take(store, (alice,), poll(), 100.0)
+    assert store.level(alice, 100.0).left == 1
+    store.retain(())
+    store.give_back(alice, 100.0)
+    assert store.level(alice, 100.0).left == 5 and store.size == 0
 
 
 def test_evictions_of_made_up_pollers_are_bounded_too() -> None:
@@ -35,10 +49,10 @@ def test_evictions_of_made_up_pollers_are_bounded_too() -> None:
 def test_a_bucket_that_is_full_again_is_forgotten() -> None:
     store, holder = MemoryStore(), poll()
     for number in range(1000):
-        store.take((Tokens("free", f"early-{number}", QUICK),), holder, 100.0)
+        take(store, (Tokens("free", f"early-{number}", QUICK),), holder, 100.0)
     assert store.size == 1000
     for number in range(600):
-        store.take((Tokens("free", f"late-{number}", SLOW),), holder, 200.0)
+        take(store, (Tokens("free", f"late-{number}", SLOW),), holder, 200.0)
     assert store.size == 600
 
 
@@ -46,16 +60,16 @@ def test_who_is_known_makes_nobody_forgotten() -> None:
     store, holder = MemoryStore(max_keys=3), poll()
     demands = [Tokens("free", key, SLOW) for key in "abc"]
     for _ in range(5):
-        assert not any(isinstance(store.take((demand,), holder, 100.0), Denied) for demand in demands)
-    assert all(isinstance(store.take((demand,), holder, 100.0), Denied) for demand in demands)
+        assert not any(isinstance(take(store, (demand,), holder, 100.0), Denied) for demand in demands)
+    assert all(isinstance(take(store, (demand,), holder, 100.0), Denied) for demand in demands)
 
 
 def test_a_key_with_nobody_under_a_cap_is_nothing() -> None:
     store = MemoryStore()
     for number in range(100):
-        taken = store.take((Place("cap", str(number % 7), 50),), poll(), 100.0)
+        taken = take(store, (Place("cap", str(number % 7), 50),), poll(), 100.0)
         assert not isinstance(taken, Denied)
-        taken.leases[0].release()
+        taken[1][0].release()
     assert store.size == 0
 
 
@@ -66,7 +80,7 @@ def test_a_table_never_outgrows_its_bound(keys: list[int], most: int, gap: float
         now += gap
         demand = Tokens("free", str(key), QUICK)
         before = store.level(demand, now).left
-        taken = store.take((demand,), holder, now)
+        taken = take(store, (demand,), holder, now)
         assert isinstance(taken, Denied) is (before == 0)
         assert store.size <= most
         if before:
@@ -77,5 +91,5 @@ def test_a_table_never_outgrows_its_bound(keys: list[int], most: int, gap: float
 def test_the_smallest_tables_work(most: int) -> None:
     store = MemoryStore(max_keys=most)
     for number in range(20):
-        store.take((Tokens("free", str(number), SLOW),), poll(), 100.0)
+        take(store, (Tokens("free", str(number), SLOW),), poll(), 100.0)
     assert store.size == most

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.call import Call, State
+from gateway.call import Call, Lease, State
 from gateway.outcome import Outcome
 from gateway.pipeline import Reply
 from gateway.state.bucket import Level, Rate
 from gateway.state.memory import MemoryStore
-from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
+from gateway.state.store import Demand, Denied, Place, Store, Tokens
 from tests.kit.calls import call_of, head_of
+from tests.kit.stores import take
 
 RATE = Rate(10.0, 2)  # two at once, then one in ten seconds
 ALICE = Tokens("free", "alice", RATE)
@@ -39,20 +40,21 @@ def cap(most: int, key: str = "alice", limit: str = "cap", evict: bool = False, 
     return Place(limit, key, most, who, evict, 30.0)
 
 
-def took(store: Store, *demands: Demand, holder: Call | None = None, now: float = 100.0) -> Taken:
-    taken = store.take(demands, holder or poll(), now)
-    assert isinstance(taken, Taken)
-    return taken
+def took(store: Store, *demands: Demand, holder: Call | None = None, now: float = 100.0) -> tuple[Lease, ...]:
+    """The leases."""
+    taken = take(store, demands, holder or poll(), now)
+    assert not isinstance(taken, Denied)
+    return taken[1]
 
 
 def denied(store: Store, *demands: Demand, now: float = 100.0) -> Denied:
-    taken = store.take(demands, poll(), now)
+    taken = take(store, demands, poll(), now)
     assert isinstance(taken, Denied)
     return taken
 
 
 def test_who_demands_nothing_is_never_denied(store: Store) -> None:
-    assert took(store).leases == ()
+    assert took(store) == ()
 
 
 def test_tokens_run_out_and_come_back(store: Store) -> None:
@@ -100,7 +102,7 @@ def test_a_refused_take_changes_nothing(store: Store, lacking: Demand, order: tu
 
 
 def test_a_place_is_free_again_once_its_lease_is_back(store: Store) -> None:
-    leases = [took(store, cap(3)).leases[0] for _ in range(3)]
+    leases = [took(store, cap(3))[0] for _ in range(3)]
     assert denied(store, cap(3)) == Denied(cap(3), 1.0)
     assert store.held("cap", "alice") == 3
     leases[1].release()
@@ -110,7 +112,7 @@ def test_a_place_is_free_again_once_its_lease_is_back(store: Store) -> None:
 
 
 def test_a_lease_gives_back_its_own_place_and_only_once(store: Store) -> None:
-    first, second = took(store, cap(2)).leases[0], took(store, cap(2)).leases[0]
+    first, second = took(store, cap(2))[0], took(store, cap(2))[0]
     first.release()
     first.release()
     assert store.held("cap", "alice") == 1
@@ -120,15 +122,15 @@ def test_a_lease_gives_back_its_own_place_and_only_once(store: Store) -> None:
 
 def test_one_call_holds_a_place_under_every_cap_that_is_meant_for_it(store: Store) -> None:
     taken = took(store, cap(1), cap(9, "route", "other"), ALICE)
-    assert len(taken.leases) == 2
-    for lease in taken.leases:
+    assert len(taken) == 2
+    for lease in taken:
         lease.release()
     assert (store.held("cap", "alice"), store.held("other", "route")) == (0, 0)
 
 
 def test_the_oldest_is_the_one_to_end_and_nothing_is_taken_until_it_is(store: Store) -> None:
     first, second = poll(), poll()
-    lease = took(store, cap(2), holder=first).leases[0]
+    lease = took(store, cap(2), holder=first)[0]
     took(store, cap(2), holder=second)
     want = cap(2, evict=True, who="carol")
     assert denied(store, want, ALICE).victim is first
@@ -184,7 +186,7 @@ def test_without_grace_an_evicted_poller_may_evict_at_once(store: Store) -> None
 
 
 def test_many_places_under_one_key_are_given_back_in_any_order(store: Store) -> None:
-    leases = [took(store, cap(1000)).leases[0] for _ in range(1000)]
+    leases = [took(store, cap(1000))[0] for _ in range(1000)]
     assert denied(store, cap(1000)).demand == cap(1000)
     for lease in (*leases[::2], *leases[1::2]):
         lease.release()

@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gateway.call import Call, Lease, State
 from gateway.state.bucket import Rate
 from gateway.state.memory import MemoryStore
-from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
+from gateway.state.store import Demand, Denied, Place, Store, Tokens
+from tests.kit.stores import take
 
 from .test_store import poll
 
@@ -87,7 +88,7 @@ class StoreMachine(RuleBasedStateMachine):
         demands: list[Demand] = [Tokens(limit, key, RATES[limit]) for limit in sorted(rates)]
         demands += [Place(limit, key, CAPS[limit], key, evict, GRACE) for limit in sorted(caps)]
         one = Held(poll(State.PARKED if parked else State.RELAYING), [(limit, key) for limit in sorted(caps)])
-        while isinstance(taken := self.store.take(demands, one.call, self.now), Denied):
+        while isinstance(taken := take(self.store, demands, one.call, self.now), Denied):
             lacking = [demand for demand in demands if self.model.lacking(demand)]
             assert taken.demand in lacking
             victims = [self.model.victim(demand) if isinstance(demand, Place) else None for demand in lacking]
@@ -97,9 +98,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert victims == [first for first in victims if first is not None], "ended for nothing"
             assert isinstance(taken.demand, Place)
             self.end(taken.demand, taken.victim, key)
-        assert isinstance(taken, Taken) and len(taken.leases) == len(caps)
+        _, one.leases = taken
+        assert len(one.leases) == len(caps)
         assert not any(self.model.lacking(demand) for demand in demands)
-        one.leases = taken.leases
         self.model.held.append(one)
         for limit in rates:
             self.model.tokens[limit, key] = self.model.left(limit, key) - 1

@@ -9,6 +9,7 @@ import h11
 import pytest
 
 from gateway.edge.answer import answer_bytes, http_date, persistence, relay_bytes
+from gateway.head import END
 from gateway.upstream.headers import HOP_BY_HOP, compile_drops
 from tests.kit.heads import response
 
@@ -85,9 +86,8 @@ def test_a_relayed_answer_is_framed_for_this_client(
         response(status, headers, length), DROPS, b"Ours: 1\r\n", method, version, True
     )
     assert (is_chunked, keeps) == (chunked, stays)
-    assert (
-        raw.count(b"Transfer-Encoding: chunked\r\n") == chunked and raw.endswith(b"\r\n\r\n") and b"Ours: 1\r\n" in raw
-    )
+    assert raw.count(b"Transfer-Encoding: chunked\r\n") == chunked and b"Ours: 1\r\n" in raw
+    assert raw.endswith(b"\r\n") and not raw.endswith(b"\r\n\r\n"), "lines of the call may follow"
     assert (b"Content-Length" in raw) == ("Content-Length" in headers and status != 204)
     body = (
         b""
@@ -97,7 +97,7 @@ def test_a_relayed_answer_is_framed_for_this_client(
         else b"x" * (length or 0)
     )
     if stays and version == 1:
-        assert read(raw + body, method)[0] == status
+        assert read(raw + END + body, method)[0] == status
 
 
 def test_a_connection_that_is_not_kept_is_never_kept() -> None:

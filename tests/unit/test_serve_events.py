@@ -17,13 +17,15 @@ from gateway.call import State
 from gateway.drain import Drain
 from gateway.outcome import Outcome
 from gateway.policies.caps import compile_cap
-from gateway.policies.rate_limit import Shown, compile_rate_limit
+from gateway.policies.rate_limit import compile_rate_limit
 from gateway.serve import TABLE
-from gateway.state.store import Demand, Place, Taken, Tokens
+from gateway.state.store import Demand, Denied, Place, Tokens
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
+from tests.kit.calls import call_of, head_of
 from tests.kit.heads import response
 from tests.kit.serving import KINDS, POLLS, Scene, Up
+from tests.kit.stores import take
 
 JSON = {"Content-Type": "application/json"}
 Event = Callable[[Scene], None]
@@ -150,12 +152,12 @@ CAPS = tuple(compile_cap("cap", polls, 1, "route", {}, max_waiting=5) for polls 
 
 def in_line(kind: str, *, token: bool = False) -> Scene:
     """Somebody else has the place, or took the token (for which only polls wait)."""
-    with_rate: dict[str, Any] = {"rates": (RATE,), "shown": Shown((RATE,))} if token and kind in POLLS else {}
+    with_rate: dict[str, Any] = {"rates": (RATE,)} if token and kind in POLLS else {}
     scene = Scene(kind, caps=CAPS, idle=2, hold=POLLS.get(kind), **with_rate)
     demand: Demand = Tokens("rate", "updates", RATE.rate) if with_rate else Place("cap", "updates", 1)
-    taken = scene.store.take([demand], cast(Any, object()), scene.timers.now())
-    assert isinstance(taken, Taken)
-    scene.others = taken.leases
+    taken = take(scene.store, [demand], call_of(head_of()), scene.timers.now())
+    assert not isinstance(taken, Denied)
+    _, scene.others = taken
     return scene.open()
 
 

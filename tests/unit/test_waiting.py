@@ -17,6 +17,7 @@ from gateway.state.store import Tokens
 from tests.kit.crowd import Crowd
 from tests.kit.holds import hold_plan
 from tests.kit.serving import POLLS
+from tests.kit.stores import take
 
 
 def rate(seconds: float, burst: int = 1, name: str = "rate", delay: bool = True, refund: bool = False) -> RateLimit:
@@ -201,7 +202,8 @@ def test_who_is_refused_anyway_takes_up_nobodys_spot(other: Any) -> None:
         crowd.poll("b", timeout=60)
         assert crowd.poll("c", timeout=60).spot is not None
     else:
-        crowd.store.take([caps[0].demand(crowd.poll("b").call)], crowd.callers[0].call, crowd.loop.now)  # type: ignore[list-item]
+        wanted = caps[0].demand(crowd.poll("b").call)
+        take(crowd.store, [wanted], crowd.callers[0].call, crowd.loop.now)  # type: ignore[list-item]
     refused = [crowd.poll("a", timeout=60) for _ in range(5)]
     assert {one.status for one in refused} == {429}
     assert crowd.limits.waiting == (1 if rates else 0)

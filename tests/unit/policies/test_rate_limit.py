@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from gateway.call import Call
+from gateway.head import END
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal
 from gateway.policies.rate_limit import RateLimit, Screen, Shown, compile_rate_limit, limited
 from gateway.state.bucket import Rate
 from gateway.state.memory import MemoryStore
 from gateway.state.store import Tokens
+from tests.kit.stores import take
 
 from .test_keys import caller
 
@@ -41,7 +43,7 @@ def test_a_rate_becomes_a_bucket(
     rate: tuple[float, float], burst: int | None, expected: Rate, told: tuple[int, int]
 ) -> None:
     made = limit(rate, burst)
-    assert made.rate == (pytest.approx(expected.interval), expected.burst)
+    assert (made.rate.interval, made.rate.burst) == (pytest.approx(expected.interval), expected.burst)
     assert (made.quota, made.window) == told
 
 
@@ -87,18 +89,23 @@ def test_nobody_is_told_to_come_back_too_soon_and_not_all_at_once(wait: float) -
     assert wait < 0.5 or len(found) > 1
 
 
+def fields_of(lines: bytes) -> dict[bytes, bytes]:
+    assert lines == END or lines.endswith(b"\r\n" + END)
+    return dict(line.split(b": ", 1) for line in lines.removesuffix(END).split(b"\r\n")[:-1])  # type: ignore[misc]
+
+
 def told(limits: list[RateLimit], call: Call, used: int = 0) -> dict[bytes, bytes]:
     store = MemoryStore()
     for each in limits:
         demand = each.demand(call)
         for _ in range(used if demand is not None else 0):
             assert demand is not None
-            store.take((demand,), call, 100.0)
-    charges = tuple(each.demand(call) for each in limits)
-    before = dict(Shown(limits).fields(call, store, 100.0))
+            take(store, (demand,), call, 100.0)
+    charges = tuple(each.payer(call) for each in limits)
+    before = fields_of(Shown(limits, store).lines(call, 100.0))
     if call.identity is not None:  # who got through is told the same of what was charged
         call.charges = charges
-        assert dict(Shown(limits).fields(call, store, 100.0)) == before
+        assert fields_of(Shown(limits, store).lines(call, 100.0)) == before
     return before
 
 

@@ -1,0 +1,36 @@
+"""A store asked for exactly these demands, whoever calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gateway.call import Call
+from gateway.state.bucket import Rate
+from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
+
+
+class _Metered:
+    """A rate limit under which always the same one pays."""
+
+    def __init__(self, demand: Tokens) -> None:
+        self.limit: str = demand.limit
+        self.rate: Rate = demand.rate
+        self.payer: Callable[[Call], str | None] = lambda _: demand.key
+
+
+class _Capped:
+    """A cap under which everybody wants the same place."""
+
+    def __init__(self, demand: Place) -> None:
+        self._demand = demand
+        self.limit: str = demand.limit
+        self.payer: Callable[[Call], str | None] = lambda _: demand.key
+
+    def place(self, key: str, who: str) -> Place:
+        return self._demand
+
+
+def take(store: Store, demands: Sequence[Demand], holder: Call, now: float) -> Taken | Denied:
+    rates = [_Metered(demand) for demand in demands if isinstance(demand, Tokens)]
+    caps = [_Capped(demand) for demand in demands if isinstance(demand, Place)]
+    return store.prepare(rates, caps).take(holder, now)
