@@ -151,17 +151,18 @@ class App:
         self._edge.room.allow(built.files.connections, snapshot.edge.per_address, snapshot.edge.exempt)
         self._forwarder.allow(built.files.connections)
         self._store.retain(built.limits)
+        self._limits.renew(built.limits)
         if self._listeners is not None:
             self._listeners.show(built.tls)
         self._end_routes({plan.route for plan in old.plans} - {plan.route for plan in snapshot.plans})
 
     def _end_routes(self, gone: set[str]) -> None:
-        """Polls of routes that are no more end as in a drain, spread over its window."""
+        """Polls of routes that are no more end as in a drain, spread over its window. Ordinary calls just finish."""
         now = self._timers.now()
         drain = Drain(now, now + self._config.server.drain)
         for connection in list(self._edge.connections) if gone else ():
             call = connection.call
-            if call is not None and call.plan is not None and call.plan.route in gone:
+            if call is not None and call.hold is not None and call.plan is not None and call.plan.route in gone:
                 self._serve.on_drain(call, drain)
 
     # -- the end -------------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ where a cap may, and puts the call in line where a limit lets it wait; `serve` c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway import refusals, verdicts
 from gateway.holds import budget
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.clock import Timers
     from gateway.plan import Plan
+    from gateway.policies.caps import Cap
+    from gateway.policies.rate_limit import RateLimit
+
+Rule = TypeVar("Rule", "RateLimit", "Cap")
 
 _UNSERVED = (Outcome.OVERLOADED, Outcome.CAPPED, Outcome.RATE_LIMITED)
 
@@ -27,12 +32,14 @@ _UNSERVED = (Outcome.OVERLOADED, Outcome.CAPPED, Outcome.RATE_LIMITED)
 class Limits:
     """The limits of all calls, in the store and in line for it."""
 
-    __slots__ = ("_lines", "_store", "_timers")
+    __slots__ = ("_lines", "_renewed", "_rules", "_store", "_timers")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers, store: Store) -> None:
         self._timers = timers
         self._store = store
         self._lines = Lines(loop, timers)
+        self._rules: Mapping[str, RateLimit | Cap] = {}  # as they are configured now
+        self._renewed: dict[int, tuple[Plan, Plan]] = {}  # by the identity of the first
         store.watch(self._lines.freed)
 
     @property
@@ -44,16 +51,36 @@ class Limits:
         """Calls that wait under one limit and key."""
         return self._lines.waiting(limit, key)
 
+    def renew(self, rules: Mapping[str, RateLimit | Cap]) -> None:
+        """Other rules, by what the store counts under. Who stands in line follows them too: he holds nothing yet, and
+        would keep the old rule alive for all who stand behind him."""
+        self._rules, self._renewed = rules, {}
+        self._lines.wake()
+
+    def _renew(self, plan: Plan) -> Plan:
+        """With its rates and caps as they are now."""
+        if id(plan) not in self._renewed:
+            rates = tuple([self._rule(rate) for rate in plan.rates])
+            caps = tuple([self._rule(cap) for cap in plan.caps])
+            asked = self._store.prepare(rates, caps)
+            self._renewed[id(plan)] = (plan, replace(plan, rates=rates, caps=caps, asked=asked))
+        return self._renewed[id(plan)][1]
+
+    def _rule(self, rule: Rule) -> Rule:
+        found = self._rules.get(rule.limit)
+        return found if isinstance(found, type(rule)) else rule
+
     def take(self, call: Call, plan: Plan) -> Refusal | Spot | None:
         """Everything the plan demands of the call, or nothing: a Refusal, or the Spot at which it shall wait."""
-        assert plan.asked is not None
+        asking = plan if call.up is None else self._renew(plan)  # in line meanwhile the rules may have changed
+        assert asking.asked is not None
         now = self._timers.now()
-        ahead = self._lines.ahead(demands_of(plan, call), call) if self._lines.open else None
-        taken = plan.asked.take(call, now) if ahead is None else Denied(ahead, self._turn_in(ahead, now))
+        ahead = self._lines.ahead(demands_of(asking, call), call) if self._lines.open else None
+        taken = asking.asked.take(call, now) if ahead is None else Denied(ahead, self._turn_in(ahead, now))
         if isinstance(taken, Denied):
-            taken = self._make_room(call, plan, taken, now)
+            taken = self._make_room(call, asking, taken, now)
             if isinstance(taken, Denied):
-                return self._wait(call, plan, demands_of(plan, call), taken, now)
+                return self._wait(call, plan, demands_of(asking, call), taken, now)
         keys, call.leases = taken
         call.charges += keys
         call.charged = True

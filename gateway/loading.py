@@ -21,6 +21,8 @@ from gateway.plan import Snapshot
 from gateway.policies.rate_limit import Screen
 
 if TYPE_CHECKING:
+    from gateway.policies.caps import Cap
+    from gateway.policies.rate_limit import RateLimit
     from gateway.upstream.balance import Upstream
 
 
@@ -35,11 +37,11 @@ class Built:
     files: Descriptors
 
     @property
-    def limits(self) -> set[str]:
-        """What the store counts under."""
+    def limits(self) -> dict[str, RateLimit | Cap]:
+        """What the store counts under, and how."""
         plans = self.snapshot.plans
-        rates = {rate.limit for plan in plans if plan.shown is not None for rate in plan.shown.limits}
-        return rates | {cap.limit for plan in plans for cap in plan.caps}
+        found: dict[str, RateLimit | Cap] = {cap.limit: cap for plan in plans for cap in plan.caps}
+        return found | {rate.limit: rate for plan in plans if plan.shown is not None for rate in plan.shown.limits}
 
 
 def build(

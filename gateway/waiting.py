@@ -154,6 +154,11 @@ class Lines:
         elif not line.called:
             self._call(line)
 
+    def wake(self) -> None:
+        """The rules have changed: the first of every line asks again."""
+        for limit, key in list(self._lines):
+            self.freed(limit, key)
+
     def _call(self, line: Line) -> None:
         line.called = True
         self._loop.call_soon(self._let_in, line)

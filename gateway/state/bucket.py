@@ -48,6 +48,13 @@ def wait(full_at: float, rate: Rate, now: float) -> float:
     return max(0.0, max(full_at - now, 0.0) + (1 - rate.burst) * rate.interval)
 
 
+def bound(full_at: float, rate: Rate, now: float) -> float:
+    """No bucket is emptier than empty: one that owes more was emptied under another rule. Keep what this returns, or
+    a rate that was raised from a thousand a day to a thousand a minute would count from the end of that day on."""
+    most = rate.burst * rate.interval
+    return now + most if full_at - now > most + SLACK * rate.interval else full_at
+
+
 def level(full_at: float, rate: Rate, now: float) -> Level:
     """What is left, exactly. A bucket that owes more than it can hold (its rule was changed) has nothing left."""
     owed, interval, burst = full_at - now, rate.interval, rate.burst

@@ -102,7 +102,7 @@ class MemoryStore:
                 self._freed(demand.limit, demand.key)
 
     def level(self, demand: Tokens, now: float) -> Level:
-        return bucket.level(self._full_at(demand), demand.rate, now)
+        return bucket.level(bucket.bound(self._full_at(demand), demand.rate, now), demand.rate, now)
 
     def evicted(self, demand: Place, who: str, now: float) -> None:
         poller = _poller(demand, who)

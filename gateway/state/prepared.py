@@ -53,6 +53,7 @@ class Prepared:
                 full_at = meter.until.get(key, FULL)
                 after = meter.after = bucket.take(full_at, meter.rate, now)
                 if after is None:
+                    full_at = meter.until[key] = bucket.bound(full_at, meter.rate, now)
                     return Denied(Tokens(meter.limit, key, meter.rate), bucket.wait(full_at, meter.rate, now))
         leases: tuple[Lease, ...] = ()
         if self._caps:

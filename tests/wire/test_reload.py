@@ -33,7 +33,6 @@ from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
 from tests.kit.waiting import soon, until
 
 POLLS = {"more": hold(), "routes": route(policies=["poll"])}
-LIMITS = '[policy.limits]\n[[policy.limits.rate_limit]]\nrate = "{rate}/hour"\nper = "address"\n'
 QUICK = 'drain = "200ms"'
 
 
@@ -85,6 +84,20 @@ async def test_polls_of_a_removed_route_end_as_in_a_drain_and_others_do_not(tmp_
         await stays.close()
 
 
+async def test_an_ordinary_call_of_a_removed_route_finishes(tmp_path: Path) -> None:
+    both = route("goes", "/goes") + route("polls", "/polls", ["poll"])
+    text = config(1, server=QUICK, more=hold(), routes=both)
+    async with HoldingUpstream() as up, gateway(text.replace(':1"', f':{up.port}"'), tmp_path) as gw:
+        call, poll = await parked(gw, up, "/goes", "POST"), await parked(gw, up, "/polls")
+        assert await reload(gw, config(up.port, server=QUICK)) == []
+        assert bytes((await poll.read_answer()).body) == b"[]"
+        await asyncio.sleep(0.3)  # the rest of the window
+        up.publish(b"[7]")
+        assert bytes((await call.read_answer()).body) == b"[7]"
+        for raw in (call, poll):
+            await raw.close()
+
+
 @pytest.mark.parametrize("who", ["origin", "never"])
 async def test_a_removed_route_whose_polls_may_not_be_answered_here(tmp_path: Path, who: str) -> None:
     more = hold(empty=f'{{ answer = "{who}" }}', replay='"destructive"')
@@ -97,42 +110,6 @@ async def test_a_removed_route_whose_polls_may_not_be_answered_here(tmp_path: Pa
         assert (await gw.record())["outcome"] == "drained"
         await until(lambda: up.live == 0)
         await raw.close()
-
-
-async def test_limits_are_not_reset_and_new_ones_count_at_once(tmp_path: Path) -> None:
-    routes = route(policies=["limits"])
-
-    async def statuses(raw: RawClient, times: int) -> list[int]:
-        return [(await raw.ask(get())).status for _ in range(times)]
-
-    async with ScriptedUpstream() as up:
-        text = config(up.port, more=LIMITS.format(rate=3), routes=routes)
-        async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
-            assert await statuses(raw, 4) == [200, 200, 200, 429]
-            assert await reload(gw, text) == []
-            assert await statuses(raw, 1) == [429], "what was spent is spent"
-            more = '[[policy.limits.rate_limit]]\nrate = "9/hour"\nper = "route"\n' + LIMITS.format(rate=3)[16:]
-            assert await reload(gw, config(up.port, more=f"[policy.limits]\n{more}", routes=routes)) == []
-            assert await statuses(raw, 1) == [429], "also when another limit is written before it"
-            assert await reload(gw, config(up.port, more=LIMITS.format(rate=5), routes=routes)) == []
-            assert (await raw.ask(get())).one("RateLimit-Policy") == '"limits";q=5;w=3600'
-            assert await reload(gw, config(up.port)) == []
-            assert await statuses(raw, 9) == [200] * 9
-
-
-async def test_a_cap_counts_who_was_parked_before_the_reload(tmp_path: Path) -> None:
-    more = hold() + '[[policy.caps.hold_cap]]\nmax = 2\nper = "route"\n'
-    text = config(1, more=more, routes=route(policies=["poll", "caps"]))
-    async with HoldingUpstream() as up, gateway(text.replace(':1"', f':{up.port}"'), tmp_path) as gw:
-        held = [await parked(gw, up) for _ in range(2)]
-        assert await reload(gw, gw.app.path.read_text()) == []
-        async with client(gw.port) as raw:
-            assert (await raw.ask(get())).status == 429
-            await held[0].close()
-            await gw.records(2)
-            await raw.send(get())
-            await until(lambda: up.held == 2)
-        await held[1].close()
 
 
 async def test_endpoints_come_and_go_without_touching_what_they_hold(tmp_path: Path) -> None:

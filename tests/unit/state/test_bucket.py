@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.state.bucket import FULL, Level, Rate, give_back, level, take, wait
+from gateway.state.bucket import FULL, Level, Rate, bound, give_back, level, take, wait
 
 A_SECOND = Rate(1.0, 3)  # one token a second, three at once
 HAIR = 1e-3  # of a token
@@ -87,6 +87,14 @@ def test_a_bucket_that_owes_more_than_a_new_rule_allows_has_nothing_left() -> No
     assert wait(owing, smaller, 100) == pytest.approx(9)
     assert take(owing, smaller, 108.9) is None
     assert take(owing, smaller, 109) is not None
+
+
+def test_a_bucket_is_never_emptier_than_empty_for_longer_than_its_rule() -> None:
+    owing = taken(Rate(1000.0, 10), *[100.0] * 10)
+    faster = Rate(0.5, 4)
+    assert level(bound(owing, faster, 100), faster, 100) == Level(0, pytest.approx(0.5))
+    assert bound(100 + 2.0, faster, 100) == 102.0, "what may be owed is left alone"
+    assert bound(FULL, faster, 100) == FULL
 
 
 def test_the_smallest_debt_is_still_a_full_bucket() -> None:
