@@ -14,7 +14,7 @@ from gateway.holds import budget
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal
 from gateway.policies.rate_limit import limited
-from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
+from gateway.state.store import Demand, Denied, Place, Store, Tokens
 from gateway.waiting import TURN, Lines, Spot
 
 if TYPE_CHECKING:
@@ -76,32 +76,26 @@ class Limits:
         assert asking.asked is not None
         now = self._timers.now()
         ahead = self._lines.ahead(demands_of(asking, call), call) if self._lines.open else None
-        taken = asking.asked.take(call, now) if ahead is None else Denied(ahead, self._turn_in(ahead, now))
-        if isinstance(taken, Denied):
-            taken = self._make_room(call, asking, taken, now)
-            if isinstance(taken, Denied):
-                return self._wait(call, plan, demands_of(asking, call), taken, now)
-        keys, call.leases = taken
-        call.charges += keys
-        call.charged = True
-        return None
+        denied = asking.asked.take(call, now) if ahead is None else Denied(ahead, self._turn_in(ahead, now))
+        if denied is not None:
+            denied = self._make_room(call, asking, denied, now)
+        return self._wait(call, plan, demands_of(asking, call), denied, now) if denied is not None else None
 
-    def _make_room(self, call: Call, plan: Plan, denied: Denied, now: float) -> Taken | Denied:
+    def _make_room(self, call: Call, plan: Plan, denied: Denied | None, now: float) -> Denied | None:
         """Each cap may make room by ending its oldest poll. Who is ended loses its place at once but is told last: a
         poll it has sent ahead must not take the place back."""
         assert plan.asked is not None
-        taken: Taken | Denied = denied
         victims: list[Call] = []
-        while isinstance(taken, Denied) and taken.victim is not None and len(victims) < len(plan.caps):
-            assert isinstance(taken.demand, Place)
-            victims.append(taken.victim)
-            self._store.evicted(taken.demand, taken.victim.poller, now)
-            release(taken.victim)
-            taken = plan.asked.take(call, now)
+        while denied is not None and denied.victim is not None and len(victims) < len(plan.caps):
+            assert isinstance(denied.demand, Place)
+            victims.append(denied.victim)
+            self._store.evicted(denied.demand, denied.victim.poller, now)
+            release(denied.victim)
+            denied = plan.asked.take(call, now)
         for victim in victims:
             victim.note = f"for {call.id}"
             victim.serve.on_evict(victim)
-        return taken
+        return denied
 
     def _turn_in(self, demand: Demand, now: float) -> float:
         """Seconds until it is the turn of who joins the line for that now."""

@@ -26,7 +26,7 @@ from gateway.upstream.http1 import UpstreamConnection
 if TYPE_CHECKING:
     from gateway.config.settings import Config
     from gateway.plan import Snapshot
-    from gateway.state.store import Capped, Denied, Keys, Metered, Taken
+    from gateway.state.store import Capped, Denied, Keys, Metered
 
 _CONNECTIONS = 2  # per endpoint: one for the request, one for its replay
 
@@ -87,7 +87,7 @@ class _Fresh(Prepared):
     def __init__(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> None:
         self._asked = (rates, caps)
 
-    def take(self, call: Call, now: float) -> Taken | Denied:
+    def take(self, call: Call, now: float) -> Denied | None:
         return MemoryStore().prepare(*self._asked).take(call, now)
 
     def levels(self, keys: Keys, now: float) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Step, Verdict
 from gateway.policies.keys import BEFORE_IDENTITY, Applies, KeyOf, Payer, compile_key, compile_payer, compile_when
 from gateway.state.bucket import Rate
-from gateway.state.store import Denied, Store, Tokens
+from gateway.state.store import Store, Tokens
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -82,12 +82,8 @@ class Screen:
         take, now = self.store.prepare(limits, ()).take, self._now
 
         def screen(call: Call) -> Verdict:
-            taken = take(call, now())
-            if isinstance(taken, Denied):
-                return limited(taken.retry_after)
-            call.charges, _ = taken
-            call.charged = True
-            return None
+            denied = take(call, now())
+            return limited(denied.retry_after) if denied is not None else None
 
         return screen
 

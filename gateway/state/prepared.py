@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.state import bucket
 from gateway.state.bucket import FULL
-from gateway.state.store import Capped, Denied, Keys, Metered, Taken, Tokens
+from gateway.state.store import Capped, Denied, Keys, Metered, Tokens
 
 if TYPE_CHECKING:
     from gateway.call import Call, Lease
@@ -43,7 +43,7 @@ class Prepared:
         self._meters = tuple(meters)
         self._caps = tuple(caps)
 
-    def take(self, call: Call, now: float) -> Taken | Denied:
+    def take(self, call: Call, now: float) -> Denied | None:
         """Looks at everything before anything is written: a call that is refused has cost nobody anything."""
         keys: Keys = ()
         for meter in self._meters:
@@ -55,19 +55,20 @@ class Prepared:
                 if after is None:
                     full_at = meter.until[key] = bucket.bound(full_at, meter.rate, now)
                     return Denied(Tokens(meter.limit, key, meter.rate), bucket.wait(full_at, meter.rate, now))
-        leases: tuple[Lease, ...] = ()
         if self._caps:
             lent = self._lease(call, now)
             if isinstance(lent, Denied):
                 return lent
-            leases = lent
+            call.leases = lent
         for meter in self._meters:
             key, after = meter.key, meter.after
             if key in meter.until:
                 meter.until[key] = after  # type: ignore[assignment]  # who is in the table has a key and pays
             elif key is not None and after is not None:
                 meter.table.add(key, after, now, self._store.max_keys)
-        return keys, leases
+        call.charges += keys
+        call.charged = True
+        return None
 
     def _lease(self, call: Call, now: float) -> tuple[Lease, ...] | Denied:
         who = call.poller

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from gateway.state.bucket import Level, Rate
 
 if TYPE_CHECKING:
-    from gateway.call import Call, Lease
+    from gateway.call import Call
 
 
 class Metered(Protocol):
@@ -69,10 +69,6 @@ Demand: TypeAlias = Tokens | Place
 
 Keys: TypeAlias = tuple[str | None, ...]  # who paid, for each rate limit in its order
 
-# Everything was granted: who paid, and the leases, which are the call's until settle gives them back. A plain pair, for
-# every call has one made.
-Taken: TypeAlias = "tuple[Keys, tuple[Lease, ...]]"
-
 
 class Denied(NamedTuple):
     """Nothing was taken. `demand` is the first that failed, `retry_after` is in seconds. With a `victim` nothing but
@@ -86,8 +82,9 @@ class Denied(NamedTuple):
 class Asked(Protocol):
     """What a route demands of each of its calls, made ready."""
 
-    def take(self, call: Call, now: float) -> Taken | Denied:
-        """All of it, or nothing."""
+    def take(self, call: Call, now: float) -> Denied | None:
+        """All of it, or nothing. Writes `charges` and `leases` of the call: what it paid and has borrowed is its own
+        from here on, and settle gives back what is due."""
 
     def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
         """What those who paid have left, flat, as clients are told: tokens and seconds (rounded up) under the first

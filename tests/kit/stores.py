@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gateway.call import Call
+from gateway.call import Call, Lease
 from gateway.state.bucket import Rate
-from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
+from gateway.state.store import Demand, Denied, Keys, Place, Store, Tokens
+
+Taken = tuple[Keys, tuple[Lease, ...]]
 
 
 class _Metered:
@@ -31,6 +33,10 @@ class _Capped:
 
 
 def take(store: Store, demands: Sequence[Demand], holder: Call, now: float) -> Taken | Denied:
+    """Who paid and the leases, which the call gets besides what it has."""
     rates = [_Metered(demand) for demand in demands if isinstance(demand, Tokens)]
     caps = [_Capped(demand) for demand in demands if isinstance(demand, Place)]
-    return store.prepare(rates, caps).take(holder, now)
+    before, holder.charges = holder.charges, ()
+    denied = store.prepare(rates, caps).take(holder, now)
+    paid, holder.charges = holder.charges, before + holder.charges
+    return denied or (paid, holder.leases)
