@@ -80,7 +80,7 @@ class App:
         self._store = MemoryStore()
         self._screen = Screen(self._store, self._timers.now)
         built = build(self.path, self._clock.wall, self._screen)
-        config = self._config = built.config
+        config = self._config = self._opened = built.config
         self._sets_level = logger.level == logging.NOTSET
         logger.info("%s", built.files)
         if built.tls is not None and "uvloop" not in type(loop).__module__:
@@ -132,7 +132,7 @@ class App:
     def _tell(self, built: Built) -> None:
         if self._sets_level:
             logger.setLevel(LEVELS[built.config.log.level])
-        for notice in (*built.notices, *for_a_restart(self._config, built.config)):
+        for notice in (*built.notices, *for_a_restart(self._opened, built.config)):
             logger.warning(notice)
 
     def _swap(self, built: Built) -> None:

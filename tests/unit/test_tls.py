@@ -1,4 +1,4 @@
-"""TLS towards clients, as handshakes in memory: which certificate is shown to whom, before and after it was replaced."""
+"""TLS towards clients, as handshakes in memory: which certificate is shown to whom, before and after a reload."""
 
 from __future__ import annotations
 
@@ -95,5 +95,5 @@ def test_what_cannot_be_used_is_a_sentence_with_a_remedy(
         cert, key = old.cert, new.key
     elif broken == "not PEM":
         cert.write_text("garbage")
-    with pytest.raises(ValueError, match="; write a PEM chain and its own PEM key$"):
+    with pytest.raises(ValueError, match=r"; write a PEM chain and its own PEM key$"):
         server_context(cert, key)
