@@ -84,6 +84,12 @@ class Endpoint:
         while self.idle:
             self.idle.pop().close()
 
+    def keeps(self, connection: UpstreamConnection) -> bool:
+        """Whether a connection that carried a call may rest here: not one made with certificates of before a reload."""
+        if len(self.idle) >= self.most_idle or connection.transport is None:
+            return False
+        return self.tls is None or connection.transport.get_extra_info("sslcontext") is self.tls
+
     def lost(self, connection: UpstreamConnection, idle: bool) -> None:
         """A connection has ended; `idle` unless it carried a call."""
         self.open -= 1

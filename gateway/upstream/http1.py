@@ -157,14 +157,7 @@ class UpstreamConnection(asyncio.Protocol):
         if call is not None:
             call.up = None
         endpoint = self.endpoint
-        if (
-            garbage
-            or not self._keep
-            or not self.upload_done
-            or self._outdated()
-            or self.keepalive <= 0
-            or len(endpoint.idle) >= endpoint.most_idle
-        ):
+        if garbage or not self._keep or not self.upload_done or self.keepalive <= 0 or not endpoint.keeps(self):
             self.close()
             return
         if self.reading_paused:
@@ -172,11 +165,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = self._timers.now()
         endpoint.idle.append(self)
         self._timers.arm(self, self.idle_since + self.keepalive)
-
-    def _outdated(self) -> bool:
-        """It was made with certificates that a reload has replaced meanwhile."""
-        tls = self.endpoint.tls
-        return tls is not None and self.transport is not None and self.transport.get_extra_info("sslcontext") is not tls
 
     # -- flow, end and loss --------------------------------------------------------------------------------------
 
