@@ -98,6 +98,20 @@ async def test_an_ordinary_call_of_a_removed_route_finishes(tmp_path: Path) -> N
             await raw.close()
 
 
+async def test_polls_of_a_removed_route_end_spread_over_the_window_of_the_new_configuration(tmp_path: Path) -> None:
+    more = hold(absent='"1000s"', max='"1000s"')
+    text = config(1, server=QUICK, more=more, routes=route("goes", "/goes", ["poll"]))
+    async with HoldingUpstream() as up, gateway(text.replace(':1"', f':{up.port}"'), tmp_path) as gw:
+        raws = [await parked(gw, up, "/goes") for _ in range(20)]
+        assert await reload(gw, config(up.port, server='drain = "300s"\nstop_grace = "600s"')) == []
+        ends = [call["ends_in"] for call in await gw.held()]
+        assert len(ends) == 20 and 20 < max(ends) <= 240 and max(ends) - min(ends) > 20
+        assert up.publish(b"[7]") == 20
+        for raw in raws:
+            assert bytes((await raw.read_answer()).body) == b"[7]", "news goes on until then"
+            await raw.close()
+
+
 @pytest.mark.parametrize("who", ["origin", "never"])
 async def test_a_removed_route_whose_polls_may_not_be_answered_here(tmp_path: Path, who: str) -> None:
     more = hold(empty=f'{{ answer = "{who}" }}', replay='"destructive"')
