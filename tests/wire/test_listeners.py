@@ -123,6 +123,21 @@ async def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
     assert not (tmp_path / "g.sock").exists()
 
 
+@pytest.mark.parametrize("what", ["file", "socket"])
+async def test_an_admin_address_that_is_taken_is_left_alone(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "admin"
+    with socket.socket(socket.AF_UNIX) as other:
+        if what == "file":
+            path.write_text("mine")
+        else:
+            other.bind(str(path))
+            other.listen()
+        with pytest.raises(ListenError, match="in use"):
+            async with gateway(config(1, admin=f"unix:{path}"), tmp_path):
+                pass
+        assert path.is_socket() if what == "socket" else path.read_text() == "mine"
+
+
 async def test_the_admin_listener_may_be_a_unix_socket(tmp_path: Path) -> None:
     admin = tmp_path / "admin.sock"
     leftover(admin)
