@@ -5,8 +5,10 @@ upstreams and limits that are no more; and what the admin listener says and coun
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
 from tests.kit.waiting import soon, until
 
 from .test_admin_operating import metrics
-from .test_life import LONG, listening
+from .test_life import ITS_OWN_LOOP, LONG, listening
 from .test_reload import LIMITS, POLLS, parked, reload
 
 WRITE = "Gateway-Admin: 1"
@@ -137,6 +139,23 @@ async def test_a_drain_is_that_of_the_new_configuration(tmp_path: Path) -> None:
         await raw.close()
 
 
+@ITS_OWN_LOOP
+async def test_a_drain_that_was_asked_for_over_http_ends_as_cleanly_as_one_by_signal(tmp_path: Path) -> None:
+    short = 'drain = "200ms"\nstop_grace = "10s"'
+    async with HoldingUpstream() as up:
+        text = process_config(up.port, server=short, **POLLS)
+        with gateway_process(text, tmp_path) as gw, contextlib.ExitStack() as stack:
+            held = [stack.enter_context(socket.create_connection(("127.0.0.1", gw.port))) for _ in range(50)]
+            for sock in held:
+                sock.sendall(get())
+            await until(lambda: up.held == 50)
+            async with client(gw.admin_port) as raw:
+                assert (await raw.ask(post(b"", "/api/drain", WRITE))).status == 202
+                assert await gw.exit_code() == 0
+            assert [record["outcome"] for record in await gw.records(50)] == ["drained"] * 50
+            assert gw.output.read_text().splitlines()[-1] == "INFO stopped"
+
+
 async def test_a_reload_that_is_under_way_when_the_drain_begins_changes_nothing(tmp_path: Path) -> None:
     async with HoldingUpstream() as up, gateway(config(up.port, server=LONG, **POLLS), tmp_path) as gw:
         raw = await parked(gw, up)
@@ -207,7 +226,7 @@ async def test_a_notice_of_the_new_configuration_is_told(tmp_path: Path, caplog:
         assert [record.message for record in caplog.records if "anyone may call it" in record.message]
 
 
-@pytest.mark.asyncio(loop_factories=["asyncio"])
+@ITS_OWN_LOOP
 async def test_the_level_of_the_log_is_that_of_the_new_configuration(tmp_path: Path) -> None:
     async with ScriptedUpstream() as up:
         with gateway_process(process_config(up.port, log='level = "error"'), tmp_path) as gw:
