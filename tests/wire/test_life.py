@@ -64,8 +64,10 @@ async def test_sigterm_answers_parked_template_polls(tmp_path: Path) -> None:
 
 @ITS_OWN_LOOP
 async def test_readiness_is_red_while_draining_and_a_second_sigterm_stops_now(tmp_path: Path) -> None:
+    more = hold(empty='{ answer = "origin" }', replay='"destructive"', absent='"1000s"', max='"1000s"')
+    text = {"more": more, "routes": route(policies=["poll"])}
     async with HoldingUpstream() as up:
-        with gateway_process(process_config(up.port, server=LONG, **polls("origin")), tmp_path) as gw:
+        with gateway_process(process_config(up.port, server=LONG, **text), tmp_path) as gw:
             assert [(await gw.admin(path))[0] for path in ("/healthz", "/readyz")] == [200, 200]
             clients = await park(gw.port, up, 3)
             gw.terminate()
