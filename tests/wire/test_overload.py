@@ -194,7 +194,7 @@ async def test_a_handshake_under_way_ends_with_the_gateway(tmp_path: Path, certi
     tls = f'tls = {{ cert = "file:{certificate.cert}", key = "file:{certificate.key}" }}'
     async with (
         ScriptedUpstream() as up,
-        gateway(config(up.port, server=tls), tmp_path) as gw,
+        gateway(config(up.port, server=f'header_timeout = "60s"\n{tls}'), tmp_path) as gw,
         client(gw.port) as silent,
     ):
         await until(lambda: gw.app._edge.room.open == 1)
