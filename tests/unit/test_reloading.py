@@ -1,5 +1,5 @@
-"""Reloads as such: one at a time and in order, built beside the loop, and whatever comes of one is told, also where files
-do not answer and where an error is one that nobody thought of.
+"""Reloads as such: one at a time and in order, built beside the loop, and whatever comes of one is told, also where
+files do not answer and where a bug is in the way.
 """
 
 from __future__ import annotations
