@@ -70,6 +70,15 @@ def test_it_is_shut_only_while_nobody_more_can_be_told() -> None:
     assert (called, room.shut) == (["open"], False), "once, when somebody left"
 
 
+def test_who_waits_is_called_as_soon_as_somebody_leaves_or_there_is_more_room() -> None:
+    for left in (lambda room: room.leave(""), lambda room: room.allow(2, None, ())):
+        room, called = Room(1), list[str]()
+        room.enter("")
+        room.when_open(lambda called=called: called.append("open"))  # type: ignore[misc]
+        left(room)
+        assert called == ["open"]
+
+
 @given(st.lists(st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", ""]), max_size=60))
 def test_when_all_have_left_nothing_is_remembered(peers: list[str]) -> None:
     room = Room()

@@ -125,7 +125,7 @@ async def test_sigterm_of_an_idle_gateway_is_an_exit_at_once(tmp_path: Path) -> 
             assert "Traceback" not in gw.output.read_text()
 
 
-async def test_draining_spreads_no_news_over_every_parked_poll(tmp_path: Path) -> None:
+async def test_draining_tells_every_parked_poll_no_news(tmp_path: Path) -> None:
     async with HoldingUpstream() as up, gateway(config(up.port, server=SHORT, **polls()), tmp_path) as gw:
         clients = await park(gw.port, up, 50)
         await soon(gw.app.drain())
@@ -133,6 +133,19 @@ async def test_draining_spreads_no_news_over_every_parked_poll(tmp_path: Path) -
         assert {(one.status, bytes(one.body), one.one("Connection")) for one in found} == {(200, b"[]", "close")}
         assert len(await gw.records(50)) == 50
         await until(lambda: up.live == 0)
+        await leave(clients)
+
+
+async def test_every_parked_poll_has_an_instant_of_its_own_in_the_window(tmp_path: Path) -> None:
+    text = {"more": hold(absent='"1000s"', max='"1000s"'), "routes": route(policies=["poll"])}
+    async with HoldingUpstream() as up, gateway(config(up.port, server=LONG, **text), tmp_path) as gw:
+        clients = await park(gw.port, up, 50)
+        gw.app.begin_drain()
+        await until(lambda: not listening(gw.port))
+        ends = sorted(call["ends_in"] for call in await gw.held())
+        assert len({*ends}) == 50 and ends[-1] <= 0.8 * 300
+        assert ends[0] < 60 and ends[25] < 200 and ends[-1] > 100, "over the whole window, not near one of its ends"
+        await gw.app.stop()
         await leave(clients)
 
 

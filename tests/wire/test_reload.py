@@ -10,7 +10,7 @@ import gc
 import json
 import signal
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import jwt
@@ -208,19 +208,35 @@ async def test_certificates_are_read_again_and_nobody_is_cut(tmp_path: Path, cer
 
 
 async def test_a_hundred_reloads_under_load_lose_nothing(tmp_path: Path) -> None:
-    async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw:
-        stop, seen = asyncio.Event(), list[int]()
+    """Neither calls that come and go meanwhile nor polls that are held all the while."""
+    polls = route("held", "/held", ["poll"]).replace('"up"', '"held"')
+    async with HoldingUpstream() as held_by, ScriptedUpstream() as up:
+        more = (
+            hold(absent='"1000s"', max='"1000s"')
+            + f'[upstream.held]\nendpoints = ["http://127.0.0.1:{held_by.port}"]\n'
+        )
+        async with gateway(config(up.port, more=more, routes=route() + polls), tmp_path) as gw:
+            held = [await parked(gw, held_by, "/held") for _ in range(10)]
+            await reload_often(gw, lambda odd: config(up.port, more=more, routes=route() + polls + odd))
+            assert held_by.publish(b"[7]") == 10
+            for raw in held:
+                assert bytes((await raw.read_answer()).body) == b"[7]"
+                await raw.close()
 
-        async def probe() -> None:
-            async with client(gw.port) as raw:
-                while not stop.is_set():
-                    seen.append((await raw.ask(get())).status)
 
-        async with probing(probe, stop):
-            for number in range(100):
-                routes = route() + (route("odd", "/odd") if number % 2 else "")
-                assert await reload(gw, config(up.port, routes=routes)) == []
-        assert set(seen) == {200}
+async def reload_often(gw: InProcess, text: Callable[[str], str]) -> None:
+    """A hundred times, a route coming and going each time, while four clients ask without end."""
+    stop, seen = asyncio.Event(), list[int]()
+
+    async def probe() -> None:
+        async with client(gw.port) as raw:
+            while not stop.is_set():
+                seen.append((await raw.ask(get())).status)
+
+    async with probing(probe, stop):
+        for number in range(100):
+            assert await reload(gw, text(route("odd", "/odd") if number % 2 else "")) == []
+    assert set(seen) == {200}
 
 
 async def test_what_a_reload_replaces_is_let_go(tmp_path: Path) -> None:
