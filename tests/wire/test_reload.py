@@ -9,17 +9,13 @@ import contextlib
 import gc
 import json
 import signal
-import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import jwt
 import pytest
 
 from gateway.upstream.balance import Endpoint
-from tests.kit.certificates import Certificate, make_certificate
 from tests.kit.gateways import (
-    SIGNED_IN,
     InProcess,
     config,
     gateway,
@@ -157,54 +153,6 @@ async def test_idle_connections_of_an_endpoint_that_stays_are_used_again(tmp_pat
         assert [(await raw.ask(get())).status for _ in range(2)] == [200, 200]
         assert (len(up.requests), len(other.requests)) == (2, 1)
         assert len(up.peers) == 1
-
-
-def signed_with(secret: str) -> str:
-    return jwt.encode({"iss": "https://id.test/", "aud": "tests", "sub": "alice", "exp": 2**33}, secret, "HS256")
-
-
-async def test_keys_are_read_again(tmp_path: Path) -> None:
-    more = SIGNED_IN.replace('"env:GATEWAY_TEST_SECRET"', f'"file:{tmp_path}/key"')
-    old, new = "the first secret of this test, long enough", "the second secret of this test, long enough"
-    (tmp_path / "key").write_text(old)
-    async with ScriptedUpstream() as up:
-        text = config(up.port, more=more, routes=route(policies=["signed-in"]))
-        async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
-            signed = [get("/", f"Authorization: Bearer {signed_with(secret)}") for secret in (old, new)]
-            assert [(await raw.ask(one)).status for one in signed] == [200, 401]
-            (tmp_path / "key").write_text(new)
-            assert await reload(gw, text) == []
-            assert [(await raw.ask(one)).status for one in signed] == [401, 200]
-
-
-async def test_certificates_are_read_again_and_nobody_is_cut(tmp_path: Path, certificate: Certificate) -> None:
-    other = make_certificate(tmp_path / "other", "localhost")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-
-    def install(one: Certificate) -> None:
-        cert.write_bytes(one.cert.read_bytes())
-        key.write_bytes(one.key.read_bytes())
-
-    async def shown(port: int) -> str:
-        got = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
-        return got.strip()
-
-    install(certificate)
-    tls = f'tls = {{ cert = "file:{cert}", key = "file:{key}" }}'
-    async with HoldingUpstream() as up, gateway(config(up.port, server=tls), tmp_path) as gw:
-        assert await shown(gw.port) == certificate.cert.read_text().strip()
-        raw = await connect(gw.port, certificate.client())
-        await raw.send(get())
-        await until(lambda: up.held == 1)
-        install(other)
-        assert await reload(gw, gw.app.path.read_text()) == []
-        assert await shown(gw.port) == other.cert.read_text().strip()
-        cert.write_text("garbage")
-        assert len(await reload(gw, gw.app.path.read_text())) == 1
-        assert await shown(gw.port) == other.cert.read_text().strip()
-        up.publish(b"[7]")
-        assert (await raw.read_answer()).status == 200
-        await raw.close()
 
 
 async def test_a_hundred_reloads_under_load_lose_nothing(tmp_path: Path) -> None:
