@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.admin.listener import AdminListener
@@ -146,7 +147,8 @@ class App:
             for endpoint in old.upstreams[name].endpoints:
                 endpoint.retire()
         self._config = config
-        self._serve.snapshot = snapshot
+        prefixes = {*old.secret_prefixes, *snapshot.secret_prefixes}  # clients ask on for a route that is gone
+        self._serve.snapshot = replace(snapshot, secret_prefixes=tuple(sorted(prefixes, key=len)))
         self._edge.limits, self._edge.half_close = snapshot.edge, config.server.half_close
         self._edge.room.allow(built.files.connections, snapshot.edge.per_address, snapshot.edge.exempt)
         self._forwarder.allow(built.files.connections)

@@ -35,6 +35,18 @@ async def test_keys_are_read_again(tmp_path: Path) -> None:
             assert [(await raw.ask(one)).status for one in signed] == [401, 200]
 
 
+async def test_who_still_asks_for_a_route_that_is_gone_does_not_log_its_secret(tmp_path: Path) -> None:
+    """Every one of its clients does, and gets a 404."""
+    more = SIGNED_IN.replace("[policy.", 'from = ["path:key"]\n[policy.')
+    text = config(1, more=more, routes=route(path="/bot/{key}/x", policies=["signed-in"]))
+    async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
+        for _ in range(2):
+            assert await reload(gw, config(1, routes=route(path="/other"))) == []
+        assert (await raw.ask(get("/bot/s3cr3t/x"))).status == 404
+        record = await gw.record()
+        assert record["path"] == "/bot/***" and "s3cr3t" not in str(record)
+
+
 async def test_certificates_are_read_again_and_nobody_is_cut(tmp_path: Path, certificate: Certificate) -> None:
     other = make_certificate(tmp_path / "other", "localhost")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
