@@ -31,8 +31,12 @@ TO_OTHER = '[[route]]\nname = "other"\nmatch = { path = "/other" }\nupstream = "
 async def test_sizes_count_at_once_on_connections_that_are_open(tmp_path: Path) -> None:
     async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw, client(gw.port) as raw:
         assert (await raw.ask(post(b"12345"))).status == 200
-        assert await reload(gw, config(up.port, server='max_body = "4B"')) == []
-        assert (await raw.ask(post(b"12345"))).status == 413
+        long = get("/", f"X-Long: {'x' * 2000}")
+        assert (await raw.ask(long)).status == 200
+        assert await reload(gw, config(up.port, server='max_body = "4B"\nmax_head = "1KiB"')) == []
+        async with client(gw.port) as late:
+            assert (await late.ask(post(b"12345"))).status == 413
+        assert (await raw.ask(long)).status == 431
 
 
 async def test_a_client_that_closes_its_side_gets_what_the_new_configuration_says(tmp_path: Path) -> None:
