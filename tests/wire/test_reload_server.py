@@ -21,7 +21,8 @@ from tests.kit.waiting import soon, until
 
 from .test_admin_operating import metrics
 from .test_life import ITS_OWN_LOOP, LONG, listening
-from .test_reload import LIMITS, POLLS, parked, reload
+from .test_reload import POLLS, parked, reload
+from .test_reload_limits import LIMITS
 
 WRITE = "Gateway-Admin: 1"
 OTHER = '[upstream.other]\nendpoints = ["http://127.0.0.1:{port}"]\n'
