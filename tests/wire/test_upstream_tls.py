@@ -114,7 +114,7 @@ async def test_after_a_reload_no_call_goes_out_on_a_connection_made_with_the_old
     own = make_certificate(tmp_path / "own", *HERE)
     async with (
         HoldingUpstream(tls=own.server()) as up,
-        stage(up, tmp_path, upstream=trust(f'ca = "file:{own.cert}"')) as (gw, held),
+        stage(up, tmp_path, upstream=trust(f'ca = "file:{own.cert}"') + '\nkeepalive = "60s"') as (gw, held),
         client(gw.port) as idle,
     ):
         for raw in (held, idle):
