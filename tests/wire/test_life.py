@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app import BETWEEN_POLLS
-from tests.kit.gateways import config, gateway, gateway_process, hold, process_config, route
+from tests.kit.gateways import config, gateway, gateway_process, hold, process_config, read_records, route
 from tests.kit.raw import RawClient, client, connect, get
 from tests.kit.upstreams import HoldingUpstream
 from tests.kit.waiting import soon, until
@@ -282,6 +282,17 @@ async def test_who_waits_in_the_queue_of_a_listener_that_closes_is_served(tmp_pa
             with sock:
                 assert (await asyncio.to_thread(sock.recv, 12)) == b"HTTP/1.1 200"
         await soon(draining)
+
+
+async def test_who_asks_for_the_end_again_has_it_too_when_that_returns(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, gateway(config(up.port, **polls()), tmp_path) as gw:
+        clients = await park(gw.port, up, 10)
+        first = asyncio.create_task(gw.app.stop())
+        await asyncio.sleep(0)
+        await gw.app.stop()
+        assert len(read_records(gw.log)) == 10, "the log is written out"
+        await soon(first)
+        await leave(clients)
 
 
 async def test_stop_ends_everything_and_records_it(tmp_path: Path) -> None:
