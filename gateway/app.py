@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.admin.listener import AdminListener
@@ -80,7 +81,7 @@ class App:
         self._store = MemoryStore()
         self._screen = Screen(self._store, self._timers.now)
         built = build(self.path, self._clock.wall, self._screen)
-        config = self._config = built.config
+        config = self._config = self._opened = built.config
         self._sets_level = logger.level == logging.NOTSET
         logger.info("%s", built.files)
         if built.tls is not None and "uvloop" not in type(loop).__module__:
@@ -132,7 +133,7 @@ class App:
     def _tell(self, built: Built) -> None:
         if self._sets_level:
             logger.setLevel(LEVELS[built.config.log.level])
-        for notice in (*built.notices, *for_a_restart(self._config, built.config)):
+        for notice in (*built.notices, *for_a_restart(self._opened, built.config)):
             logger.warning(notice)
 
     def _swap(self, built: Built) -> None:
@@ -146,7 +147,8 @@ class App:
             for endpoint in old.upstreams[name].endpoints:
                 endpoint.retire()
         self._config = config
-        self._serve.snapshot = snapshot
+        prefixes = {*old.secret_prefixes, *snapshot.secret_prefixes}  # clients ask on for a route that is gone
+        self._serve.snapshot = replace(snapshot, secret_prefixes=tuple(sorted(prefixes, key=len)))
         self._edge.limits, self._edge.half_close = snapshot.edge, config.server.half_close
         self._edge.room.allow(built.files.connections, snapshot.edge.per_address, snapshot.edge.exempt)
         self._forwarder.allow(built.files.connections)

@@ -55,15 +55,15 @@ def build(
     return Built(config, notices, snapshot, server_context(tls.cert, tls.key) if tls is not None else None, files)
 
 
-def for_a_restart(old: Config, new: Config) -> list[str]:
+def for_a_restart(opened: Config, new: Config) -> list[str]:
     """What was changed in the file but is open already, and so changes with the next start only."""
     pairs = {
-        "server.listen": (old.server.listen, new.server.listen),
-        "server.vanished_after": (old.server.vanished_after, new.server.vanished_after),
-        "server.tls": (old.server.tls is None, new.server.tls is None),
-        "admin": (old.admin, new.admin),
-        "state": (old.state, new.state),
-        "log.calls": (old.log.calls, new.log.calls),
+        "server.listen": (opened.server.listen, new.server.listen),
+        "server.vanished_after": (opened.server.vanished_after, new.server.vanished_after),
+        "server.tls": (opened.server.tls is None, new.server.tls is None),
+        "admin": (opened.admin, new.admin),
+        "state": (opened.state, new.state),
+        "log.calls": (opened.log.calls, new.log.calls),
     }
     return [
         f"{key}: has changed, which counts from the next start on" for key, (was, now) in pairs.items() if was != now

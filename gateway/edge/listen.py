@@ -31,7 +31,7 @@ def bind(listen: Listen, vanished_after: float = VANISHED_AFTER) -> list[socket.
 
 
 def unbind(listen: Listen) -> None:
-    """Removes the file of a unix socket, once nobody listens on it any more."""
+    """Removes the file of a unix socket, for who still listens on it: nobody else can have put another in its place."""
     if listen.path is not None:
         Path(listen.path).unlink(missing_ok=True)
 

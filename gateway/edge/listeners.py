@@ -53,17 +53,18 @@ class Listeners:
 
     def close(self) -> None:
         """Takes nobody new; who is connected stays."""
+        self._unbind()
         for acceptor in self._acceptors:
             acceptor.close()
-        self._unbind()
 
     def abort(self) -> None:
         """Closes now, handshakes included."""
+        self._unbind()
         for acceptor in self._acceptors:
             acceptor.abort()
-        self._unbind()
 
     def _unbind(self) -> None:
-        """Removes the files of unix sockets, once: what is found there later is a successor's."""
+        """Removes the files of unix sockets, once, while they are listened on: what is found there later is a
+        successor's."""
         while self._bound:
             unbind(self._bound.pop())

@@ -5,8 +5,9 @@ They live outside the Snapshot, so a reload never loses a connection or a count.
 from __future__ import annotations
 
 import ssl
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gateway.call import Lease
@@ -61,7 +62,8 @@ class Endpoint:
         return (self.host, self.port, self.tls is not None, self.server_name, self.prefix)
 
     def adopt(self, fresh: Endpoint) -> Endpoint:
-        """Goes on as a new configuration describes it. Idle TLS connections were made with the old certificates."""
+        """Goes on as a new configuration describes it. TLS connections were made with the old certificates: idle ones
+        are closed, those under way are not used again."""
         self.weight, self.tls = fresh.weight, fresh.tls
         if self.tls is not None:
             self.close_idle()
@@ -81,6 +83,12 @@ class Endpoint:
     def close_idle(self) -> None:
         while self.idle:
             self.idle.pop().close()
+
+    def keeps(self, connection: UpstreamConnection) -> bool:
+        """Whether a connection that carried a call may rest here: not one made with certificates of before a reload."""
+        if len(self.idle) >= self.most_idle or connection.transport is None:
+            return False
+        return self.tls is None or connection.transport.get_extra_info("sslcontext") is self.tls
 
     def lost(self, connection: UpstreamConnection, idle: bool) -> None:
         """A connection has ended; `idle` unless it carried a call."""
@@ -146,12 +154,14 @@ class Upstream:
         self.balance, self.keepalive, self.max_held, self._pick = (
             fresh.balance, fresh.keepalive, fresh.max_held, fresh._pick
         )  # fmt: skip
-        known = {endpoint.address: endpoint for endpoint in self.endpoints}
+        known = defaultdict[tuple[object, ...], deque[Endpoint]](deque)  # an address may be written more than once
+        for endpoint in self.endpoints:
+            known[endpoint.address].append(endpoint)
         self.endpoints = tuple(
-            known.pop(each.address).adopt(each) if each.address in known else each.join(self)
+            known[each.address].popleft().adopt(each) if known[each.address] else each.join(self)
             for each in fresh.endpoints
         )
-        for gone in known.values():
+        for gone in chain.from_iterable(known.values()):
             gone.retire()
 
     def pick(self, tried: Collection[Endpoint] = ()) -> Endpoint | None:

@@ -157,13 +157,7 @@ class UpstreamConnection(asyncio.Protocol):
         if call is not None:
             call.up = None
         endpoint = self.endpoint
-        if (
-            garbage
-            or not self._keep
-            or not self.upload_done
-            or self.keepalive <= 0
-            or len(endpoint.idle) >= endpoint.most_idle
-        ):
+        if garbage or not self._keep or not self.upload_done or self.keepalive <= 0 or not endpoint.keeps(self):
             self.close()
             return
         if self.reading_paused:

@@ -93,3 +93,32 @@ def test_the_smallest_tables_work(most: int) -> None:
     for number in range(20):
         take(store, (Tokens("free", str(number), SLOW),), poll(), 100.0)
     assert store.size == most
+
+
+def test_limits_that_are_no_more_are_forgotten_and_the_others_are_not() -> None:
+    store, holder = MemoryStore(), poll()
+    for limit in ("stays", "goes"):
+        take(store, (Tokens(limit, "alice", SLOW), Place(f"{limit}-cap", "alice", 2)), holder, 100.0)
+    store.retain({"stays", "stays-cap"})
+    assert [store.level(Tokens(limit, "alice", SLOW), 100.0).left for limit in ("stays", "goes")] == [4, 5]
+    assert store.held("stays-cap", "alice") == 1
+
+
+def test_who_holds_a_place_under_a_cap_that_is_no_more_still_counts_if_it_comes_back() -> None:
+    store = MemoryStore()
+    taken = take(store, (Place("cap", "alice", 1),), poll(), 100.0)
+    assert not isinstance(taken, Denied)
+    store.retain(set())
+    assert isinstance(take(store, (Place("cap", "alice", 1),), poll(), 100.0), Denied)
+    taken[1][0].release()
+    assert not isinstance(take(store, (Place("cap", "alice", 1),), poll(), 100.0), Denied)
+
+
+def test_reloads_that_name_ever_new_limits_leave_nothing_behind() -> None:
+    store = MemoryStore()
+    for number in range(50):
+        taken = take(store, (Tokens(f"r{number}", "a", SLOW), Place(f"c{number}", "a", 1)), poll(), 100.0)
+        assert not isinstance(taken, Denied)
+        taken[1][0].release()
+        store.retain({f"r{number + 1}", f"c{number + 1}"})
+    assert (store.size, len(store._meters), len(store._holders)) == (0, 0, 0)

@@ -111,3 +111,13 @@ def test_what_must_not_be_repeated_goes_out_on_a_young_connection_or_a_new_one(a
     assert (made.take_idle(10.0 + age, True) is cast(Any, one)) is taken
     assert not one.closed and (taken or list(made.idle) == [cast(Any, one)])
     assert taken or made.take_idle(10.0 + age, False) is cast(Any, one)
+
+
+def test_a_connection_that_ended_is_neither_counted_nor_kept() -> None:
+    busy, resting, other = Idle(1.0), Idle(1.0), Idle(1.0)
+    made = endpoint(resting, other)
+    made.open = 3
+    made.lost(cast(Any, busy), idle=False)
+    assert (made.open, len(made.idle)) == (2, 2)
+    made.lost(cast(Any, resting), idle=True)
+    assert (made.open, list(made.idle)) == (1, [cast(Any, other)])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 
 import pytest
 
-from gateway.descriptors import DescriptorError, share
+from gateway.descriptors import DescriptorError, raise_limit, share
 
 PROGRAM = """
 import resource, sys
@@ -29,6 +30,23 @@ def raised(soft: int, hard: int) -> str:
 @pytest.mark.parametrize(("soft", "hard", "limit"), [(64, 512, 512), (256, 512, 512), (512, 512, 512), (128, 128, 128)])
 def test_the_soft_limit_becomes_the_hard_one(soft: int, hard: int, limit: int) -> None:
     assert raised(soft, hard) == f"{limit} {limit}"
+
+
+@pytest.mark.parametrize(("forbidden", "limit"), [(False, 1_048_576), (True, 256)])
+def test_no_hard_limit_is_taken_as_a_million_and_one_that_may_not_be_raised_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, forbidden: bool, limit: int
+) -> None:
+    """Linux has no such hard limit, other systems do; a container may forbid to raise it."""
+    now = [256, resource.RLIM_INFINITY]
+
+    def setrlimit(which: int, limits: tuple[int, int]) -> None:
+        if forbidden:
+            raise ValueError("not allowed to raise maximum limit")
+        now[:] = limits
+
+    monkeypatch.setattr(resource, "getrlimit", lambda which: tuple(now))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    assert (raise_limit(), now[0]) == (limit, limit)
 
 
 def test_too_few_are_a_sentence_with_a_remedy() -> None:

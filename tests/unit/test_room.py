@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +69,33 @@ def test_it_is_shut_only_while_nobody_more_can_be_told() -> None:
     room.turn_away(ended=True)
     room.turn_away(ended=True)
     assert (called, room.shut) == (["open"], False), "once, when somebody left"
+
+
+PROXY = "an address has 3 connections (server.per_address); if it is a proxy, name it in server.trusted_proxies"
+
+
+@pytest.mark.parametrize(
+    ("shed", "words"),
+    [
+        (Shed.CONNECTIONS, "all 7 connections are taken (server.max_connections; see ulimit -n)"),
+        (Shed.ADDRESS, PROXY),
+        (Shed.DESCRIPTORS, "the system has no file descriptor left"),
+        (Shed.HOLD, "the last of 7 connections are not for polls (server.max_connections)"),
+    ],
+)  # fmt: skip
+def test_an_operator_is_told_what_was_full_and_where_to_look(shed: Shed, words: str) -> None:
+    room = Room()
+    room.allow(7, 3, ())
+    assert room.words(shed, 12) == f"turned away 12: {words}"
+
+
+def test_who_waits_is_called_as_soon_as_somebody_leaves_or_there_is_more_room() -> None:
+    for left in (lambda room: room.leave(""), lambda room: room.allow(2, None, ())):
+        room, called = Room(1), list[str]()
+        room.enter("")
+        room.when_open(lambda called=called: called.append("open"))  # type: ignore[misc]
+        left(room)
+        assert called == ["open"]
 
 
 @given(st.lists(st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", ""]), max_size=60))

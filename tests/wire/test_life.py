@@ -63,8 +63,10 @@ async def test_sigterm_answers_parked_template_polls(tmp_path: Path) -> None:
 
 @ITS_OWN_LOOP
 async def test_readiness_is_red_while_draining_and_a_second_sigterm_stops_now(tmp_path: Path) -> None:
+    more = hold(empty='{ answer = "origin" }', replay='"destructive"', absent='"1000s"', max='"1000s"')
+    text = {"more": more, "routes": route(policies=["poll"])}
     async with HoldingUpstream() as up:
-        with gateway_process(process_config(up.port, server=LONG, **polls("origin")), tmp_path) as gw:
+        with gateway_process(process_config(up.port, server=LONG, **text), tmp_path) as gw:
             assert [(await gw.admin(path))[0] for path in ("/healthz", "/readyz")] == [200, 200]
             clients = await park(gw.port, up, 3)
             gw.terminate()
@@ -122,7 +124,7 @@ async def test_sigterm_of_an_idle_gateway_is_an_exit_at_once(tmp_path: Path) -> 
             assert "Traceback" not in gw.output.read_text()
 
 
-async def test_draining_spreads_no_news_over_every_parked_poll(tmp_path: Path) -> None:
+async def test_draining_tells_every_parked_poll_no_news(tmp_path: Path) -> None:
     async with HoldingUpstream() as up, gateway(config(up.port, server=SHORT, **polls()), tmp_path) as gw:
         clients = await park(gw.port, up, 50)
         await soon(gw.app.drain())
@@ -130,6 +132,19 @@ async def test_draining_spreads_no_news_over_every_parked_poll(tmp_path: Path) -
         assert {(one.status, bytes(one.body), one.one("Connection")) for one in found} == {(200, b"[]", "close")}
         assert len(await gw.records(50)) == 50
         await until(lambda: up.live == 0)
+        await leave(clients)
+
+
+async def test_every_parked_poll_has_an_instant_of_its_own_in_the_window(tmp_path: Path) -> None:
+    text = {"more": hold(absent='"1000s"', max='"1000s"'), "routes": route(policies=["poll"])}
+    async with HoldingUpstream() as up, gateway(config(up.port, server=LONG, **text), tmp_path) as gw:
+        clients = await park(gw.port, up, 50)
+        gw.app.begin_drain()
+        await until(lambda: not listening(gw.port))
+        ends = sorted(call["ends_in"] for call in await gw.held())
+        assert len({*ends}) == 50 and ends[-1] <= 0.8 * 300
+        assert ends[0] < 60 and ends[25] < 200 and ends[-1] > 100, "over the whole window, not near one of its ends"
+        await gw.app.stop()
         await leave(clients)
 
 
@@ -169,23 +184,7 @@ async def test_a_poll_on_a_live_connection_is_held_for_a_while_inside_the_window
         await leave([idle, held])
 
 
-async def test_a_draining_gateway_waits_a_moment_for_who_was_just_answered_and_no_longer(tmp_path: Path) -> None:
-    async with HoldingUpstream() as up, gateway(config(up.port, server=LONG, **polls()), tmp_path) as gw:
-        silent, torn = await connect(gw.port), await connect(gw.port)
-        await torn.send(get()[:-2])
-        draining = asyncio.create_task(gw.app.drain())
-        assert await silent.closed()
-        assert not draining.done(), "a request that has begun to come is waited for"
-        await torn.send(b"\r\n")
-        await until(lambda: up.held == 1)
-        up.publish(b"[7]")
-        found = await torn.read_answer()
-        assert (found.status, bytes(found.body), found.one("Connection")) == (200, b"[7]", "close")
-        await soon(draining)
-        await leave([silent, torn])
-
-
-async def test_readiness_is_red_before_the_listeners_close(tmp_path: Path) -> None:
+async def test_readiness_is_red_before_the_listeners_close(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     server = f'{LONG}\nshutdown_delay = "100s"'
     async with HoldingUpstream() as up, gateway(config(up.port, server=server, **polls()), tmp_path) as gw:
         (held,) = await park(gw.port, up, 1)
@@ -202,6 +201,7 @@ async def test_readiness_is_red_before_the_listeners_close(tmp_path: Path) -> No
         assert (await held.read_answer()).status == 200
         await gw.app.stop()
         await soon(draining)
+        assert not [record for record in caplog.records if record.message.startswith("draining")], "it was stopped"
         await leave([held])
 
 
@@ -224,7 +224,7 @@ async def test_stop_ends_everything_and_records_it(tmp_path: Path) -> None:
     async with HoldingUpstream() as up, gateway(config(up.port, **polls()), tmp_path) as gw:
         clients = await park(gw.port, up, 10)
         await soon(gw.app.stop())
-        assert len(await gw.records(10)) == 10
+        assert [record["outcome"] for record in await gw.records(10)] == ["drained"] * 10
         await until(lambda: up.live == 0)
         for raw in clients:
             assert len(await raw.read_all()) <= 1

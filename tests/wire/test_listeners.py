@@ -123,12 +123,37 @@ async def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
     assert not (tmp_path / "g.sock").exists()
 
 
+@pytest.mark.parametrize("what", ["file", "socket"])
+async def test_an_admin_address_that_is_taken_is_left_alone(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "admin"
+    with socket.socket(socket.AF_UNIX) as other:
+        if what == "file":
+            path.write_text("mine")
+        else:
+            other.bind(str(path))
+            other.listen()
+        with pytest.raises(ListenError, match="in use"):
+            async with gateway(config(1, listen=[f"unix:{tmp_path}/g.sock"], admin=f"unix:{path}"), tmp_path):
+                pass
+        assert not (tmp_path / "g.sock").exists(), "what was opened before is closed again"
+        assert path.is_socket() if what == "socket" else path.read_text() == "mine"
+
+
 async def test_the_admin_listener_may_be_a_unix_socket(tmp_path: Path) -> None:
     admin = tmp_path / "admin.sock"
     leftover(admin)
     async with gateway(config(1, admin=f"unix:{admin}"), tmp_path), client(admin) as raw:
         assert (await raw.ask(get("/readyz"))).status == 200
     assert not admin.exists()
+
+
+async def test_tls_on_the_loop_that_takes_more_memory_for_it_is_told(
+    tmp_path: Path, certificate: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    tls = f'tls = {{ cert = "file:{certificate.cert}", key = "file:{certificate.key}" }}'
+    async with gateway(config(1, server=tls), tmp_path):
+        told = [record.message for record in caplog.records if "TLS without uvloop" in record.message]
+        assert len(told) == ("uvloop" not in type(asyncio.get_running_loop()).__module__)
 
 
 async def test_tls_is_for_the_network_and_not_for_the_local_socket(tmp_path: Path, certificate: Certificate) -> None:

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import resource
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,9 @@ async def test_beyond_those_who_can_be_told_they_wait_at_the_door(tmp_path: Path
         await until(lambda: gw.app._edge.room.shut)
         waits = await connect(gw.port)
         await waits.send(get("/call", "Connection: close", method="TRACE"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(gw.app._edge.room._wanting) == 1, "the door sleeps until somebody leaves"
         assert [await told(raw) for raw in away] == [(503, True, "close")] * AWAY
         await last.close()
         assert (await waits.read_answer()).status == 405
@@ -93,6 +98,33 @@ async def test_who_is_turned_away_and_has_left_already_leaves_nothing_in_the_log
         for _ in range(2 * AWAY):
             socket.create_connection(("127.0.0.1", gw.port)).close()  # in one turn of the loop
         await until(lambda: gw.app._edge.room.shed[Shed.CONNECTIONS] == 2 * AWAY)
+        await until(lambda: gw.app._edge.room.away == 0)
+
+
+async def test_who_waits_at_the_door_comes_in_when_somebody_inside_leaves(tmp_path: Path) -> None:
+    """Also while those who are told stay where they are."""
+    async with HoldingUpstream() as up, full(up, tmp_path, "max_connections = 25", 24) as gw:
+        last = await connect(gw.port)
+        await last.ask(get("/call", method="TRACE"))
+        away = [await connect(gw.port) for _ in range(AWAY)]
+        await until(lambda: gw.app._edge.room.shut)
+        waits = await connect(gw.port)
+        await waits.send(get("/call", "Connection: close", method="TRACE"))
+        await last.close()
+        assert (await waits.read_answer()).status == 405
+        for raw in (*away, waits):
+            await raw.close()
+
+
+async def test_of_one_address_only_so_many_are_told(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, full(up, tmp_path, "per_address = { connections = 1 }", 1) as gw:
+        crowd = [await connect(gw.port) for _ in range(AWAY + 5)]
+        await until(lambda: gw.app._edge.room.shed[Shed.ADDRESS] == AWAY + 5)
+        assert gw.app._edge.room.away <= AWAY
+        answers = [await raw.read_all() for raw in crowd]
+        assert [[one.status for one in each] for each in answers] == [[429]] * AWAY + [[]] * 5
+        for raw in crowd:
+            await raw.close()
         await until(lambda: gw.app._edge.room.away == 0)
 
 
@@ -133,6 +165,74 @@ async def test_a_handshake_that_fails_gives_its_place_back(tmp_path: Path, certi
             await raw.send(get())
             assert await raw.closed()
         await until(lambda: gw.app._edge.room.open == 0)
+
+
+async def test_who_cannot_be_told_is_forgotten_too(tmp_path: Path, certificate: Certificate) -> None:
+    server = f'max_connections = 1\ntls = {{ cert = "file:{certificate.cert}", key = "file:{certificate.key}" }}'
+    async with (
+        ScriptedUpstream() as up,
+        gateway(config(up.port, server=server), tmp_path) as gw,
+        client(gw.port, certificate.client()) as raw,
+    ):
+        async with client(gw.port) as plain:
+            await plain.send(get())
+            assert await plain.closed()
+        await until(lambda: gw.app._edge.room.shed[Shed.CONNECTIONS] == 1 and gw.app._edge.room.away == 0)
+        assert (await raw.ask(get())).status == 200
+
+
+async def test_a_handshake_that_never_comes_has_the_clock_of_a_head(tmp_path: Path, certificate: Certificate) -> None:
+    tls = f'tls = {{ cert = "file:{certificate.cert}", key = "file:{certificate.key}" }}'
+    server = f'header_timeout = "200ms"\n{tls}'
+    async with ScriptedUpstream() as up, gateway(config(up.port, server=server), tmp_path) as gw:
+        async with client(gw.port) as silent:
+            assert await silent.closed()
+        await until(lambda: gw.app._edge.room.open == 0)
+
+
+async def test_a_handshake_under_way_ends_with_the_gateway(tmp_path: Path, certificate: Certificate) -> None:
+    tls = f'tls = {{ cert = "file:{certificate.cert}", key = "file:{certificate.key}" }}'
+    async with (
+        ScriptedUpstream() as up,
+        gateway(config(up.port, server=f'header_timeout = "60s"\n{tls}'), tmp_path) as gw,
+        client(gw.port) as silent,
+    ):
+        await until(lambda: gw.app._edge.room.open == 1)
+        await gw.app.stop()
+        assert await silent.closed()
+        await until(lambda: gw.app._edge.room.open == 0)
+
+
+async def test_while_the_system_has_no_descriptor_they_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with HoldingUpstream() as up, full(up, tmp_path, "", 1) as gw:
+        room = gw.app._edge.room
+        with socket.create_connection(("127.0.0.1", gw.port)) as waits, none_left():
+            waits.sendall(get("/call", "Connection: close", method="TRACE"))
+            await until(lambda: room.shed[Shed.DESCRIPTORS] == 1)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert room.shed[Shed.DESCRIPTORS] == 1, "it is not tried again in every turn of the loop"
+        async with client(gw.port) as late:
+            assert (await late.ask(get("/call", method="TRACE"))).status == 405
+        said = [record.message for record in caplog.records if "turned away" in record.message]
+        assert said == ["turned away 1: the system has no file descriptor left"]
+
+
+@contextlib.contextmanager
+def none_left() -> Iterator[None]:
+    """This process can open nothing more while the block runs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 1, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 async def test_idle_upstream_connections_make_room_for_others(tmp_path: Path) -> None:

@@ -9,17 +9,13 @@ import contextlib
 import gc
 import json
 import signal
-import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import jwt
 import pytest
 
 from gateway.upstream.balance import Endpoint
-from tests.kit.certificates import Certificate, make_certificate
 from tests.kit.gateways import (
-    SIGNED_IN,
     InProcess,
     config,
     gateway,
@@ -98,6 +94,20 @@ async def test_an_ordinary_call_of_a_removed_route_finishes(tmp_path: Path) -> N
             await raw.close()
 
 
+async def test_polls_of_a_removed_route_end_spread_over_the_window_of_the_new_configuration(tmp_path: Path) -> None:
+    more = hold(absent='"1000s"', max='"1000s"')
+    text = config(1, server=QUICK, more=more, routes=route("goes", "/goes", ["poll"]))
+    async with HoldingUpstream() as up, gateway(text.replace(':1"', f':{up.port}"'), tmp_path) as gw:
+        raws = [await parked(gw, up, "/goes") for _ in range(20)]
+        assert await reload(gw, config(up.port, server='drain = "300s"\nstop_grace = "600s"')) == []
+        ends = [call["ends_in"] for call in await gw.held()]
+        assert len(ends) == 20 and 20 < max(ends) <= 240 and max(ends) - min(ends) > 20
+        assert up.publish(b"[7]") == 20
+        for raw in raws:
+            assert bytes((await raw.read_answer()).body) == b"[7]", "news goes on until then"
+            await raw.close()
+
+
 @pytest.mark.parametrize("who", ["origin", "never"])
 async def test_a_removed_route_whose_polls_may_not_be_answered_here(tmp_path: Path, who: str) -> None:
     more = hold(empty=f'{{ answer = "{who}" }}', replay='"destructive"')
@@ -145,68 +155,36 @@ async def test_idle_connections_of_an_endpoint_that_stays_are_used_again(tmp_pat
         assert len(up.peers) == 1
 
 
-def signed_with(secret: str) -> str:
-    return jwt.encode({"iss": "https://id.test/", "aud": "tests", "sub": "alice", "exp": 2**33}, secret, "HS256")
-
-
-async def test_keys_are_read_again(tmp_path: Path) -> None:
-    more = SIGNED_IN.replace('"env:GATEWAY_TEST_SECRET"', f'"file:{tmp_path}/key"')
-    old, new = "the first secret of this test, long enough", "the second secret of this test, long enough"
-    (tmp_path / "key").write_text(old)
-    async with ScriptedUpstream() as up:
-        text = config(up.port, more=more, routes=route(policies=["signed-in"]))
-        async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
-            signed = [get("/", f"Authorization: Bearer {signed_with(secret)}") for secret in (old, new)]
-            assert [(await raw.ask(one)).status for one in signed] == [200, 401]
-            (tmp_path / "key").write_text(new)
-            assert await reload(gw, text) == []
-            assert [(await raw.ask(one)).status for one in signed] == [401, 200]
-
-
-async def test_certificates_are_read_again_and_nobody_is_cut(tmp_path: Path, certificate: Certificate) -> None:
-    other = make_certificate(tmp_path / "other", "localhost")
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-
-    def install(one: Certificate) -> None:
-        cert.write_bytes(one.cert.read_bytes())
-        key.write_bytes(one.key.read_bytes())
-
-    async def shown(port: int) -> str:
-        got = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
-        return got.strip()
-
-    install(certificate)
-    tls = f'tls = {{ cert = "file:{cert}", key = "file:{key}" }}'
-    async with HoldingUpstream() as up, gateway(config(up.port, server=tls), tmp_path) as gw:
-        assert await shown(gw.port) == certificate.cert.read_text().strip()
-        raw = await connect(gw.port, certificate.client())
-        await raw.send(get())
-        await until(lambda: up.held == 1)
-        install(other)
-        assert await reload(gw, gw.app.path.read_text()) == []
-        assert await shown(gw.port) == other.cert.read_text().strip()
-        cert.write_text("garbage")
-        assert len(await reload(gw, gw.app.path.read_text())) == 1
-        assert await shown(gw.port) == other.cert.read_text().strip()
-        up.publish(b"[7]")
-        assert (await raw.read_answer()).status == 200
-        await raw.close()
-
-
 async def test_a_hundred_reloads_under_load_lose_nothing(tmp_path: Path) -> None:
-    async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw:
-        stop, seen = asyncio.Event(), list[int]()
+    """Neither calls that come and go meanwhile nor polls that are held all the while."""
+    polls = route("held", "/held", ["poll"]).replace('"up"', '"held"')
+    async with HoldingUpstream() as held_by, ScriptedUpstream() as up:
+        more = (
+            hold(absent='"1000s"', max='"1000s"')
+            + f'[upstream.held]\nendpoints = ["http://127.0.0.1:{held_by.port}"]\n'
+        )
+        async with gateway(config(up.port, more=more, routes=route() + polls), tmp_path) as gw:
+            held = [await parked(gw, held_by, "/held") for _ in range(10)]
+            await reload_often(gw, lambda odd: config(up.port, more=more, routes=route() + polls + odd))
+            assert held_by.publish(b"[7]") == 10
+            for raw in held:
+                assert bytes((await raw.read_answer()).body) == b"[7]"
+                await raw.close()
 
-        async def probe() -> None:
-            async with client(gw.port) as raw:
-                while not stop.is_set():
-                    seen.append((await raw.ask(get())).status)
 
-        async with probing(probe, stop):
-            for number in range(100):
-                routes = route() + (route("odd", "/odd") if number % 2 else "")
-                assert await reload(gw, config(up.port, routes=routes)) == []
-        assert set(seen) == {200}
+async def reload_often(gw: InProcess, text: Callable[[str], str]) -> None:
+    """A hundred times, a route coming and going each time, while four clients ask without end."""
+    stop, seen = asyncio.Event(), list[int]()
+
+    async def probe() -> None:
+        async with client(gw.port) as raw:
+            while not stop.is_set():
+                seen.append((await raw.ask(get())).status)
+
+    async with probing(probe, stop):
+        for number in range(100):
+            assert await reload(gw, text(route("odd", "/odd") if number % 2 else "")) == []
+    assert set(seen) == {200}
 
 
 async def test_what_a_reload_replaces_is_let_go(tmp_path: Path) -> None:

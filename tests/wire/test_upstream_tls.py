@@ -13,7 +13,8 @@ from tests.kit.certificates import make_certificate
 from tests.kit.gateways import config, gateway
 from tests.kit.raw import client, get, post
 from tests.kit.stage import stage
-from tests.kit.upstreams import ScriptedUpstream
+from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
+from tests.kit.waiting import soon, until
 
 HERE = ("localhost", "127.0.0.1")
 
@@ -106,3 +107,45 @@ async def test_without_an_authority_of_its_own_the_systems_are_asked(tmp_path: P
         assert (await raw.ask(get())).status == 502
         assert (await gw.record())["note"] == "tls"
         assert not up.requests
+
+
+async def test_after_a_reload_no_call_goes_out_on_a_connection_made_with_the_old_certificates(tmp_path: Path) -> None:
+    """Neither on one that was idle nor on one that was under way; what was under way ends well."""
+    own = make_certificate(tmp_path / "own", *HERE)
+    async with (
+        HoldingUpstream(tls=own.server()) as up,
+        stage(up, tmp_path, upstream=trust(f'ca = "file:{own.cert}"') + '\nkeepalive = "60s"') as (gw, held),
+        client(gw.port) as idle,
+    ):
+        for raw in (held, idle):
+            await raw.send(get())
+        await until(lambda: up.held == 2)
+        up.publish()
+        assert [(await raw.read_answer()).status for raw in (held, idle)] == [200, 200]
+        await held.send(get())
+        await until(lambda: up.held == 1)
+        assert await soon(gw.app.reload()) == []
+        await until(lambda: up.live == 1, "the idle one is closed")
+        up.publish()
+        assert (await held.read_answer()).status == 200
+        await until(lambda: up.live == 0, "the other one is not kept")
+        for _ in range(2):
+            await held.send(get())
+            await until(lambda: up.held == 1)
+            up.publish()
+            assert (await held.read_answer()).status == 200
+        assert (len(up.peers), up.live) == (3, 1), "a new one is kept like any other"
+
+
+async def test_an_authority_that_is_not_trusted_any_more_is_not_trusted_after_a_reload(tmp_path: Path) -> None:
+    own, other = (make_certificate(tmp_path / name, *HERE) for name in ("own", "other"))
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(own.cert.read_bytes())
+    async with (
+        ScriptedUpstream(tls=own.server()) as up,
+        stage(up, tmp_path, upstream=trust(f'ca = "file:{ca}"')) as (gw, raw),
+    ):
+        assert (await raw.ask(get())).status == 200
+        ca.write_bytes(other.cert.read_bytes())
+        assert await soon(gw.app.reload()) == []
+        assert (await raw.ask(get())).status == 502
