@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
 OPENING, ADMITTING, WAITING, PARKED, RELAYING, SETTLED = State
 ANSWERED = Outcome.ANSWERED
+ENDED_ROUTE = Drain(0.0, 5.0)  # over what time those come back whose route a reload took away
 
 
 class Serve:
@@ -157,9 +158,8 @@ class Serve:
         return admission.no_hold(call, cause, self._draining_refusal(), failure.TIMEOUT) if cause is not None else None
 
     def _draining_refusal(self) -> Refusal:
-        drain = self.draining
-        if drain is None:
-            return refusals.DRAINING
+        """Spread: all who are ended together must not come back together. Without a drain it is a route that ends."""
+        drain = self.draining or ENDED_ROUTE
         return replace(refusals.DRAINING, retry_after=drain.retry_after(random.random()))
 
     # -- events --------------------------------------------------------------------------------------------------

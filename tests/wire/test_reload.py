@@ -113,13 +113,16 @@ async def test_a_removed_route_whose_polls_may_not_be_answered_here(tmp_path: Pa
     more = hold(empty=f'{{ answer = "{who}" }}', replay='"destructive"')
     text = config(1, server=QUICK, more=more, routes=route("goes", "/goes", ["poll"]))
     async with HoldingUpstream() as up, gateway(text.replace(':1"', f':{up.port}"'), tmp_path) as gw:
-        raw = await parked(gw, up, "/goes")
+        polls = [await parked(gw, up, "/goes") for _ in range(20)]
         assert await reload(gw, config(up.port, server=QUICK)) == []
-        answers = await raw.read_all()
-        assert [one.status for one in answers] == ([503] if who == "origin" else [])
-        assert (await gw.record())["outcome"] == "drained"
+        answers = [one for raw in polls for one in await raw.read_all()]
+        assert [one.status for one in answers] == ([503] * 20 if who == "origin" else [])
+        waits = {int(one.one("Retry-After") or 0) for one in answers}
+        assert not waits or (min(waits) >= 1 and len(waits) > 1), "they do not come back together"
+        assert [record["outcome"] for record in await gw.records(20)] == ["drained"] * 20
         await until(lambda: up.live == 0)
-        await raw.close()
+        for raw in polls:
+            await raw.close()
 
 
 async def test_endpoints_come_and_go_without_touching_what_they_hold(tmp_path: Path) -> None:
