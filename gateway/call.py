@@ -54,12 +54,14 @@ class Call:
         "identity",
         # limit: instants in loop seconds
         "granted", "clamped_by", "deadline", "upstream_due", "rewrite", "blank",
+        # take (the store's transaction) and, in line for it, `waiting`; settle gives back
+        "charges", "charged", "leases", "waited",
         # forward
-        "up", "endpoint", "attempts", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor", "leases",
+        "up", "endpoint", "attempts", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
         # relay
         "status", "bytes_out", "sample", "ending",
         # settle
-        "charges", "charged", "waited", "state", "outcome", "ended", "note",
+        "state", "outcome", "ended", "note",
         # timers
         "due", "tick",
     )  # fmt: skip

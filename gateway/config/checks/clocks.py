@@ -11,6 +11,8 @@ from gateway.config.checks.finding import Findings, Notice, View
 from gateway.config.clocks import Clock, Quiet, front_name, largest_hold, outside, passes, quiet, writable
 from gateway.config.merge import Merged
 from gateway.config.schema import Hold, Server
+from gateway.holds.budget import FRONT_MARGIN
+from gateway.holds.units import SMALLEST
 
 _KEYS = {"client_timeout": "hold.client_timeout"}  # of any other clock it is the hold that can be changed
 
@@ -80,6 +82,15 @@ def _untold(view: View, merged: Merged, hold: Hold) -> Findings:
             'end in a 504, for the upstream is not told; write rewrite = true, or over_max = "reject"'
         )
         yield view.of(merged, "hold.over_max", text)
+    elif passes(hold) and front is not None:
+        room = largest_hold(hold, front.idle_timeout - FRONT_MARGIN)
+        if room < max(hold.min, *(SMALLEST[place.unit] for place in hold.ask)):
+            text = (
+                f"{front_name(view.config.server)} waits only {say(front.idle_timeout)}, which leaves no hold that "
+                "could be asked for: every poll that passes max would end in a 504; write a smaller margin, or name an "
+                "edge that waits longer"
+            )
+            yield view.of(merged, "hold.over_max", text)
 
 
 def _ends(view: View, merged: Merged, hold: Hold, server: Server) -> Findings:

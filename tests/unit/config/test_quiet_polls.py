@@ -83,13 +83,24 @@ def simulate(config: Config, plan: HoldPlan, asked: ask.Ask, share: float, silen
     front = config.server.front
     limits = [("front", front.idle_timeout - budget.FRONT_MARGIN)] if front is not None else []
     grant = budget.grant(0.0, asked.seconds, plan, limits, asked.told)
-    assert grant.answer_now is None
+    if grant.answer_now is not None:  # the edge leaves nothing to hold for: that is said at once
+        return 0.0, "no news" if plan.answer == "template" else "504"
     told = budget.wait_left(plan, grant.hold, grant.deadline, 0.0) if grant.rewrite else asked.told
     assert told is not None
     answers = told + share * plan.jitter.longest(told) if not silent and told != float("inf") else float("inf")
     if answers < grant.deadline:
         return answers, "no news"
     return grant.deadline, "no news" if plan.answer == "template" else "504"
+
+
+def test_an_edge_that_leaves_nothing_to_ask_for_is_refused_where_we_may_not_speak(tmp_path: Path) -> None:
+    """Found by the property above: every wish would have been shortened to less than it can be written as."""
+    table = "max = '0s'\nmin = '0s'\nabsent = 'none'\nmargin = '100ms'\nover_max = 'pass'\n"
+    table += "ask = [{ in = 'query', name = 't' }]\nrewrite = true\n"
+    text = BASE + ROUTE.replace('["signed"]', '["signed", "p"]') + f"[policy.p.hold]\n{table}"
+    (problem,) = checked(tmp_path, f"{text}[server]\nfront = '1.1s'\n").problems
+    assert problem.startswith("gateway.toml: policy.p.hold.over_max: front waits only 1.1s, which leaves no hold")
+    assert checked(tmp_path, f"{text}[server]\nfront = '2.2s'\n").problems == []
 
 
 @pytest.mark.parametrize("margin", ["0s", "1ms"])
