@@ -28,8 +28,7 @@ from gateway.reloading import Reloads
 from gateway.serve import Serve
 from gateway.sparing import Sparing
 from gateway.state.memory import MemoryStore
-from gateway.telemetry.log import CallLog
-from gateway.telemetry.record import build as build_record
+from gateway.telemetry.keeping import Telemetry
 from gateway.upstream.forward import Forwarder
 
 logger = logging.getLogger("gateway")
@@ -87,7 +86,7 @@ class App:
         if built.tls is not None and "uvloop" not in type(loop).__module__:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
-        self._log = CallLog(loop, config.log.calls)
+        self._telemetry = Telemetry(loop, self._clock, self._timers, config)
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after)
         self._limits = Limits(loop, self._timers, self._store)
         self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
@@ -99,7 +98,9 @@ class App:
         self._swap(built)
         self._listeners = Listeners(loop, self._edge, config.server, built.tls)
         if config.admin is not None:
-            operator = Operator(self, self._edge, self._timers, self._log, self._reloads, self._limits, self._store)
+            operator = Operator(
+                self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store
+            )
             self._admin = AdminListener(operator, config.admin)
             await self._admin.start()
         gc.collect()
@@ -107,11 +108,7 @@ class App:
         gc.set_threshold(*GC_THRESHOLDS)
 
     def _record(self, call: Call) -> None:
-        snapshot = self._serve.snapshot
-        record = build_record(
-            call, self._clock.wall(), self._timers.now(), snapshot.log_values, snapshot.secret_prefixes
-        )
-        self._log.write(record)
+        self._telemetry.settled(call, self._serve.snapshot)
 
     # -- another configuration -----------------------------------------------------------------------------------
 
@@ -243,7 +240,7 @@ class App:
                     self._serve.on_gone(call, Outcome.DRAINED)
         if self._admin is not None:
             await self._admin.stop()
-        if hasattr(self, "_log"):
-            self._log.close()
+        if hasattr(self, "_telemetry"):
+            self._telemetry.close()
         if self._listeners is not None:
             logger.info("stopped")

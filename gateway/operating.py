@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from gateway.limits import Limits
     from gateway.reloading import Reloads
     from gateway.state.store import Store
-    from gateway.telemetry.log import CallLog
+    from gateway.telemetry.keeping import Telemetry
 
 
 class Operator:
     """An `admin.api.Operated`."""
 
-    def __init__(self, app: App, edge: Edge, timers: Timers, log: CallLog, reloads: Reloads,
+    def __init__(self, app: App, edge: Edge, timers: Timers, telemetry: Telemetry, reloads: Reloads,
                  limits: Limits, store: Store) -> None:  # fmt: skip
         self.reload = app.reload
         self.begin_drain = app.begin_drain
         self._app = app
         self._edge = edge
         self._timers = timers
-        self._log = log
+        self._telemetry = telemetry
         self._reloads = reloads
         self._limits = limits
         self._store = store
@@ -41,7 +41,7 @@ class Operator:
         return True, "serving" if failure is None else f"serving; {failure}"
 
     def log_lines_dropped(self) -> int:
-        return self._log.dropped
+        return self._telemetry.log.dropped
 
     def held(self, limit: int) -> dict[str, object]:
         return live.held(self._calls(), self._timers.now(), limit)
@@ -62,7 +62,7 @@ class Operator:
             connections=room.open,
             max_connections=room.limit,
             shed=room.shed,
-            log_lines_dropped=self._log.dropped,
+            log_lines_dropped=self._telemetry.log.dropped,
             draining=self._app.draining,
             reloads=reloads.counts["ok"],
             reloads_failed=reloads.counts["failed"],

@@ -56,6 +56,7 @@ def _config(loaded: Loaded, gathered: _Gathered) -> Config:
         admin=main.admin,
         state=main.state,
         log=main.log,
+        telemetry=main.telemetry,
         jwt=gathered.named["jwt"],
         upstreams=gathered.named["upstream"],
         policies=gathered.named["policy"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.config.schema import Admin, JwtProvider, Log, Policy, Route, Server, State, Upstream
+from gateway.config.schema import Admin, JwtProvider, Log, Policy, Route, Server, State, Telemetry, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Config:
     admin: Admin | None
     state: State
     log: Log
+    telemetry: Telemetry
     jwt: dict[str, JwtProvider]
     upstreams: dict[str, Upstream]
     policies: dict[str, Policy]

@@ -83,7 +83,7 @@ async def test_a_full_disk_harms_no_call_and_is_counted(tmp_path: Path, capfd: p
     ):
         for _ in range(5):
             assert (await raw.ask(get())).status == 200
-        await until(lambda: gw.app._log.dropped == 5)
+        await until(lambda: gw.app._telemetry.log.dropped == 5)
         assert (await raw.ask(get())).status == 200
     said = capfd.readouterr().err
     assert "lines dropped" in said
@@ -105,7 +105,7 @@ async def test_a_pipe_nobody_reads_harms_no_call(tmp_path: Path) -> None:
         async with client(gw.port) as raw:
             for number in range(20):
                 assert (await raw.ask(get(f"/{number}"))).status == 200
-            await until(lambda: gw.app._log._queued)
+            await until(lambda: gw.app._telemetry.log._queued)
             data = bytearray()
 
             def read() -> bool:
@@ -116,7 +116,7 @@ async def test_a_pipe_nobody_reads_harms_no_call(tmp_path: Path) -> None:
                 return data.count(b'"path"') == 20
 
             await until(read, "the records come out")
-        assert gw.app._log.dropped == 0
+        assert gw.app._telemetry.log.dropped == 0
     os.close(plug)
     os.close(reader)
     found = [json.loads(line) for line in data.splitlines() if line.strip()]

@@ -28,6 +28,8 @@ from gateway.config.schema.server import Log as Log
 from gateway.config.schema.server import Server as Server
 from gateway.config.schema.server import State as State
 from gateway.config.schema.server import Tls as Tls
+from gateway.config.schema.telemetry import Sample as Sample
+from gateway.config.schema.telemetry import Telemetry as Telemetry
 from gateway.config.schema.upstream import Endpoint as Endpoint
 from gateway.config.schema.upstream import HeaderEdit as HeaderEdit
 from gateway.config.schema.upstream import IdentityHeaders as IdentityHeaders

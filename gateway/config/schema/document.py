@@ -6,11 +6,12 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from gateway.config.fields import Later, Name, Text
+from gateway.config.fields import Name, Text
 from gateway.config.schema.base import Table
 from gateway.config.schema.identity import JwtProvider
 from gateway.config.schema.route import Policy, Route
 from gateway.config.schema.server import Admin, Log, Server, State
+from gateway.config.schema.telemetry import Telemetry
 from gateway.config.schema.upstream import Upstream
 
 
@@ -46,4 +47,4 @@ class Document(Part):
     admin: Admin | None = None
     state: State = Field(default_factory=State)
     log: Log = Field(default_factory=Log)
-    telemetry: Later = None
+    telemetry: Telemetry = Field(default_factory=Telemetry)

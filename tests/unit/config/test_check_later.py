@@ -32,8 +32,6 @@ LATER = [
     ("state.on_failure", f'{STATE}on_failure = "local"'),
     ("log.calls", f'{LOG}calls = "otlp"'),
     ("log.start_of_hold", f"{LOG}start_of_hold = false"),
-    ("telemetry", '[telemetry]\nservice_name = "longpoll-gateway"'),
-    ("telemetry", "[telemetry.sample]\nnews = 0.1"),
     # who calls, and where it goes
     ("jwt.x.keys.discovery", '[jwt.x]\nalgorithms = ["RS256"]\nkeys = { discovery = true }'),
     ("jwt.x.keys.jwks_url", '[jwt.x]\nalgorithms = ["RS256"]\nkeys = { jwks_url = "https://id/keys" }'),
