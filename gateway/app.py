@@ -106,6 +106,7 @@ class App:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        self._telemetry.start()
 
     def _record(self, call: Call) -> None:
         self._telemetry.settled(call, self._serve.snapshot)
@@ -151,6 +152,7 @@ class App:
         self._forwarder.allow(built.files.connections)
         self._store.retain(built.limits)
         self._limits.renew(built.limits)
+        self._telemetry.tallies.renew(snapshot)
         if self._listeners is not None:
             self._listeners.show(built.tls)
         self._end_routes({plan.route for plan in old.plans} - {plan.route for plan in snapshot.plans})

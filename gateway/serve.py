@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
 OPENING, ADMITTING, WAITING, PARKED, RELAYING, SETTLED = State
-ANSWERED = Outcome.ANSWERED
+ANSWERED, NEWS = Outcome.ANSWERED, Outcome.NEWS
 ENDED_ROUTE = Drain(0.0, 5.0)  # over what time those come back whose route a reload took away
 
 
@@ -254,6 +254,8 @@ class Serve:
             extra += lines(cors.response_headers(plan.cors, call.origin))
         fresh = plan.shown.lines(call, call.first_byte_at) if plan.shown is not None else END
         sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended)
+        if call.ending is NEWS:
+            call.news_latency = self._timers.now() - call.first_byte_at
         if ended and sent:
             self._settle(call, call.ending)
         elif sent:  # else its clock stands still until the client has caught up
@@ -284,6 +286,8 @@ class Serve:
             call.sample = None
             if call.hold is not None:
                 call.ending = verdicts.of_answer(call.hold, head, body)
+                if call.ending is not NEWS:
+                    call.news_latency = None
         self._timers.arm(call, NEVER)
         if call.conn.finish():
             self._settle(call, call.ending)

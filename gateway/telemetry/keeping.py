@@ -7,8 +7,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from gateway.telemetry.lag import Lag
 from gateway.telemetry.log import CallLog
 from gateway.telemetry.record import build
+from gateway.telemetry.tallies import Tallies
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -24,11 +26,18 @@ class Telemetry:
         self._clock = clock
         self._timers = timers
         self.log = CallLog(loop, config.log.calls)
+        self.tallies = Tallies(Lag(loop), label_consumers=config.telemetry.consumer_label)
 
     def settled(self, call: Call, snapshot: Snapshot) -> None:
-        """A call ended: its record is written. The path of every call."""
+        """A call ended: it is recorded and counted. The path of every call."""
         record = build(call, self._clock.wall(), self._timers.now(), snapshot.log_values, snapshot.secret_prefixes)
         self.log.write(record)
+        self.tallies.count(call)
+
+    def start(self) -> None:
+        """What is measured by the way begins once the process is set up."""
+        self.tallies.lag.start()
 
     def close(self) -> None:
+        self.tallies.lag.stop()
         self.log.close()
