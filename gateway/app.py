@@ -97,16 +97,14 @@ class App:
         self._serve.sheds_hold = self._edge.sheds_hold
         self._swap(built)
         self._listeners = Listeners(loop, self._edge, config.server, built.tls)
+        operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
         if config.admin is not None:
-            operator = Operator(
-                self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store
-            )
             self._admin = AdminListener(operator, config.admin)
             await self._admin.start()
+        self._telemetry.start(operator.gauges)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        self._telemetry.start()
 
     def _record(self, call: Call) -> None:
         self._telemetry.settled(call, self._serve.snapshot)

@@ -31,6 +31,16 @@ def count(calls: Iterable[Call | None], snapshot: Snapshot) -> dict[tuple[str, s
     return counts
 
 
+def at_endpoints(snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    """How many calls each endpoint has, by upstream and endpoint; one that is written twice is one."""
+    counts: dict[tuple[str, str], int] = {}
+    for upstream in snapshot.upstreams.values():
+        for endpoint in upstream.endpoints:
+            key = (upstream.name, endpoint.name)
+            counts[key] = counts.get(key, 0) + endpoint.held
+    return counts
+
+
 def _describe(call: Call, now: float) -> dict[str, object]:
     identity = call.identity
     return {

@@ -21,10 +21,10 @@ class Lag:
         self.most = 0.0
         self.gc_pause = 0.0
         self._loop = loop
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: asyncio.Handle | None = None
         self._due = 0.0
         self._seconds: deque[tuple[int, float]] = deque(maxlen=int(RECENT))  # the worst of each second that has one
-        self._began = 0.0
+        self._collecting = 0.0
 
     @property
     def recent(self) -> float:
@@ -32,6 +32,10 @@ class Lag:
         return max((late for second, late in self._seconds if second >= since), default=0.0)
 
     def start(self) -> None:
+        """From the next turn of the loop on: what is still done in this one is no delay of anybody."""
+        self._handle = self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
         gc.callbacks.append(self._collected)
         self._arm(time.monotonic())
 
@@ -62,6 +66,6 @@ class Lag:
     def _collected(self, phase: str, info: dict[str, int]) -> None:
         now = time.perf_counter()
         if phase == "start":
-            self._began = now
-        elif self._began:
-            self.gc_pause = max(self.gc_pause, now - self._began)
+            self._collecting = now
+        elif self._collecting:
+            self.gc_pause = max(self.gc_pause, now - self._collecting)
