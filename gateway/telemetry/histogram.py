@@ -43,7 +43,10 @@ class Histogram:
 
     def copy(self) -> Histogram:
         """The numbers of now: what is written out later must not change on the way."""
-        return merged(self.bounds, (self,))
+        other = Histogram(self.bounds)
+        other.buckets, other.sum = self.buckets[:], self.sum
+        other.exemplars = dict(self.exemplars) if self.exemplars is not None else None
+        return other
 
     def quantile(self, share: float) -> float | None:
         """The value below which that share lies, as exactly as the buckets say (as PromQL's `histogram_quantile`

@@ -51,7 +51,7 @@ class Telemetry:
             from gateway.telemetry.otlp_metrics import Pusher
 
             series = Series()
-            self._metrics = Pusher(self._loop, self._settings, lambda: series.read(gauges()))
+            self._metrics = Pusher(self._loop, self._settings, lambda: list(series.read(gauges())))
 
     def close(self) -> None:
         until = time.monotonic() + CLOSE_WITHIN

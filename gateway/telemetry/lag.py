@@ -8,6 +8,7 @@ import asyncio
 import gc
 import time
 from collections import deque
+from collections.abc import Callable
 
 EVERY = 0.05  # seconds between two looks: a stall shorter than this is seen by chance
 RECENT = 10.0  # seconds
@@ -17,19 +18,20 @@ class Lag:
     """Seconds: `recent` is the longest delay of the last 10 s, `most` the longest since the start, `gc_pause` the
     longest collection. `start()` and `stop()` it on the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = time.monotonic) -> None:
         self.most = 0.0
         self.gc_pause = 0.0
         self._loop = loop
+        self._now = now
         self._handle: asyncio.Handle | None = None
         self._due = 0.0
-        self._seconds: deque[tuple[int, float]] = deque(maxlen=int(RECENT))  # the worst of each second that has one
+        self._seconds: deque[tuple[int, float]] = deque(maxlen=int(RECENT) + 1)  # the worst of each second that has one
         self._collecting = 0.0
 
     @property
     def recent(self) -> float:
-        since = time.monotonic() - RECENT
-        return max((late for second, late in self._seconds if second >= since), default=0.0)
+        since = self._now() - RECENT
+        return max((late for second, late in self._seconds if second > since - 1), default=0.0)
 
     def start(self) -> None:
         """From the next turn of the loop on: what is still done in this one is no delay of anybody."""
@@ -37,7 +39,7 @@ class Lag:
 
     def _begin(self) -> None:
         gc.callbacks.append(self._collected)
-        self._arm(time.monotonic())
+        self._arm(self._now())
 
     def stop(self) -> None:
         if self._handle is not None:
@@ -51,7 +53,7 @@ class Lag:
         self._handle = self._loop.call_later(EVERY, self._look)
 
     def _look(self) -> None:
-        now = time.monotonic()
+        now = self._now()
         self.note(now - self._due, now)
         self._arm(now)
 

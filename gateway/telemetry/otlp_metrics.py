@@ -47,14 +47,16 @@ class Pusher:
         self._resource = Resource.create(
             {"service.name": settings.service_name, "service.instance.id": str(uuid.uuid4())}
         )
-        self._exporter = OTLPMetricExporter(
-            endpoint=f"{settings.otlp}/v1/metrics",
-            headers={name: read_secret(value, os.environ) for name, value in settings.headers.items()},
-        )
+        self._headers = {name: read_secret(value, os.environ) for name, value in settings.headers.items()}
+        self._endpoint = f"{settings.otlp}/v1/metrics"
+        self._exporter = self._make()
         self._due: SimpleQueue[tuple[int, list[Reading]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._send_all, name="otlp-metrics", daemon=True)
         self._thread.start()
         self._handle = loop.call_later(self._every, self._push)
+
+    def _make(self) -> OTLPMetricExporter:
+        return OTLPMetricExporter(endpoint=self._endpoint, headers=self._headers)
 
     def _push(self) -> None:
         self._handle = self._loop.call_later(self._every, self._push)
@@ -64,6 +66,8 @@ class Pusher:
     def finish(self) -> None:
         """Hands over the last reading. Called on the loop, at the end."""
         self._handle.cancel()
+        self._exporter.shutdown()  # what it still tries again to send is older
+        self._exporter = self._make()
         self._due.put((time.time_ns(), self._read()))
         self._due.put(None)
 

@@ -4,6 +4,7 @@ those it had first, and the rest become one series, as OpenTelemetry does it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from gateway.telemetry.histogram import Histogram, merged
@@ -28,8 +29,9 @@ class Series:
         self._most = most
         self._known: dict[str, set[tuple[Label, ...]]] = {}
 
-    def read(self, seen: Gauges) -> list[Reading]:
-        return [Reading(each, self._points(each, seen)) for each in INSTRUMENTS]
+    def read(self, seen: Gauges) -> Iterator[Reading]:
+        """One metric at a time: calls may be served in between."""
+        return (Reading(each, self._points(each, seen)) for each in INSTRUMENTS)
 
     def _points(self, instrument: Instrument, seen: Gauges) -> list[tuple[Labels, Value]]:
         found = dict(instrument.read(seen))
