@@ -71,4 +71,6 @@ def _histogram(family: str, text: str, value: Histogram, openmetrics: bool) -> s
 
 
 def _exemplar(found: Exemplar | None) -> str:
-    return f' # {{trace_id="{found[0]}"}} {found[1]!r} {found[2]:.3f}' if found is not None else ""
+    if found is None:
+        return ""
+    return f' # {{trace_id="{found.trace}",span_id="{found.span}"}} {found.value!r} {found.wall:.3f}'

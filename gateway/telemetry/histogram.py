@@ -6,13 +6,21 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from typing import NamedTuple
 
 # Seconds, each the inclusive upper end of its bucket; one more bucket takes what is above the last.
 REQUEST = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)  # of OpenTelemetry for HTTP
 HOLD = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0)
 NEWS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
-Exemplar = tuple[str, float, float]  # trace id, value, Unix seconds
+
+class Exemplar(NamedTuple):
+    """A value whose trace was kept."""
+
+    trace: str  # 32 hexadecimal digits
+    span: str  # 16
+    value: float
+    wall: float  # Unix seconds
 
 
 class Histogram:
@@ -35,11 +43,11 @@ class Histogram:
         self.buckets[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
-    def mark(self, value: float, trace: str, wall: float) -> None:
+    def mark(self, value: float, trace: str, span: str, wall: float) -> None:
         """Remembers the trace of a value that was recorded."""
         if self.exemplars is None:
             self.exemplars = {}
-        self.exemplars[bisect_left(self.bounds, value)] = (trace, value, wall)
+        self.exemplars[bisect_left(self.bounds, value)] = Exemplar(trace, span, value, wall)
 
     def copy(self) -> Histogram:
         """The numbers of now: what is written out later must not change on the way."""

@@ -21,6 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from gateway.config.references import read_secret
+from gateway.telemetry.histogram import Exemplar as Held
 from gateway.telemetry.histogram import Histogram
 from gateway.telemetry.series import Labels, Reading
 
@@ -43,6 +44,7 @@ class Pusher:
         self._loop = loop
         self._read = read
         self._started = time.time_ns()
+        self._failing = False
         self._every = interval(os.environ)
         self._resource = Resource.create(
             {"service.name": settings.service_name, "service.instance.id": str(uuid.uuid4())}
@@ -77,10 +79,26 @@ class Pusher:
 
     def _send_all(self) -> None:
         while (due := self._due.get()) is not None:
-            try:
-                self._exporter.export(metrics_data(due[1], self._resource, self._started, due[0]))
-            except Exception as error:  # whatever a collector is, the next minute is another try
-                logger.warning("metrics could not be sent: %s", error)
+            self._tell(self._send(*due))
+
+    def _send(self, now: int, readings: list[Reading]) -> str:
+        """Why the readings were not taken; empty when they were."""
+        data = metrics_data(readings, self._resource, self._started, now)
+        try:
+            sent = self._exporter.export(data) is sdk.MetricExportResult.SUCCESS
+        except Exception as error:  # whatever a collector is, the next minute is another try
+            return type(error).__name__
+        return "" if sent else "see above"
+
+    def _tell(self, failure: str) -> None:
+        """Once when the collector takes nothing, and once when it does again."""
+        if failure and not self._failing:
+            logger.warning(
+                "metrics: %s takes nothing; totals stay, and are sent when it does: %s", self._endpoint, failure
+            )
+        elif self._failing and not failure:
+            logger.warning("metrics: %s takes them again", self._endpoint)
+        self._failing = bool(failure)
 
 
 def interval(environ: Mapping[str, str]) -> float:
@@ -121,9 +139,11 @@ def _number(labels: Labels, value: Value, started: int, now: int) -> sdk.NumberD
 def _distribution(labels: Labels, value: Value, started: int, now: int) -> sdk.HistogramDataPoint:
     assert isinstance(value, Histogram)
     unknown: float = None  # type: ignore[assignment]  # the protocol has them optional, the SDK's type forgets it
-    exemplars = [
-        Exemplar({}, each[1], int(each[2] * 1e9), 0, int(each[0], 16)) for each in (value.exemplars or {}).values()
-    ]
+    exemplars = [_exemplar(each) for each in (value.exemplars or {}).values()]
     return sdk.HistogramDataPoint(
         dict(labels), started, now, value.count, value.sum, value.buckets, value.bounds, unknown, unknown, exemplars
     )
+
+
+def _exemplar(found: Held) -> Exemplar:
+    return Exemplar({}, found.value, int(found.wall * 1e9), int(found.span, 16), int(found.trace, 16))

@@ -11,6 +11,7 @@ from gateway.telemetry.lag import Lag
 from gateway.telemetry.tallies import ConsumerTally, RouteTally, Tallies
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
 NASTY = 'a "b" \\ c\n\u2028é'
 
 
@@ -41,7 +42,7 @@ def _route() -> RouteTally:
     tally.outcomes = {Outcome.NEWS: 3, Outcome.EVICTED: 1, Outcome.CAPPED: 2}
     tally.calls = {Outcome.ANSWERED: 4}
     tally.holds = {Outcome.NEWS: _times(HOLD, 0.1, 12.0, 301.0), Outcome.EVICTED: _times(HOLD, 3.0)}
-    tally.holds[Outcome.NEWS].mark(12.0, TRACE, 1_700_000_000.25)
+    tally.holds[Outcome.NEWS].mark(12.0, TRACE, SPAN, 1_700_000_000.25)
     tally.work.record(0.004)
     tally.news.record(0.0003)
     tally.clamped, tally.evictions = {"max": 2}, 1

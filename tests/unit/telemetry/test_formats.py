@@ -20,7 +20,7 @@ from gateway.telemetry.histogram import Histogram
 from gateway.telemetry.instruments import INSTRUMENTS
 from gateway.telemetry.otlp_metrics import interval, metrics_data
 from gateway.telemetry.series import Series
-from tests.kit.metrics import NASTY, TRACE, gauges
+from tests.kit.metrics import NASTY, SPAN, TRACE, gauges
 from tests.kit.otlp import attributes
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -117,10 +117,11 @@ def test_a_status_is_a_number_to_the_collector() -> None:
 def test_a_kept_trace_is_an_example_where_the_format_has_them() -> None:
     line = 'longpoll_hold_duration_seconds_bucket{route="updates",outcome="news",le="15.0"} 2'
     assert f"{line}\n" in page(False)
-    assert f'{line} # {{trace_id="{TRACE}"}} 12.0 1700000000.250\n' in page(True)
+    assert f'{line} # {{trace_id="{TRACE}",span_id="{SPAN}"}} 12.0 1700000000.250\n' in page(True)
     assert TRACE not in page(False)
     points = otlp()["longpoll.hold.duration"].histogram.data_points
-    assert [each.trace_id.hex() for point in points for each in point.exemplars] == [TRACE] * 2
+    found = [(each.trace_id.hex(), each.span_id.hex()) for point in points for each in point.exemplars]
+    assert found == [(TRACE, SPAN)] * 2
 
 
 def test_the_page_of_a_gateway_that_just_began_is_whole() -> None:

@@ -52,19 +52,19 @@ def test_of_nothing_there_is_no_quantile() -> None:
 
 def test_what_was_copied_does_not_change_any_more() -> None:
     live = of([1.0])
-    live.mark(1.0, "a" * 32, 0.0)
+    live.mark(1.0, "a" * 32, "1" * 16, 0.0)
     still = live.copy()
     live.record(1.0)
-    live.mark(1.0, "b" * 32, 1.0)
-    assert (still.count, still.exemplars) == (1, {2: ("a" * 32, 1.0, 0.0)})
+    live.mark(1.0, "b" * 32, "2" * 16, 1.0)
+    assert (still.count, still.exemplars) == (1, {2: ("a" * 32, "1" * 16, 1.0, 0.0)})
 
 
 def test_the_last_kept_trace_of_a_bucket_is_its_example() -> None:
     live = of([0.2, 0.3, 700.0])
-    live.mark(0.2, "a" * 32, 1.0)
-    live.mark(0.3, "b" * 32, 2.0)
-    live.mark(700.0, "c" * 32, 3.0)
-    assert live.exemplars == {1: ("b" * 32, 0.3, 2.0), len(HOLD): ("c" * 32, 700.0, 3.0)}
+    live.mark(0.2, "a" * 32, "1" * 16, 1.0)
+    live.mark(0.3, "b" * 32, "2" * 16, 2.0)
+    live.mark(700.0, "c" * 32, "3" * 16, 3.0)
+    assert live.exemplars == {1: ("b" * 32, "2" * 16, 0.3, 2.0), len(HOLD): ("c" * 32, "3" * 16, 700.0, 3.0)}
 
 
 @pytest.mark.parametrize("bounds", [REQUEST, HOLD, NEWS])

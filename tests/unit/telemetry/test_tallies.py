@@ -126,6 +126,19 @@ def test_an_error_is_the_upstreams_status_or_the_gateways_word(status: int, outc
     assert error_type(status, outcome) == error
 
 
+@pytest.mark.parametrize(("poll", "marked"), [(True, 3), (False, 1)])
+def test_a_kept_trace_is_an_example_of_everything_its_call_was_counted_in(poll: bool, marked: int) -> None:
+    counted, kept = tallies(), call(Outcome.NEWS, poll=poll, news_latency=0.0002)
+    counted.count(kept)
+    counted.mark(kept, "a" * 32, "1" * 16, 1.0)
+    tally = counted.routes["updates"]
+    everywhere = [*tally.holds.values(), tally.work, tally.news, *counted.requests.values()]
+    assert sum(len(each.exemplars or {}) for each in everywhere) == marked
+    for each in everywhere:
+        for place in each.exemplars or {}:
+            assert each.buckets[place] == 1
+
+
 def test_paths_that_somebody_made_up_make_no_series() -> None:
     counted = tallies()
     for number in range(1000):
