@@ -95,6 +95,7 @@ class App:
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
         )  # fmt: skip
         self._serve.sheds_hold = self._edge.sheds_hold
+        self._serve.arrives = self._telemetry.arrives
         self._swap(built)
         self._listeners = Listeners(loop, self._edge, config.server, built.tls)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)

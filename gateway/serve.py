@@ -31,6 +31,7 @@ from gateway.waiting import TURN, Spot
 if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan, Snapshot
+    from gateway.telemetry.trace import Arrives
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
@@ -47,6 +48,7 @@ class Serve:
         self.snapshot = snapshot
         self.draining: Drain | None = None
         self.sheds_hold: Callable[[], bool] = lambda: False  # set by the edge: no room for another parked call
+        self.arrives: Arrives | None = None  # what spans will show of a head, where there are any
         self._clock = clock
         self._timers = timers
         self._forwarder = forwarder
@@ -62,6 +64,8 @@ class Serve:
         head = call.head
         assert head is not None
         call.state = ADMITTING
+        if self.arrives is not None:
+            call.arrival = self.arrives(head)
         if self.snapshot.trusted:
             call.peer = client_address(call.peer, head, self.snapshot.trusted)
         verdict = admission.route(call, head, self.snapshot)

@@ -5,25 +5,26 @@ records. Nothing here may end a call differently, or keep it waiting.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway.telemetry.lag import Lag
-from gateway.telemetry.log import CallLog
+from gateway.telemetry.log import CLOSE_WITHIN, CallLog
 from gateway.telemetry.record import build
 from gateway.telemetry.series import Series
 from gateway.telemetry.tallies import Tallies
+from gateway.telemetry.trace import arrivals, span_id, trace_id
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+
     from gateway.call import Call
     from gateway.clock import Clock, Timers
     from gateway.config.settings import Config
     from gateway.plan import Snapshot
     from gateway.telemetry.instruments import Gauges
     from gateway.telemetry.otlp_metrics import Pusher
-
-CLOSE_WITHIN = 2.0  # seconds in which the last is sent
+    from gateway.telemetry.otlp_traces import Traces
 
 
 class Telemetry:
@@ -33,31 +34,51 @@ class Telemetry:
         self._loop = loop
         self._clock = clock
         self._timers = timers
+        self._table = table = config.telemetry
+        self._resource: Resource | None = None
+        self._pusher: Pusher | None = None
         self.log = CallLog(loop, config.log.calls)
-        self._settings = config.telemetry
-        self._metrics: Pusher | None = None
-        self.tallies = Tallies(Lag(loop), label_consumers=config.telemetry.consumer_label)
+        self.tallies = Tallies(Lag(loop), label_consumers=table.consumer_label)
+        self.traces: Traces | None = None
+        self.arrives = arrivals(table.otlp is not None, table.trust_incoming)
+        if table.otlp is not None:  # or nothing of it is even imported
+            from gateway.telemetry.otlp import resource
+            from gateway.telemetry.otlp_traces import Traces
 
-    def settled(self, call: Call, snapshot: Snapshot) -> None:
-        """A call ended: it is recorded and counted. The path of every call."""
-        record = build(call, self._clock.wall(), self._timers.now(), snapshot.log_values, snapshot.secret_prefixes)
-        self.log.write(record)
-        self.tallies.count(call)
+            self._resource = resource(table)
+            self.traces = Traces(loop, table, self._resource)
 
     def start(self, gauges: Callable[[], Gauges]) -> None:
-        """What is measured or sent by the way begins once the process is set up."""
+        """What is measured, or sent now and then, begins once there is something to see."""
         self.tallies.lag.start()
-        if self._settings.otlp is not None:
+        if self._resource is not None:
             from gateway.telemetry.otlp_metrics import Pusher
 
             series = Series()
-            self._metrics = Pusher(self._loop, self._settings, lambda: list(series.read(gauges())))
+            self._pusher = Pusher(self._loop, self._table, self._resource, lambda: list(series.read(gauges())))
+
+    def settled(self, call: Call, snapshot: Snapshot) -> None:
+        """A call ended: it is counted, and its record is written. The path of every call."""
+        wall, now = self._clock.wall(), self._timers.now()
+        record = build(call, wall, now, snapshot.log_values, snapshot.secret_prefixes)
+        self.log.write(record)
+        self.tallies.count(call)
+        if self.traces is not None:
+            before = self.traces.kept
+            self.traces.settled(call, record, (call.plan or snapshot).sample, wall - now)
+            if self.traces.kept != before:
+                self.tallies.mark(call, trace_id(call), span_id(call, 0), wall)
 
     def close(self) -> None:
-        until = time.monotonic() + CLOSE_WITHIN
+        """Takes at most CLOSE_WITHIN, whatever hangs."""
+        end = self._timers.now() + CLOSE_WITHIN
         self.tallies.lag.stop()
-        if self._metrics is not None:
-            self._metrics.finish()
+        if self._pusher is not None:
+            self._pusher.finish()
+        if self.traces is not None:
+            self.traces.finish()
         self.log.close()
-        if self._metrics is not None:
-            self._metrics.wait(until - time.monotonic())
+        if self.traces is not None:
+            self.traces.close(max(0.0, end - self._timers.now()))
+        if self._pusher is not None:
+            self._pusher.close(max(0.0, end - self._timers.now()))

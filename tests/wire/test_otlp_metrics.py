@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.kit.gateways import config, gateway, gateway_process, hold, process_config, route
 from tests.kit.otlp import Collector, attributes, collector
@@ -112,6 +113,30 @@ async def test_a_process_ends_though_its_collector_hangs(tmp_path: Path) -> None
                 await until(lambda: found.asked >= 1)
                 gw.terminate()
                 assert await gw.exit_code() == 0
+
+
+@pytest.mark.parametrize("share", [1.0, 0.0])
+async def test_a_bucket_names_a_trace_that_was_kept(tmp_path: Path, share: float) -> None:
+    with collector() as found:
+        sample = f"sample = {{ news = {share}, empty = 0.0, error = 0.0 }}"
+        async with (
+            ScriptedUpstream() as up,
+            gateway(config(up.port, more=telemetry(found.url, sample), routes=ROUTES), tmp_path) as gw,
+            client(gw.port) as raw,
+            client(gw.admin_port) as admin,
+        ):
+            await raw.ask(get("/updates"))
+            record = await gw.record()
+            page = await admin.ask(get("/metrics", "Accept: application/openmetrics-text"))
+            examples = [
+                each.exemplar
+                for family in text_string_to_metric_families(bytes(page.body).decode())
+                for each in family.samples
+                if each.exemplar
+            ]
+            assert [each.labels["trace_id"] for each in examples] == [record["trace"]] * (3 if share else 0)
+            kept = f"longpoll_spans_kept_total {2 if share else 0}\n"
+            assert kept.encode() in bytes((await admin.ask(get("/metrics"))).body)
 
 
 async def test_nobody_there_is_told_and_nothing_else(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from gateway.admin.metrics import write
 from gateway.telemetry.histogram import Histogram
 from gateway.telemetry.instruments import INSTRUMENTS
-from gateway.telemetry.otlp_metrics import interval, metrics_data
+from gateway.telemetry.otlp_metrics import interval
+from gateway.telemetry.otlp_points import metrics_data
 from gateway.telemetry.series import Series
 from tests.kit.metrics import NASTY, SPAN, TRACE, gauges
 from tests.kit.otlp import attributes
