@@ -56,8 +56,10 @@ def upstream() -> ScriptedUpstream:
     return ScriptedUpstream(then=replies)
 
 
-def configuration(up: ScriptedUpstream, otlp: str) -> str:
-    telemetry = f'[telemetry]\notlp = "{otlp}"\nconsumer_label = true\nsample = {{ news = 1.0 }}\n'
+def configuration(up: ScriptedUpstream, otlp: str | None) -> str:
+    """`otlp` is where traces go, all of those with news."""
+    telemetry = "[telemetry]\nconsumer_label = true\n"
+    telemetry += f'otlp = "{otlp}"\nsample = {{ news = 1.0 }}\n' if otlp else ""
     return process_config(up.port, more=SIGNED_IN + POLLS + LIMITS + GONE + telemetry, routes=ROUTES)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit import traffic
-from tests.kit.boards import BOARDS, DEPLOY, RULES, filled, label_values, load, queries, rules, variables
+from tests.kit.boards import BOARDS, DEPLOY, RULES, filled, label_values, load, panels, queries, rules, variables
 from tests.kit.gateways import Process, gateway_process, read_records
 from tests.kit.otlp import collector
 from tests.kit.prometheus import Prometheus, needs_prometheus, prometheus, promtool
@@ -40,12 +41,11 @@ def test_alerts_fire_when_they_should_and_never_in_a_night_of_quiet_polls() -> N
 
 
 @contextlib.asynccontextmanager
-async def watched(folder: Path) -> AsyncIterator[tuple[ScriptedUpstream, Process, Prometheus]]:
-    """A service, the gateway before it, which sends its traces to a collector, and Prometheus with the rules."""
+async def watched(folder: Path, otlp: str | None = None) -> AsyncIterator[tuple[ScriptedUpstream, Process, Prometheus]]:
+    """A service, the gateway before it, and Prometheus with the rules. `otlp` is where traces go."""
     async with traffic.upstream() as up:
         with (
-            collector() as traces,
-            gateway_process(traffic.configuration(up, traces.url), folder) as gw,
+            gateway_process(traffic.configuration(up, otlp), folder) as gw,
             prometheus(folder, RULES, JOB, f"127.0.0.1:{gw.admin_port}") as prom,
         ):
             yield up, gw, prom
@@ -62,7 +62,7 @@ def wanted() -> dict[str, str]:
         for name, query in variables(board).items():
             metric, label = label_values(filled(query, ALL, "10s"))
             found[f"{path.stem}: variable {name}"] = f'count by ({label}) ({metric} and {{{label}!=""}})'
-    found = {name: query for name, query in found.items() if "longpoll_spans_" not in query}  # until traces are sent
+    found["an alert at work"] = 'ALERTS{alertname="LongpollUpstreamOutage", alertstate="pending", upstream="gone"}'
     return found | {f"rule {rule['record']}": rule["record"] for rule in rules("record")}
 
 
@@ -85,14 +85,16 @@ async def becomes(fact: Callable[[], object], what: str) -> None:
 
 
 async def test_every_query_of_every_board_and_every_rule_gets_an_answer(tmp_path: Path) -> None:
-    async with watched(tmp_path) as (up, gw, prom):
-        async with traffic.traffic(gw, up):
-            assert await asyncio.to_thread(unanswered, prom, wanted()) == {}
-            assert await asyncio.to_thread(ailing, prom) == []
-        await becomes(
-            lambda: counted(prom) == logged(gw), "the same number of calls by outcome in metrics and call log"
-        )
-        assert set(logged(gw)) >= {"news", "empty", "overrun", "evicted", "capped", "rate_limited", "client_gone"}
+    with collector() as traces:
+        async with watched(tmp_path, traces.url) as (up, gw, prom):
+            async with traffic.traffic(gw, up):
+                assert await asyncio.to_thread(unanswered, prom, wanted()) == {}
+                assert await asyncio.to_thread(ailing, prom) == []
+            await becomes(lambda: counted(prom) == logged(gw), "the same calls in metrics and call log")
+            assert set(logged(gw)) >= {"news", "empty", "overrun", "evicted", "capped", "rate_limited", "client_gone"}
+            await becomes(
+                lambda: linked(prom) <= {span.trace_id.hex() for span in traces.spans}, "spans of all exemplars"
+            )
 
 
 def ailing(prom: Prometheus) -> list[str]:
@@ -100,6 +102,19 @@ def ailing(prom: Prometheus) -> list[str]:
     groups = prom.get("rules")["groups"]
     return [f"{rule['name']}: {rule.get('lastError')}" for group in groups for rule in group["rules"]
             if rule["health"] == "err"]  # fmt: skip
+
+
+def linked(prom: Prometheus) -> set[str]:
+    """The traces that the points on the latency panels lead to: each such panel has some."""
+    ids: set[str] = set()
+    for board in map(load, BOARDS):
+        for panel in panels(board):
+            for query in [filled(target["expr"], ALL, "10s") for target in panel["targets"] if target.get("exemplar")]:
+                found = prom.get("query_exemplars", query=query, start="0", end=str(time.time() + 60))
+                own = {one["labels"]["trace_id"] for series in found for one in series["exemplars"]}
+                assert own, f"{board['title']}: {panel['title']}"
+                ids |= own
+    return ids
 
 
 def counted(prom: Prometheus) -> dict[str, int]:
