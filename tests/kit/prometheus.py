@@ -28,7 +28,7 @@ needs_prometheus = pytest.mark.skipif(
 
 def promtool(*arguments: object) -> str:
     """What it says; it fails the test where it finds fault."""
-    done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
