@@ -27,7 +27,7 @@ demo: $(RUN)
 	@$(BIN)/gateway demo $(ARGS)
 
 test: $(TEST) programs
-	$(BIN)/python -m pytest tests $(ARGS)
+	$(BIN)/python -m pytest tests -rs --no-fold-skipped $(ARGS)
 
 # What tests drive that is no Python: a browser for the dashboard, Prometheus for deploy/, jq for the recipes of docs/.
 programs:
