@@ -127,8 +127,8 @@ def test_a_kept_trace_is_an_example_where_the_format_has_them() -> None:
 
 def test_what_is_beyond_the_bound_is_marked_as_opentelemetry_does_it() -> None:
     readings = list(Series(1).read(gauges()))
-    for openmetrics, parse in ((False, parse_text), (True, parse_openmetrics)):
-        found = samples(parse("".join(write(readings, openmetrics))))
+    for modern, parse in ((False, parse_text), (True, parse_openmetrics)):
+        found = samples(parse("".join(write(readings, modern))))
         assert found["longpoll_calls_total", (("otel_metric_overflow", "true"),)] == 17
         assert ("longpoll_hold_duration_seconds_count", (("otel_metric_overflow", "true"),)) in found
     message = encode_metrics(metrics_data(readings, Resource({}), 1, 2))
