@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("gateway")
 
-BATCH = 64  # spans of one export: encoding them keeps the loop waiting for no longer than 2 ms
+BATCH = 32  # spans of one export: encoding them keeps the loop waiting, for 1 to 2 ms
 FLUSH_EVERY = 1.0  # seconds from the first span of a batch to its hand-over
 MAX_QUEUED = 2048  # spans handed over and not yet sent; beyond it they are dropped
 QUIET = 1.0  # seconds between two words about the collector
