@@ -58,14 +58,14 @@ class Traces:
         self._thread = threading.Thread(target=self._send_all, name="traces", daemon=True)
         self._thread.start()
 
-    def settled(self, call: Call, record: dict[str, object], sample: Sample, base: float) -> None:
-        """Keeps the spans of a call if they shall be kept. `base` is Unix seconds at loop second 0."""
+    def settled(self, call: Call, record: dict[str, object], sample: Sample, base: float) -> bool:
+        """Makes the spans of a call if they shall be kept; whether it did. `base` is Unix seconds at loop second 0."""
         if not keeps(call, sample):
-            return
+            return False
         if self._queued >= MAX_QUEUED:  # then they are not even built
             self.kept += 1 + call.attempts
             self._lose(1 + call.attempts)
-            return
+            return False
         spans = self._spans.of(call, record, int(base * 1e9))
         self.kept += len(spans)
         self._batch += spans
@@ -73,6 +73,7 @@ class Traces:
             self.flush()
         elif self._handle is None:
             self._handle = self._loop.call_later(FLUSH_EVERY, self.flush)
+        return True
 
     def flush(self) -> None:
         """Hands the batch over to the sender."""
