@@ -18,6 +18,7 @@ from opentelemetry.sdk.metrics import export as sdk
 
 from gateway.telemetry.otlp import TIMEOUT, Reasons, endpoint, headers
 from gateway.telemetry.otlp_points import metrics_data
+from gateway.telemetry.otlp_session import Session
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -55,7 +56,7 @@ class Pusher:
         self._handle = loop.call_later(self._every, self._push)
 
     def _make(self) -> OTLPMetricExporter:
-        return OTLPMetricExporter(self._where, headers=self._headers, timeout=TIMEOUT)
+        return OTLPMetricExporter(self._where, headers=self._headers, timeout=TIMEOUT, session=Session())
 
     def _push(self) -> None:
         self._handle = self._loop.call_later(self._every, self._push)
