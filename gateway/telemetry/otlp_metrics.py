@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -38,12 +38,13 @@ class Pusher:
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, table: schema.Telemetry, resource: Resource,
-        read: Callable[[], list[Reading]],
+        read: Callable[[], Iterable[Reading]],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._read = read
         self._started = time.time_ns()
         self._failing = False
+        self._taking: asyncio.Handle | None = None
         self._every = interval(os.environ)
         self._resource = resource
         self._where = endpoint(table, "metrics")
@@ -60,15 +61,27 @@ class Pusher:
 
     def _push(self) -> None:
         self._handle = self._loop.call_later(self._every, self._push)
-        if self._due.empty():
-            self._due.put((time.time_ns(), self._read()))
+        if self._due.empty() and self._taking is None:
+            self._take(time.time_ns(), iter(self._read()), [])
+
+    def _take(self, now: int, rest: Iterator[Reading], taken: list[Reading]) -> None:
+        """One metric in a turn of the loop: where there are many series, nobody waits for all of them."""
+        reading = next(rest, None)
+        if reading is None:
+            self._taking = None
+            self._due.put((now, taken))
+        else:
+            taken.append(reading)
+            self._taking = self._loop.call_soon(self._take, now, rest, taken)
 
     def finish(self) -> None:
         """Hands over the last reading. Called on the loop, at the end."""
         self._handle.cancel()
+        if self._taking is not None:
+            self._taking.cancel()
         self._exporter.shutdown()  # what it still tries again to send is older
         self._exporter = self._make()
-        self._due.put((time.time_ns(), self._read()))
+        self._due.put((time.time_ns(), list(self._read())))
         self._due.put(None)
 
     def close(self, within: float) -> None:
