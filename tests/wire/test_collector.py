@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,47 @@ async def test_a_silent_collector_harms_no_call_and_takes_no_more_memory_than_it
         assert otlp.asked == 1 and not otlp.spans
         assert traces(gw)._queued <= MAX_QUEUED and traces(gw).dropped >= calls * 2 - MAX_QUEUED - BATCH
     assert (await gw.records(calls))[-1]["outcome"] == "answered"
+
+
+async def test_what_was_sent_makes_room_in_the_queue(
+    otlp: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp_traces, "MAX_QUEUED", 3)
+    async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.port)) as (gw, raw):
+        for calls in range(1, 6):
+            await raw.ask(get())
+            traces(gw).flush()
+            await until(lambda: traces(gw)._queued == 0 and len(otlp.spans) == 2 * calls, f"{calls} calls")  # noqa: B023
+        assert traces(gw).dropped == 0
+
+
+async def test_a_collector_that_comes_and_goes_is_not_told_each_time(
+    otlp: Collector, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp_traces, "QUIET", 3600.0)
+    async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.port)) as (gw, raw):
+        for status in (401, 200, 401, 200):
+            otlp.status = status
+            await raw.ask(get())
+            traces(gw).flush()
+            await until(lambda: traces(gw)._queued == 0)
+        assert traces(gw).dropped == 4 and len(otlp.spans) == 4
+    assert sum(record.getMessage().startswith("traces: ") for record in caplog.records) == 1
+
+
+async def test_a_collector_that_is_known_to_be_gone_is_not_waited_for(otlp: Collector, tmp_path: Path) -> None:
+    otlp.status = 401
+    async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.port)) as (gw, raw):
+        await raw.ask(get())
+        traces(gw).flush()
+        await until(lambda: traces(gw).dropped == 2)
+        otlp.gate.clear()
+        await raw.ask(get())
+        traces(gw).finish()
+        await until(lambda: otlp.asked == 2)
+        await asyncio.to_thread(traces(gw).close, 3600.0)
+        assert traces(gw)._thread.is_alive()
+        otlp.gate.set()
 
 
 @OWN_LOOP
