@@ -9,6 +9,7 @@ import gzip
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,7 +33,7 @@ class Collector:
         self.requests: list[tuple[str, dict[str, str], Any]] = []
         self.raw = b""
         self.status = 200
-        self.endless = False  # answers have a body that goes on for as long as somebody reads
+        self.endless = b""  # a piece of body, sent every millisecond for as long as somebody reads
         self.gate = threading.Event()
         self.gate.set()
         self.asked = 0  # requests begun, answered or not
@@ -99,7 +100,8 @@ def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
             try:
                 self.end_headers()
                 while collector.endless:
-                    self.wfile.write(b"more" * 256)
+                    self.wfile.write(collector.endless)
+                    time.sleep(0.001)
             except OSError:
                 self.close_connection = True  # it has stopped waiting
 

@@ -123,10 +123,13 @@ async def test_a_collector_that_is_elsewhere_has_taken_nothing(
         await until(lambda: "it is elsewhere" in caplog.text)
 
 
+@pytest.mark.parametrize("piece", [b"." * 16384, b"."])
 async def test_an_answer_without_an_end_is_not_read_to_it(
-    otlp: Collector, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    otlp: Collector, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, piece: bytes
 ) -> None:
-    otlp.endless = True
+    monkeypatch.setattr(otlp_traces, "TIMEOUT", 0.2 if piece == b"." else 3600.0)  # seconds
+    monkeypatch.setattr(keeping, "CLOSE_WITHIN", 0.01)
+    otlp.endless = piece
     async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.port)) as (gw, raw):
         await raw.ask(get())
         traces(gw).flush()
