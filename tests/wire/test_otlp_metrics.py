@@ -21,7 +21,7 @@ from gateway.telemetry.otlp_metrics import Pusher
 from gateway.telemetry.series import Reading, Series
 from tests.kit.gateways import config, gateway, gateway_process, hold, process_config, route
 from tests.kit.otlp import Collector, attributes, collector
-from tests.kit.raw import client, get
+from tests.kit.raw import RawClient, client, get
 from tests.kit.upstreams import ScriptedUpstream, answer
 from tests.kit.waiting import soon, until
 
@@ -144,6 +144,12 @@ async def test_a_process_ends_though_its_collector_hangs(tmp_path: Path) -> None
                 assert await gw.exit_code() == 0
 
 
+async def examples(admin: RawClient) -> list[Any]:
+    page = await admin.ask(get("/metrics", "Accept: application/openmetrics-text"))
+    families = text_string_to_metric_families(bytes(page.body).decode())
+    return [sample.exemplar for family in families for sample in family.samples if sample.exemplar]
+
+
 @pytest.mark.parametrize("share", [1.0, 0.0])
 async def test_a_bucket_names_a_trace_that_was_kept(tmp_path: Path, share: float) -> None:
     with collector() as found:
@@ -156,16 +162,26 @@ async def test_a_bucket_names_a_trace_that_was_kept(tmp_path: Path, share: float
         ):
             await raw.ask(get("/updates"))
             record = await gw.record()
-            page = await admin.ask(get("/metrics", "Accept: application/openmetrics-text"))
-            examples = [
-                each.exemplar
-                for family in text_string_to_metric_families(bytes(page.body).decode())
-                for each in family.samples
-                if each.exemplar
-            ]
-            assert [each.labels["trace_id"] for each in examples] == [record["trace"]] * (3 if share else 0)
+            found_there = await examples(admin)
+            assert [each.labels["trace_id"] for each in found_there] == [record["trace"]] * (3 if share else 0)
             kept = f"longpoll_spans_kept_total {2 if share else 0}\n"
             assert kept.encode() in bytes((await admin.ask(get("/metrics"))).body)
+
+
+async def test_an_example_leads_to_the_span_of_its_call_in_an_adopted_trace(tmp_path: Path) -> None:
+    caller = "0af7651916cd43dd8448eb211c80319c"
+    with collector() as found:
+        async with (
+            ScriptedUpstream() as up,
+            gateway(config(up.port, more=telemetry(found.url, "trust_incoming = true"), routes=ROUTES), tmp_path) as gw,
+            client(gw.port) as raw,
+            client(gw.admin_port) as admin,
+        ):
+            await raw.ask(get("/updates", f"traceparent: 00-{caller}-b7ad6b7169203331-01"))
+            await until(lambda: len(found.spans) == 2)
+            led_to = {(each.labels["trace_id"], each.labels["span_id"]) for each in await examples(admin)}
+            (server,) = [span for span in found.spans if span.kind == span.SPAN_KIND_SERVER]
+            assert led_to == {(caller, server.span_id.hex())}
 
 
 async def test_nobody_there_is_told_and_nothing_else(tmp_path: Path) -> None:

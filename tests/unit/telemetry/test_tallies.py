@@ -182,11 +182,12 @@ def test_endpoints_are_told_apart_by_their_upstream() -> None:
 def test_consumers_are_a_label_only_where_that_is_wanted() -> None:
     counted, labelled = tallies(), tallies(label_consumers=True)
     for each in (counted, labelled):
-        each.count(call(Outcome.NEWS, poll=True, consumer="alice"))
-        assert dict(each.consumers) == {"alice": [1, 28.5]}
+        for _ in range(2):
+            each.count(call(Outcome.NEWS, poll=True, consumer="alice"))
+        assert dict(each.consumers) == {"alice": [2, 57.0]}
     assert counted.labelled is None
     assert labelled.labelled is not None
-    assert (labelled.labelled["alice"].outcomes, labelled.labelled["alice"].held) == ({Outcome.NEWS: 1}, 28.5)
+    assert (labelled.labelled["alice"].outcomes, labelled.labelled["alice"].held) == ({Outcome.NEWS: 2}, 57.0)
 
 
 def test_consumers_beyond_a_thousand_are_one() -> None:
@@ -215,6 +216,16 @@ def test_of_routes_that_are_gone_only_the_last_are_kept() -> None:
         counted.renew(replace(SCENE.snapshot, plans=(replace(SCENE.plan, route=f"r{number}"),)))
     assert len(counted.routes) == 1 + 1 + KEPT_GONE  # no route, the live one, those that are gone
     assert {"", f"r{KEPT_GONE + 49}"} <= counted.routes.keys() and "r0" not in counted.routes
+
+
+def test_of_endpoints_that_are_gone_only_the_last_are_kept() -> None:
+    counted = tallies()
+    counted.count(call(endpoint=SCENE.upstream.endpoints[0]))
+    counted.endpoints |= {("old", f"e{number}"): {} for number in range(KEPT_GONE + 50)}
+    counted.renew(SCENE.snapshot)
+    live = {(up.name, each.name) for up in SCENE.snapshot.upstreams.values() for each in up.endpoints}
+    assert live <= counted.endpoints.keys() and len(counted.endpoints) == len(live) + KEPT_GONE
+    assert ("old", "e0") not in counted.endpoints and ("old", f"e{KEPT_GONE + 49}") in counted.endpoints
 
 
 def test_templates_that_are_gone_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
