@@ -55,6 +55,16 @@ async def test_the_longest_collection_is_kept_and_nobody_looks_after_the_end() -
     assert gc.callbacks == before
 
 
+def test_a_short_collection_does_not_hide_a_longer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    instants = iter([1.0, 1.5, 2.0, 2.25])
+    lag = Lag(cast(Any, None))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(instants))
+    for phase in ("start", "stop", "start", "stop"):
+        lag._collected(phase, {})
+    monkeypatch.undo()
+    assert lag.gc_pause == 0.5
+
+
 async def test_one_that_is_stopped_at_once_never_looks() -> None:
     before = list(gc.callbacks)
     lag = Lag(asyncio.get_running_loop())

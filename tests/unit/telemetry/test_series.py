@@ -91,3 +91,21 @@ def test_a_series_that_is_gone_makes_room() -> None:
     assert OVERFLOW in points(series, seen, "longpoll.evictions")
     seen.tallies.routes = {"a": RouteTally(), "b": RouteTally()}
     assert set(points(series, seen, "longpoll.evictions")) == {(("route", "a"),), (("route", "b"),)}
+
+
+def test_who_was_first_stays_where_the_order_changes() -> None:
+    series = Series(2)
+    first, later = ({("r", state): 1 for state in states} for states in (("a", "b"), ("c", "b", "a")))
+    for held in (first, later):
+        found = points(series, gauges(held=held), "longpoll.held")
+        assert {dict(labels).get("state") for labels in found if labels != OVERFLOW} == {"a", "b"}
+
+
+def test_a_reading_does_not_change_when_calls_go_on() -> None:
+    seen = gauges()
+    assert seen.tallies is not None
+    work = seen.tallies.routes["r"] = RouteTally()
+    work.work.record(1.0)
+    read = points(Series(), seen, "longpoll.work.duration")[(("route", "r"),)]
+    work.work.record(1.0)
+    assert isinstance(read, Histogram) and (read.count, read.sum) == (1, 1.0)
