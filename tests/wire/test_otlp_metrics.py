@@ -101,6 +101,27 @@ async def test_the_loop_turns_between_two_metrics(monkeypatch: pytest.MonkeyPatc
         await asyncio.to_thread(pusher.close, 1.0)
 
 
+async def test_readings_do_not_pile_up_before_a_collector_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "1")
+    began = [0]
+
+    def read() -> Iterator[Reading]:
+        began[0] += 1
+        return Series().read(Gauges(held={}, connections=1, log_lines_dropped=0, draining=False))
+
+    with collector() as found:
+        found.gate.clear()
+        pusher = Pusher(asyncio.get_running_loop(), Telemetry(otlp=found.url), Resource({}), read)
+        await until(lambda: found.asked == 1 and pusher._due.qsize() == 1)
+        before = began[0]
+        for _ in range(5):
+            pusher._push()
+        assert began[0] == before and pusher._due.qsize() == 1
+        found.gate.set()
+        pusher.finish()
+        await asyncio.to_thread(pusher.close, 1.0)
+
+
 async def test_a_collector_that_was_away_has_lost_nothing(tmp_path: Path) -> None:
     with collector() as found:
         found.status = 400
