@@ -64,7 +64,7 @@ async def asked(request: web.Request) -> dict[str, object]:
 def query(request: web.Request) -> dict[str, object]:
     """The parameters of a page, each in the type that JSON would have given it."""
     if len(set(request.query)) < len(request.query):
-        raise web.HTTPBadRequest(reason="a key of the filter is given twice")
+        raise web.HTTPBadRequest(reason="a parameter is given twice")
     return {key: _value(key, text) for key, text in request.query.items()}
 
 

@@ -203,7 +203,7 @@ async def test_a_filter_stands_in_one_place_and_says_everything_once(tmp_path: P
         found = await raw.ask(post(ALL, "/api/held/end?route=x", "Gateway-Admin: 1"))
         assert said(found) == (400, "the filter is in the body and in the query; write it in one of them")
         found = await raw.ask(post(b"", "/api/held/end?route=x&route=y", "Gateway-Admin: 1"))
-        assert said(found) == (400, "a key of the filter is given twice")
+        assert said(found) == (400, "a parameter is given twice")
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
