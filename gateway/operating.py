@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from gateway.admin import counts, ending, live
+from gateway.admin import counts, ending, listing, live
 from gateway.admin.metrics import Gauges
 from gateway.call import Call
 
@@ -43,8 +43,11 @@ class Operator:
     def log_lines_dropped(self) -> int:
         return self._telemetry.log.dropped
 
-    def held(self, limit: int) -> dict[str, object]:
-        return live.held(self._calls(), self._timers.now(), limit)
+    async def held(self, asked: listing.Listing) -> dict[str, object]:
+        return await listing.page(self._calls(), asked, self._timers.now)
+
+    def upstreams(self) -> list[dict[str, object]]:
+        return live.upstreams(self._edge.serve.snapshot, self._telemetry.tallies.endpoints)
 
     def routes(self) -> list[dict[str, object]]:
         return live.routes(self._edge.serve.snapshot)
@@ -74,4 +77,5 @@ class Operator:
         )
 
     def _calls(self) -> Iterator[Call | None]:
-        return (connection.call for connection in self._edge.connections)
+        """Read one by one, also while connections come and go: each as it stands when its turn comes."""
+        return (connection.call for connection in list(self._edge.connections))
