@@ -56,7 +56,7 @@ BEHAVIOUR = [
     "sockets",
 ]
 BEHAVIOUR += ["sparing", "options", "checking", "config.compile", "config.limits"]  # the last two bind functions of all
-EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain"]
+EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "past"]
 TOP = ["operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]
 
