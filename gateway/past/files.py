@@ -22,6 +22,10 @@ _MAGIC = b"PAR1"
 _PATTERN = frozenset("*?[")
 
 
+class NoLogError(ValueError):
+    """There is nothing to read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Files:
     """What there is, newest first."""
@@ -74,8 +78,8 @@ def _there(path: Path) -> Readable:
     return readable(path)
 
 
-def _missing(path: Path) -> ValueError:
-    return ValueError(
+def _missing(path: Path) -> NoLogError:
+    return NoLogError(
         f"there is no call log at {path}, nor a closed or compacted part of one beside it; "
         'let the gateway write one with log.calls = "file:PATH", or name the file by --log'
     )

@@ -31,7 +31,7 @@ _TIME = COLUMNS["time"]
 class Means:
     """What a question may take of the machine."""
 
-    memory: str = "1GiB"
+    memory: int = 1 << 30  # bytes
     threads: int = 0  # as many as there are cores
 
 
@@ -82,7 +82,7 @@ def text_of(instant: datetime) -> str:
 
 def _config(means: Means, spill: str) -> dict[str, str | bool | int | float | list[str]]:
     return {
-        "memory_limit": means.memory,
+        "memory_limit": f"{means.memory}B",
         "threads": means.threads or min(os.cpu_count() or 1, 8),
         "temp_directory": spill,
         "autoinstall_known_extensions": False,

@@ -38,6 +38,7 @@ from pathlib import Path
 import duckdb
 import orjson
 
+from gateway.config.durations import parse_size
 from gateway.past.advice import advise
 from gateway.past.calls import EXACT, LIMIT, make_query, records
 from gateway.past.source import Means, Past, asked
@@ -101,7 +102,7 @@ def _answered(question: Question, now: datetime) -> Answer:
     path = Path(_text(question, "log"))
     since = _optional(question, "since") or (None if question["ask"] == "calls" else "24h")
     window = parse_window(since, _optional(question, "until"), now)
-    means = Means(_optional(question, "memory") or "512MiB", _number(question, "threads", 1, 64))
+    means = Means(parse_size(_optional(question, "memory") or "512MiB"), _number(question, "threads", 1, 64))
     if question["ask"] == "calls":
         return _calls(path, window, question, means)
     if question["ask"] == "trends":
