@@ -65,7 +65,7 @@ BEHAVIOUR += [
     "config.compile",
     "config.limits",
 ]  # the last two bind functions of all
-EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "top"]
+EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "top", "past"]
 TOP = ["operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]
 
