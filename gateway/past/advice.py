@@ -110,9 +110,12 @@ def edge_cut(found: Signs) -> Iterator[Advice]:
             continue
         both = [steps[step] for step in (at, at + 1) if step in steps and steps[step].gone]
         seconds = sum((each.gone_at or 0.0) * each.gone for each in both) / cut
-        clients = max(each.clients for each in both)
-        numbers: dict[str, Number] = {"at": round(seconds, 1), "cut": cut, "lasted": lasted, "clients": clients}
-        who = "the edge in front" if clients > 1 else "the edge in front, or by the one client that was cut,"
+        numbers: dict[str, Number] = {"at": round(seconds, 1), "cut": cut, "lasted": lasted}
+        who = (
+            "the edge in front"
+            if any(each.several for each in both)
+            else "the edge in front, or by the one client that was cut,"
+        )
         cuts = f"{cut} of {lasted} that lasted so long ended in client_gone then"
         text = f"polls of route {route} are cut by {who} at {seconds:.4g} s: {cuts}"
         do = f'set server.front = "{int(seconds)}s", or its name, and holds end before it; or raise its timeout'

@@ -57,7 +57,7 @@ class Ended:
     polls: int
     gone: int
     gone_at: float | None  # seconds, on average
-    clients: int
+    several: bool  # not all of one client
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +147,11 @@ def _refused(past: Past) -> Iterator[Refused]:
 def _ended(past: Past) -> Iterator[Ended]:
     sql = f"""SELECT route, CAST(floor(took / {STEP}) AS INTEGER) AS step, count(*),
           count(*) FILTER (outcome = 'client_gone'), avg(took) FILTER (outcome = 'client_gone'),
-          count(DISTINCT {_WHO}) FILTER (outcome = 'client_gone')
+          min({_WHO}) FILTER (outcome = 'client_gone'), max({_WHO}) FILTER (outcome = 'client_gone')
         FROM calls WHERE dialect IS NOT NULL AND attempts > 0 AND route IS NOT NULL AND took >= 1
         GROUP BY ALL ORDER BY ALL"""
-    for row in _rows(past, sql):
-        yield Ended(*row)
+    for route, step, polls, gone, gone_at, one, other in _rows(past, sql):
+        yield Ended(route, step, polls, gone, gone_at, one != other)
 
 
 def _loops(past: Past) -> Iterator[Loop]:
@@ -167,25 +167,22 @@ def _loops(past: Past) -> Iterator[Loop]:
 
 
 def _slots(past: Past) -> Iterator[Slot]:
-    """First who may have one slot only, by sums; of these few, in their order, who never did two things at once."""
-    sql = f"""WITH hours AS (
-          SELECT consumer, date_trunc('hour', time) AS hour, route, count(*) FILTER (attempts > 0) AS calls,
-            sum(took) FILTER (attempts > 0) AS busy, coalesce(sum(held), 0) AS held, min(time) AS first,
-            max(time + to_microseconds(CAST(took * 1e6 AS BIGINT))) AS last,
-            count(*) FILTER (outcome = 'capped' OR waited > 1) AS starved
-          FROM calls WHERE consumer IS NOT NULL AND route IS NOT NULL GROUP BY ALL
+    """First whose hours may be those of one slot, by sums; then what these few did; then whether two things at once."""
+    busy = f"""SELECT consumer, date_trunc('hour', time) AS hour, max(epoch(time) + took) - min(epoch(time)) AS span
+        FROM calls WHERE consumer IS NOT NULL AND attempts > 0 GROUP BY ALL
+        HAVING span >= {LEAST_SPAN} AND sum(took) BETWEEN {BUSY} * span AND 1.02 * span"""
+    sql = f"""WITH busy AS ({busy}), routes AS (
+          SELECT consumer, hour, any_value(span) AS span, route, coalesce(sum(held), 0) AS held,
+            count(*) FILTER (attempts > 0) AS calls, count(*) FILTER (outcome = 'capped' OR waited > 1) AS starved
+          FROM calls JOIN busy USING (consumer) WHERE date_trunc('hour', time) = hour AND route IS NOT NULL GROUP BY ALL
         ), slots AS (
-          SELECT consumer, hour, arg_max(route, held) AS route, max(held) AS most, sum(busy) AS busy,
-            sum(calls) - arg_max(calls, held) AS others, sum(starved) AS starved,
-            epoch(max(last)) - epoch(min(first)) AS span
-          FROM hours GROUP BY consumer, hour
+          SELECT consumer, hour, any_value(span) AS span, arg_max(route, held) AS route, max(held) AS most,
+            sum(calls) - arg_max(calls, held) AS others, sum(starved) AS starved FROM routes GROUP BY consumer, hour
         )
         SELECT consumer, route, count(*), sum(most) / sum(span), sum(others), sum(starved) FROM slots
-        WHERE span >= {LEAST_SPAN} AND busy <= 1.02 * span AND most >= {BUSY} * span
-        GROUP BY consumer, route HAVING sum(others) + sum(starved) > 0
+        WHERE most >= {BUSY} * span GROUP BY consumer, route HAVING sum(others) + sum(starved) > 0
         ORDER BY sum(others) + sum(starved) DESC, consumer LIMIT {MAX_SUSPECTS}"""
-    suspects = _rows(past, sql)
-    for consumer, route, hours, share, others, starved in suspects:
+    for consumer, route, hours, share, others, starved in _rows(past, sql):
         ((overlaps, behind),) = _rows(past, _IN_ORDER, {"consumer": consumer, "route": route})
         yield Slot(consumer, route, hours, float(share), int(others), behind, int(starved), overlaps)
 

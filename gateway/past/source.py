@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -73,6 +73,15 @@ def connect(path: Path, window: Window | None = None, means: Means | None = None
         others = _view(connection, files, window)
         _lock(connection, files)
         yield Past(connection, window, files.count, files.size, tuple(_notes(files, lines, others)))
+
+
+def narrowed(past: Past, window: Window) -> Past:
+    """The same connection, whose `calls` are from now on only those of a part of its window."""
+    past.connection.execute("ALTER VIEW calls RENAME TO wider")
+    past.connection.execute(
+        f"CREATE TEMP VIEW calls AS SELECT * FROM wider WHERE time >= CAST('{text_of(window.since)}' AS {_TIME})"
+    )
+    return replace(past, window=window)
 
 
 def text_of(instant: datetime) -> str:

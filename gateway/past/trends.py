@@ -4,10 +4,13 @@ period before. Everything is counted by the database; what comes here is small.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from gateway.outcome import ENDINGS, Outcome
 from gateway.past.source import Means, Past, asked, text_of
@@ -19,14 +22,9 @@ NAMES = ("route", "consumer", "tenant")
 BY = (*TIMES, *NAMES)
 MAX_STEPS = 1000  # hours or days of one answer
 
-_SINCE = f"CAST($since AS {COLUMNS['time']})"
-_ERRORS = ", ".join(f"'{each.value}'" for each, ending in ENDINGS.items() if ending.share == "error")
-_REFUSED = ", ".join(f"'{each.value}'" for each in (Outcome.RATE_LIMITED, Outcome.CAPPED))
-_NUMBERS = f"""count(*), count(dialect), count(*) FILTER (outcome = 'news'),
-  count(*) FILTER (outcome IN ('empty', 'blank')), count(*) FILTER (outcome = 'overrun'),
-  quantile_cont(news_latency, [0.5, 0.95, 0.99]), coalesce(sum(held), 0),
-  count(*) FILTER (outcome = 'evicted'), count(*) FILTER (outcome IN ({_REFUSED})),
-  count(*) FILTER (outcome IN ({_ERRORS}))"""
+_ERRORS = frozenset(each.value for each, ending in ENDINGS.items() if ending.share == "error")
+_QUIET = frozenset({Outcome.EMPTY.value, Outcome.BLANK.value})
+_REFUSED = frozenset({Outcome.RATE_LIMITED.value, Outcome.CAPPED.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,6 @@ class Trends:
     rows: tuple[Row, ...]
 
 
-_Found = dict[tuple[str | None, bool], Numbers]
-
-
 def aligned(window: Window, by: str) -> Window:
     """The window from the beginning of its first hour or day on: a part of one would look like a fall."""
     if by not in TIMES:
@@ -90,7 +85,7 @@ def with_before(window: Window) -> Window:
 def trends(past: Past, window: Window, by: str, limit: int) -> Trends:
     """Numbers of the window by one thing; of names the `limit` with the most calls."""
     total = total_of(past, window)
-    rows = _by_time(past, window, by) if by in TIMES else _by_name(past, window, by, limit)
+    rows = by_time(past, window, by) if by in TIMES else by_name(past, window, by, limit)
     return Trends(window, by, total, tuple(rows))
 
 
@@ -107,8 +102,8 @@ def trend_document(path: Path, window: Window, by: str, limit: int, means: Means
 def document(found: Trends) -> dict[str, object]:
     """Trends as plain values."""
     return {
-        "since": _stamp(found.window.since),
-        "until": _stamp(found.window.until),
+        "since": stamp(found.window.since),
+        "until": stamp(found.window.until),
         "by": found.by,
         "total": asdict(found.total.now),
         "before": asdict(found.total.before or Numbers()),
@@ -117,52 +112,92 @@ def document(found: Trends) -> dict[str, object]:
 
 
 def total_of(past: Past, window: Window) -> Row:
-    return _rows(_counted(past, window, "NULL", "true", {}), [None])[0]
+    return _rows(past, window, [None], "NULL", "NULL")[0]
 
 
-def _by_time(past: Past, window: Window, by: str) -> list[Row]:
+def by_time(past: Past, window: Window, by: str) -> list[Row]:
     """Every step of the window, also those without calls; what was before is moved onto it."""
-    moved = f"CASE WHEN time >= {_SINCE} THEN time ELSE time + INTERVAL {round(window.seconds)} SECOND END"
-    found = _counted(past, window, f"date_trunc('{by}', {moved})", "true", {})
     starts = [window.since]
     while starts[-1] + TIMES[by] < window.until:
         starts.append(starts[-1] + TIMES[by])
-    rows = _rows(found, [f"{each:%Y-%m-%d %H:%M:%S}" for each in starts])
-    return [replace(row, key=_stamp(each)) for row, each in zip(rows, starts, strict=True)]
+    keys = [f"{each:%Y-%m-%d %H:%M:%S}" for each in starts]
+    moved = f"time + INTERVAL {round(window.seconds)} SECOND"
+    rows = _rows(past, window, keys, f"date_trunc('{by}', time)", f"date_trunc('{by}', {moved})")
+    return [replace(row, key=stamp(each)) for row, each in zip(rows, starts, strict=True)]
 
 
-def _by_name(past: Past, window: Window, by: str, limit: int) -> list[Row]:
+def by_name(past: Past, window: Window, by: str, limit: int) -> list[Row]:
     """The names with the most calls, and then their numbers: quantiles of all would cost what nobody reads."""
     most = past.connection.execute(
-        f'SELECT "{by}" FROM calls WHERE time >= {_SINCE} GROUP BY ALL ORDER BY count(*) DESC, 1 LIMIT $limit',
-        {"since": text_of(window.since), "limit": limit},
+        f'SELECT "{by}" FROM calls WHERE {_within(window)} GROUP BY ALL ORDER BY count(*) DESC, 1 LIMIT $limit',
+        {"limit": limit},
     ).fetchall()
     names = [name for (name,) in most]
     chosen = f"""("{by}" IN (SELECT unnest($names)) OR ("{by}" IS NULL AND $nameless))"""
     values = {"names": [name for name in names if name is not None], "nameless": None in names}
-    return _rows(_counted(past, window, f'"{by}"', chosen, values), names)
+    return _rows(past, window, names, f'"{by}"', f'"{by}"', chosen, values)
 
 
-def _counted(past: Past, window: Window, key: str, chosen: str, values: dict[str, object]) -> _Found:
-    """Numbers by key, and by whether they are of the window or of what was before."""
-    sql = f"SELECT {key} AS key, time >= {_SINCE} AS now, {_NUMBERS} FROM calls WHERE {chosen} GROUP BY ALL"
-    found = past.connection.execute(sql, {"since": text_of(window.since), **values}).fetchall()
-    return {(str(name) if name is not None else None, now): _numbers(*rest) for name, now, *rest in found}
-
-
-def _numbers(
-    calls: int, polls: int, news: int, empty: int, overrun: int, latency: list[float] | None, held: float,
-    evictions: int, refusals: int, errors: int,
-) -> Numbers:  # fmt: skip
-    told = news + empty + overrun
-    p50, p95, p99 = (round(value, 6) for value in latency) if latency else (None, None, None)
-    share = round(empty / told, 6) if told else None
-    return Numbers(calls, polls, news, empty, share, p50, p95, p99, round(held, 3), evictions, refusals, errors)
-
-
-def _rows(found: _Found, keys: Sequence[str | None]) -> list[Row]:
-    return [Row(key, found.get((key, True), Numbers()), found.get((key, False))) for key in keys]
-
-
-def _stamp(instant: datetime) -> str:
+def stamp(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _rows(
+    past: Past, window: Window, keys: Sequence[str | None], key: str, key_before: str,
+    chosen: str = "true", values: Mapping[str, object] = MappingProxyType({}),
+) -> list[Row]:  # fmt: skip
+    """One row a key; `key` and `chosen` are SQL, `values` its parameters."""
+    now = _counted(past, f"{_within(window)} AND {chosen}", key, values)
+    before = _counted(past, f"{_within(window.before())} AND {chosen}", key_before, values)
+    return [Row(each, now.get(each, Numbers()), before.get(each)) for each in keys]
+
+
+def _within(window: Window) -> str:
+    since, until = (f"CAST('{text_of(instant)}' AS {COLUMNS['time']})" for instant in (window.since, window.until))
+    return f"time >= {since} AND time < {until}"
+
+
+def _counted(past: Past, chosen: str, key: str, values: Mapping[str, object]) -> dict[str | None, Numbers]:
+    """Numbers by key. Counting by outcome and adding up here costs the database half of counting each kind apart."""
+    counts = past.connection.execute(
+        f"SELECT {key} AS key, outcome, count(*), count(dialect), coalesce(sum(held), 0) "
+        f"FROM calls WHERE {chosen} GROUP BY ALL",
+        dict(values),
+    )
+    found: dict[str | None, list[_Counts]] = defaultdict(list)
+    for name, *rest in counts.fetchall():
+        found[_text(name)].append(_Counts(*rest))
+    latencies = past.connection.execute(
+        f"SELECT {key} AS key, quantile_cont(news_latency, [0.5, 0.95, 0.99]) "
+        f"FROM calls WHERE {chosen} AND news_latency IS NOT NULL GROUP BY ALL",
+        dict(values),
+    )
+    latency = {_text(name): quantiles for name, quantiles in latencies.fetchall()}
+    return {name: _numbers(rows, latency.get(name)) for name, rows in found.items()}
+
+
+class _Counts(NamedTuple):
+    """Calls of one outcome."""
+
+    outcome: str | None
+    calls: int
+    polls: int
+    held: float
+
+
+def _text(name: object) -> str | None:
+    return None if name is None else str(name)
+
+
+def _numbers(counts: Sequence[_Counts], latency: Sequence[float] | None) -> Numbers:
+    def of(outcomes: Container[str | None]) -> int:
+        return sum(each.calls for each in counts if each.outcome in outcomes)
+
+    news, empty = of({Outcome.NEWS.value}), of(_QUIET)
+    told = news + empty + of({Outcome.OVERRUN.value})
+    p50, p95, p99 = (round(value, 6) for value in latency) if latency else (None, None, None)
+    return Numbers(
+        sum(each.calls for each in counts), sum(each.polls for each in counts), news, empty,
+        round(empty / told, 6) if told else None, p50, p95, p99, round(sum(each.held for each in counts), 3),
+        of({Outcome.EVICTED.value}), of(_REFUSED), of(_ERRORS),
+    )  # fmt: skip
