@@ -11,11 +11,13 @@ from aiohttp import web
 
 from gateway.admin import exchange, guard, metrics
 from gateway.admin.counts import Pairs
+from gateway.admin.dashboard import Dashboard
 from gateway.admin.doors import BUSY
 from gateway.admin.ending import Ended, Selection
 from gateway.admin.held import Held
 from gateway.admin.listing import Listing
 from gateway.admin.orders import Orders
+from gateway.admin.overview import Sources
 from gateway.admin.parts import Parts
 from gateway.admin.probes import Probes
 
@@ -28,6 +30,9 @@ class Operated(Protocol):
     def log_lines_dropped(self) -> int: ...
 
     async def held(self, asked: Listing) -> dict[str, object]: ...
+
+    def sources(self) -> Sources:
+        """What an overview is read from."""
 
     def upstreams(self) -> list[dict[str, object]]: ...
 
@@ -52,6 +57,9 @@ def make_admin(gateway: Operated, access: guard.Access) -> web.Application:
     admin = web.Application(middlewares=[exchange.guarded(access)], client_max_size=exchange.MAX_BODY)
     admin[BUSY] = set()
     admin.on_response_prepare.append(exchange.finish)
-    for pages in (Probes(gateway), Held(gateway), Parts(gateway), Orders(gateway)):
+    dashboard = Dashboard(gateway, access.token is not None)
+    admin.on_startup.append(dashboard.lives)
+    admin.on_shutdown.append(dashboard.ends)
+    for pages in (Probes(gateway), Held(gateway), Parts(gateway), Orders(gateway), dashboard):
         admin.router.add_routes(pages.routes())
     return admin
