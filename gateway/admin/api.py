@@ -5,6 +5,7 @@ idea; who may ask is decided in `guard`, how requests and answers look in `excha
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from gateway.admin.held import Held
 from gateway.admin.listing import Listing
 from gateway.admin.orders import Orders
 from gateway.admin.parts import Parts
+from gateway.admin.past import Past
 from gateway.admin.probes import Probes
 
 
@@ -28,6 +30,11 @@ class Operated(Protocol):
     def log_lines_dropped(self) -> int: ...
 
     async def held(self, asked: Listing) -> dict[str, object]: ...
+
+    def overview(self) -> dict[str, object]: ...
+
+    def call_log(self) -> Path | None:
+        """The file that calls are recorded in."""
 
     def upstreams(self) -> list[dict[str, object]]: ...
 
@@ -52,6 +59,6 @@ def make_admin(gateway: Operated, access: guard.Access) -> web.Application:
     admin = web.Application(middlewares=[exchange.guarded(access)], client_max_size=exchange.MAX_BODY)
     admin[BUSY] = set()
     admin.on_response_prepare.append(exchange.finish)
-    for pages in (Probes(gateway), Held(gateway), Parts(gateway), Orders(gateway)):
+    for pages in (Probes(gateway), Held(gateway), Parts(gateway), Past(gateway), Orders(gateway)):
         admin.router.add_routes(pages.routes())
     return admin

@@ -23,6 +23,7 @@ class Telemetry:
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, timers: Timers, config: Config) -> None:
         self._clock = clock
         self._timers = timers
+        self.file = config.log.calls  # opened at the start: a reload names no other
         self.log = CallLog(loop, config.log.calls)
 
     def settled(self, call: Call, snapshot: Snapshot) -> None:
