@@ -64,7 +64,7 @@ def for_a_restart(opened: Config, new: Config) -> list[str]:
         "admin": (opened.admin, new.admin),
         "state": (opened.state, new.state),
         "log.calls": (opened.log.calls, new.log.calls),
-        "telemetry": (opened.telemetry, new.telemetry),
+        "telemetry": (opened.telemetry.model_copy(update={"sample": new.telemetry.sample}), new.telemetry),
     }
     return [
         f"{key}: has changed, which counts from the next start on" for key, (was, now) in pairs.items() if was != now

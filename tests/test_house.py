@@ -40,6 +40,8 @@ PURE = [
     "state.bucket",
     "state.store",
     "telemetry.record",
+    "telemetry.sampling",
+    "telemetry.trace",
 ]
 PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers"]
 BEHAVIOUR = [
@@ -63,7 +65,7 @@ BEHAVIOUR += [
     "config.compile",
     "config.limits",
 ]  # the last two bind functions of all
-EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "top"]
+EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "top", "past"]
 TOP = ["operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from gateway.admin import metrics
 from gateway.admin.exchange import answer
+from gateway.telemetry.series import Series
 
 if TYPE_CHECKING:
     from gateway.admin.api import Operated
@@ -18,7 +20,7 @@ class Probes:
 
     def __init__(self, gateway: Operated) -> None:
         self._gateway = gateway
-        self._registry = metrics.registry(gateway.gauges)
+        self._series = Series()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -35,5 +37,9 @@ class Probes:
         return answer({"ready": ready, "detail": detail}, 200 if ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        body, content_type = metrics.expose(self._registry, request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
+        openmetrics = metrics.prefers_openmetrics(request.headers.get("Accept", ""))
+        pieces = []
+        for piece in metrics.write(self._series.read(self._gateway.gauges()), openmetrics):
+            pieces.append(piece)
+            await asyncio.sleep(0)  # whoever is served meanwhile does not wait for the whole page
+        return web.Response(body="".join(pieces).encode(), headers={"Content-Type": metrics.content_type(openmetrics)})

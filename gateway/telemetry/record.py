@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.head import parse_query
 from gateway.outcome import ENDINGS, Outcome
+from gateway.telemetry.trace import trace_id
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -35,7 +36,7 @@ def build(
         "v": VERSION,
         "time": timestamp(wall - (now - call.started)),
         "id": call.id,
-        "trace": call.id,
+        "trace": trace_id(call) if call.arrival is not None else call.id,
         "route": call.plan.route if call.plan is not None else None,
         "method": call.method,
         "path": shown_path(call, secret_prefixes),
