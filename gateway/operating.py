@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.admin import counts, ending, listing, live, overview
@@ -65,6 +66,20 @@ class Operator:
                 "spans": telemetry.traces.dropped if telemetry.traces is not None else 0,
             },
         )
+
+    def overview(self) -> dict[str, object]:
+        ready, detail = self.ready()
+        room, held = self._edge.room, live.count(self._calls(), self._edge.serve.snapshot)
+        return {
+            "draining": self._app.draining,
+            "ready": ready,
+            "detail": detail,
+            "held": live.by_route(held),
+            "connections": {"open": room.open, "limit": room.limit},
+        }
+
+    def call_log(self) -> Path | None:
+        return self._telemetry.file
 
     def upstreams(self) -> list[dict[str, object]]:
         return live.upstreams(self._edge.serve.snapshot, self._telemetry.tallies.endpoints)

@@ -5,6 +5,7 @@ idea; who may ask is decided in `guard`, how requests and answers look in `excha
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
@@ -19,7 +20,9 @@ from gateway.admin.listing import Listing
 from gateway.admin.orders import Orders
 from gateway.admin.overview import Sources
 from gateway.admin.parts import Parts
+from gateway.admin.past import Past
 from gateway.admin.probes import Probes
+from gateway.admin.worker import Worker
 
 
 class Operated(Protocol):
@@ -33,6 +36,11 @@ class Operated(Protocol):
 
     def sources(self) -> Sources:
         """What an overview is read from."""
+
+    def overview(self) -> dict[str, object]: ...
+
+    def call_log(self) -> Path | None:
+        """The file that calls are recorded in."""
 
     def upstreams(self) -> list[dict[str, object]]: ...
 
@@ -57,9 +65,11 @@ def make_admin(gateway: Operated, access: guard.Access) -> web.Application:
     admin = web.Application(middlewares=[exchange.guarded(access)], client_max_size=exchange.MAX_BODY)
     admin[BUSY] = set()
     admin.on_response_prepare.append(exchange.finish)
-    dashboard = Dashboard(gateway, access.token is not None)
+    worker = Worker()
+    past = Past(gateway, worker)
+    dashboard = Dashboard(gateway, worker, access.token is not None)
     admin.on_startup.append(dashboard.lives)
     admin.on_shutdown.append(dashboard.ends)
-    for pages in (Probes(gateway), Held(gateway), Parts(gateway), Orders(gateway), dashboard):
+    for pages in (Probes(gateway), Held(gateway), Parts(gateway), past, Orders(gateway), dashboard):
         admin.router.add_routes(pages.routes())
     return admin

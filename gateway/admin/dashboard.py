@@ -12,33 +12,37 @@ from aiohttp import web
 
 from gateway.admin import exchange, plots
 from gateway.admin.aside import Aside
-from gateway.admin.drawing import Drawing, NoPlotError
+from gateway.admin.drawing import Drawing
 from gateway.admin.edges import Edge, edges
 from gateway.admin.exchange import answer
 from gateway.admin.guard import PAGES
 from gateway.admin.history import History
 from gateway.admin.overview import overview
 from gateway.admin.stream import Stream
+from gateway.admin.worker import NoAnswerError, Worker
 
 if TYPE_CHECKING:
     from gateway.admin.api import Operated
 
 FOLDER = Path(__file__).parent
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-PLOTS_EVERY, EDGES_EVERY = 5.0, 3.0  # seconds, while somebody watches
+PLOTS_EVERY, EDGES_EVERY, ADVICE_EVERY = 5.0, 3.0, 300.0  # seconds, while somebody watches
+ADVICE_OF = "6h"
 
 
 class Dashboard:
     """One method a page. Starts and stops with the application."""
 
-    def __init__(self, gateway: Operated, needs_token: bool) -> None:
+    def __init__(self, gateway: Operated, worker: Worker, needs_token: bool) -> None:
         self._gateway = gateway
+        self._worker = worker
         self._files = read_files(needs_token)
         self._history = History(lambda: gateway.sources().tallies)
         self._drawing = Drawing()
         self._drawn = 0
         self._edges: Aside[list[Edge]] = Aside(lambda: edges(gateway.sources()), EDGES_EVERY, [])
         self._plots: Aside[str] = Aside(self._draw_now, PLOTS_EVERY, "")
+        self._advice: Aside[object] = Aside(self._advise, ADVICE_EVERY, [])
         self._stream = Stream(self._overview)
 
     def routes(self) -> list[web.RouteDef]:
@@ -57,6 +61,7 @@ class Dashboard:
         await self._stream.close()
         self._edges.close()
         self._plots.close()
+        self._advice.close()
         self._drawing.close()
 
     async def file(self, request: web.Request) -> web.Response:
@@ -71,7 +76,7 @@ class Dashboard:
         """Plots of numbers that the page has."""
         try:
             html = await self._drawing.draw(await exchange.asked(request))
-        except NoPlotError as error:
+        except NoAnswerError as error:
             return answer({"error": str(error)}, error.status)
         return web.Response(text=html, content_type="text/html")
 
@@ -80,12 +85,22 @@ class Dashboard:
         found = await overview(seen, self._history.rates(seen.now()))
         self._plots.look()
         limits = [edge._asdict() for edge in self._edges.look()]
-        return {**found, "limits": limits, "advice": [], "plots": self._drawn}
+        return {**found, "limits": limits, "advice": self._advice.look(), "plots": self._drawn}
 
     async def _draw_now(self) -> str:
         html = await self._drawing.draw(plots.of_overview(self._history, self._gateway.sources().tallies))
         self._drawn += 1
         return html
+
+    async def _advise(self) -> object:
+        log = self._gateway.call_log()
+        if log is None:
+            return []
+        question = {"ask": "advice", "log": str(log), "since": ADVICE_OF}
+        try:
+            return (await self._worker.ask(question, lambda: self._stream.watchers > 0)).get("advice", [])
+        except NoAnswerError:
+            return self._advice.last
 
 
 def read_files(needs_token: bool) -> dict[str, tuple[bytes, str]]:

@@ -14,6 +14,8 @@ from contextlib import suppress
 
 import orjson
 
+from gateway.admin.worker import NICE, PASSED, NoAnswerError
+
 logger = logging.getLogger("gateway")
 
 COMMAND = (sys.executable, "-m", "gateway.admin.draw")
@@ -21,17 +23,6 @@ IDLE = 30.0  # seconds without a question after which the process ends
 TIMEOUT = 20.0  # seconds for one answer, the start of the process among them
 MOST_WAITING = 4  # questions
 MOST_BYTES = 8 * 1024 * 1024  # of an answer
-NICE = 10  # polls come first
-# What a Python needs to begin; everything else may be a secret.
-PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
-
-
-class NoPlotError(Exception):
-    """Why there is none: the status for whoever asked, and a sentence."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
 
 
 class Drawing:
@@ -47,9 +38,9 @@ class Drawing:
         self._handle: asyncio.TimerHandle | None = None
 
     async def draw(self, question: Mapping[str, object]) -> str:
-        """Figures as HTML. Raises NoPlotError."""
+        """Figures as HTML. Raises NoAnswerError."""
         if self._waiting >= MOST_WAITING:
-            raise NoPlotError(429, "others are being drawn; ask again in a moment")
+            raise NoAnswerError(429, "others are being drawn; ask again in a moment")
         self._waiting += 1
         try:
             async with self._turn:
@@ -64,12 +55,12 @@ class Drawing:
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             self.close()
             logger.error("a plot could not be drawn: %s", repr(error))
-            raise NoPlotError(500, "the plot could not be drawn; the log says more") from None
+            raise NoAnswerError(500, "the plot could not be drawn; the log says more") from None
         except BaseException:  # nobody waits any more, and half an answer is still to come
             self.close()
             raise
         if "error" in told:
-            raise NoPlotError(400, told["error"])
+            raise NoAnswerError(400, told["error"])
         return str(told["html"])
 
     async def _talk(self, question: bytes) -> bytes:

@@ -34,6 +34,7 @@ class Telemetry:
         self._loop = loop
         self._clock = clock
         self._timers = timers
+        self.file = config.log.calls  # opened at the start: a reload names no other
         self._table = table = config.telemetry
         self._resource: Resource | None = None
         self._pusher: Pusher | None = None

@@ -120,16 +120,9 @@ async def test_without_the_table_there_is_no_admin_listener(tmp_path: Path) -> N
 
 async def test_a_page_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
     async with gateway(config(1), tmp_path) as gw, client(gw.admin_port) as raw:
-        found = await raw.ask(get("/"))
+        found = await raw.ask(get("/nowhere"))
         assert found.status == 404
-        assert json.loads(bytes(found.body))["pages"] == [
-            *PATHS[:2],
-            "/metrics",
-            "/api/held",
-            WRITES[0],
-            *PATHS[3:],
-            *WRITES[1:],
-        ]
+        assert {*PATHS, *WRITES, "/metrics"} <= set(json.loads(bytes(found.body))["pages"])
         wrong = await raw.ask(get("/api/held", "Content-Length: 0", method="DELETE"))
         assert (wrong.status, wrong.one("Allow")) == (405, "GET, HEAD")
 
