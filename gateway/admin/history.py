@@ -40,7 +40,7 @@ def group(outcome: Outcome) -> str:
 
 _GROUP = {outcome: GROUPS.index(group(outcome)) for outcome in Outcome}
 
-Counts = Mapping[tuple[str, Outcome], int]  # by route and outcome, polls and ordinary calls together
+Counts = Mapping[tuple[str, Outcome, bool], int]  # by route, outcome, and whether they were polls
 
 
 class Sample(NamedTuple):
@@ -58,6 +58,7 @@ class Point(NamedTuple):
 class Rate(NamedTuple):
     route: str
     outcome: Outcome
+    poll: bool
     per_second: float
 
 
@@ -102,18 +103,18 @@ class History:
         ]
 
 
-def count(tallies: Tallies) -> dict[tuple[str, Outcome], int]:
+def count(tallies: Tallies) -> Counts:
     """What the tallies have of each route."""
-    found: dict[tuple[str, Outcome], int] = {}
-    for name, route in tallies.routes.items():
-        for outcomes in (route.outcomes, route.calls):
-            for outcome, number in outcomes.items():
-                found[name, outcome] = found.get((name, outcome), 0) + number
-    return found
+    return {
+        (name, outcome, poll): number
+        for name, route in tallies.routes.items()
+        for poll, outcomes in ((True, route.outcomes), (False, route.calls))
+        for outcome, number in outcomes.items()
+    }
 
 
 def totals(counts: Counts) -> tuple[int, ...]:
     found = [0] * len(GROUPS)
-    for (_, outcome), number in counts.items():
+    for (_, outcome, _), number in counts.items():
         found[_GROUP[outcome]] += number
     return tuple(found)

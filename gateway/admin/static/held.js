@@ -68,10 +68,10 @@ function make(row) {
 function fill(row, call) {
   row.call = call;
   cells(row, [
-    [seconds(call.since), "number"], [seconds(call.ends_in), "number"], [words(call.route)], [words(call.consumer), "text"],
+    [seconds(call.since), "number"], [seconds(call.ends_in), "number"], [words(call.route)], [words(call.consumer), "text who"],
     [words(call.tenant), call.tenant ? "text" : "text none"], [words(call.peer)], [words(`${call.method} ${call.path}`), "path"],
   ]);
-  ["Held for", "Ends in", "", "", "Tenant", "Peer", "", "", "At"].forEach((title, n) => {
+  ["Held for", "Ends in", "", "", "Tenant", "Peer"].forEach((title, n) => {
     if (title && row.children[n]) row.children[n].dataset.title = title;
   });
   const status = row.children[7] ?? row.appendChild(document.createElement("td"));
@@ -82,6 +82,7 @@ function fill(row, call) {
   const endpoint = row.children[8] ?? row.appendChild(document.createElement("td"));
   endpoint.textContent = words(call.endpoint);
   endpoint.dataset.title = "At";
+  endpoint.className = "at";
   act(row, call);
 }
 

@@ -1,29 +1,28 @@
 // The overview: everything the stream tells, once a second, and the plots when there are new ones.
 import {at, cells, count, facts, figures, number, numbers, rate, seconds, share, table, watch} from "./app.js";
 
-const POLLS = new Set(["news", "empty", "blank", "overrun"]);
 const QUIET = new Set(["empty", "blank", "overrun"]);
 const FAILED = new Set(["overrun", "upstream_error", "upstream_refused", "upstream_reset", "upstream_timeout", "upstream_bad",
   "truncated", "overloaded", "internal_error"]);
 const REFUSED = new Set(["rate_limited", "capped", "unauthenticated", "forbidden", "bad_request", "too_large", "no_route",
   "method_not_allowed"]);
-const sum = (rates, kinds, route = null) => rates.reduce((all, one) =>
-  all + ((!kinds || kinds.has(one.outcome)) && (route === null || one.route === route) ? one.per_second : 0), 0);
+const sum = (rates, kinds, only = () => true) => rates.reduce((all, one) =>
+  all + ((!kinds || kinds.has(one.outcome)) && only(one) ? one.per_second : 0), 0);
 const total = (counts, kinds) => Object.entries(counts ?? {}).reduce((all, [name, n]) => all + (!kinds || kinds.has(name) ? n : 0), 0);
 
 function head(seen) {
   const {rates, held, connections, lag} = seen;
-  const quiet = sum(rates, QUIET), polls = sum(rates, POLLS), failed = sum(rates, FAILED), refused = sum(rates, REFUSED);
+  const quiet = sum(rates, QUIET), news = sum(rates, new Set(["news"])), failed = sum(rates, FAILED), refused = sum(rates, REFUSED);
   const slow = Math.max(0, ...Object.values(seen.news).map((one) => one.p99 ?? 0));
   numbers(at("figures"), [
     ["Held now", count(held.total), `${count(held.total - held.waiting)} parked, ${count(held.waiting)} waiting`],
     ["Connections", count(connections.open), `of ${count(connections.limit)}`],
-    ["Endings", `${rate(sum(rates))} /s`, "last 10 s, all calls"],
-    ["News", `${rate(sum(rates, new Set(["news"])))} /s`, polls ? `${share(quiet / polls)} of polls had none` : "no poll ended"],
-    ["News latency", seconds(slow || null), "p99 of the slowest route"],
-    ["Failed", `${rate(failed)} /s`, "upstream or gateway", failed ? "bad" : ""],
-    ["Refused", `${rate(refused)} /s`, "limits, tokens, no route"],
-    ["Loop lag", seconds(lag.recent), `${seconds(lag.most)} at most so far`, lag.recent > 0.1 ? "warn" : ""],
+    ["Endings", `${rate(sum(rates))} /s`, "all calls, last 10 s"],
+    ["News", `${rate(news)} /s`, quiet + news ? `no news: ${share(quiet / (quiet + news))}` : "no poll was told"],
+    ["News latency", seconds(slow || null), "p99, slowest route"],
+    ["Failed", `${rate(failed)} /s`, "upstream, gateway", failed ? "bad" : ""],
+    ["Refused", `${rate(refused)} /s`, "limits, tokens, routes"],
+    ["Loop lag", seconds(lag.recent), `${seconds(lag.most)} at most`, lag.recent > 0.1 ? "warn" : ""],
   ]);
 }
 
@@ -48,10 +47,11 @@ function routes(seen) {
   at("routes-more").textContent = seen.held.more_routes ? `the busiest; ${count(seen.held.more_routes)} more in /metrics` : "";
   table(at("routes"), seen.held.routes, (one) => one.route, () => {}, (row, {route, parked, waiting}) => {
     const totals = seen.totals[route] ?? {polls: {}, calls: {}}, hold = seen.hold[route] ?? {}, news = seen.news[route] ?? {};
-    const polls = sum(seen.rates, POLLS, route), failed = total(totals.polls, FAILED) + total(totals.calls, FAILED);
+    const polls = sum(seen.rates, null, (one) => one.route === route && one.poll);
+    const calls = sum(seen.rates, null, (one) => one.route === route && !one.poll), failed = total(totals.polls, FAILED) + total(totals.calls, FAILED);
     cells(row, [
       [route || "(no route)"], number(count(parked)), number(count(waiting)), number(rate(polls)),
-      number(rate(sum(seen.rates, null, route) - polls)), number(share(seen.empty_share[route])), number(seconds(hold.p50)),
+      number(rate(calls)), number(share(seen.empty_share[route])), number(seconds(hold.p50)),
       number(seconds(hold.p99)), number(seconds(news.p50)), number(seconds(news.p99)), number(count(totals.evictions)),
       failed ? [count(failed), "number bad"] : number("0"),
     ]);
@@ -74,7 +74,9 @@ function limits(seen) {
       const meter = document.createElement("span");
       meter.className = "meter";
       meter.append(document.createElement("i"));
-      row.appendChild(document.createElement("td")).append(meter, document.createElement("span"));
+      const cell = row.appendChild(document.createElement("td"));
+      cell.className = "nowrap";
+      cell.append(meter, document.createElement("span"));
     }
     const [meter, text] = row.children[4].children;
     meter.style.setProperty("--share", Math.min(one.share, 1));

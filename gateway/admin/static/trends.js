@@ -5,13 +5,13 @@ const TIMES = new Set(["hour", "day"]);
 const percent = (now, before) => before ? `${now >= before ? "+" : ""}${Math.round((now / before - 1) * 100)} %` : null;
 
 function compared(now, before, say = count) {
-  if (now === null || now === undefined || before === null || before === undefined) return "nothing to compare with";
+  if (now === null || now === undefined || before === null || before === undefined) return "none before";
   const change = percent(now, before);
   return change === null ? `${say(before)} before` : `${change}, ${say(before)} before`;
 }
 
 function points(now, before) {
-  return now === null || before === null ? "nothing to compare with" : `${((now - before) * 100).toFixed(1)} points, ${share(before)} before`;
+  return now === null || before === null ? "none before" : `${((now - before) * 100).toFixed(1)} points, ${share(before)} before`;
 }
 
 function totals({total, before}) {
@@ -33,6 +33,14 @@ function named(key, by) {
     : when.toLocaleString(undefined, {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit"});
 }
 
+// Short, for the axis of a plot.
+function mark(key, by, many) {
+  if (!TIMES.has(by)) return named(key, by).slice(0, 14);
+  const when = new Date(key), two = (n) => String(n).padStart(2, "0"), hour = `${two(when.getHours())}:${two(when.getMinutes())}`;
+  if (by === "day") return `${when.getUTCMonth() + 1}/${when.getUTCDate()}`;
+  return many ? `${when.getMonth() + 1}/${when.getDate()} ${two(when.getHours())}h` : hour;
+}
+
 function rows({rows: all, by}) {
   at("rows-title").textContent = `By ${by}`;
   at("key-title").textContent = by[0].toUpperCase() + by.slice(1);
@@ -47,7 +55,7 @@ function rows({rows: all, by}) {
 }
 
 function wanted({rows: all, by}) {
-  const shown = TIMES.has(by) ? all : all.slice(0, 12), labels = shown.map((row) => named(row.key, by).slice(0, TIMES.has(by) ? 40 : 14));
+  const shown = TIMES.has(by) ? all : all.slice(0, 12), labels = shown.map((row) => mark(row.key, by, shown.length > 36));
   const of = (name) => shown.map((row) => row.now[name]), was = (name) => shown.map((row) => row.before?.[name] ?? null);
   const others = shown.map(({now}) => Math.max(0, now.calls - now.news - now.empty - now.errors - now.refusals));
   return {figures: [
