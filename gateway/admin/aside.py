@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from gateway.admin.worker import NoAnswerError
+
 T = TypeVar("T")
 
 
@@ -32,10 +34,13 @@ class Aside(Generic[T]):
     async def _look(self) -> None:
         try:
             self.last = await self._find()
+        except NoAnswerError:
+            pass  # it was told already; perhaps there is one next time
         except Exception as error:
             context = {"message": "a part of the dashboard failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
 
-    def close(self) -> None:
-        if self._task is not None:
+    async def close(self, within: float) -> None:
+        """Lets what is under way come to its end, for a while."""
+        if self._task is not None and (await asyncio.wait([self._task], timeout=within))[1]:
             self._task.cancel()

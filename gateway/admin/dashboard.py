@@ -4,6 +4,7 @@ token by itself; the token is asked for by the page, which sends it with everyth
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ FOLDER = Path(__file__).parent
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 PLOTS_EVERY, EDGES_EVERY, ADVICE_EVERY = 5.0, 3.0, 300.0  # seconds, while somebody watches
 ADVICE_OF = "6h"
+WITHIN = 1.0  # seconds that the end waits for what is being looked for
 
 
 class Dashboard:
@@ -48,7 +50,7 @@ class Dashboard:
     def routes(self) -> list[web.RouteDef]:
         return [
             *[web.get(path, self.file) for path in self._files],
-            web.get("/api/stream", self._stream.watch),
+            web.get("/api/stream", self._stream.watch, allow_head=False),
             web.get("/api/plots", self.plots),
             web.post("/api/draw", self.draw),
         ]
@@ -58,11 +60,11 @@ class Dashboard:
 
     async def ends(self, _: web.Application) -> None:
         self._history.stop()
-        await self._stream.close()
-        self._edges.close()
-        self._plots.close()
-        self._advice.close()
-        self._drawing.close()
+        await asyncio.gather(
+            self._stream.close(),
+            self._drawing.close(),
+            *[one.close(WITHIN) for one in (self._edges, self._plots, self._advice)],
+        )
 
     async def file(self, request: web.Request) -> web.Response:
         body, kind = self._files[request.path]
@@ -97,10 +99,7 @@ class Dashboard:
         if log is None:
             return []
         question = {"ask": "advice", "log": str(log), "since": ADVICE_OF}
-        try:
-            return (await self._worker.ask(question, lambda: self._stream.watchers > 0)).get("advice", [])
-        except NoAnswerError:
-            return self._advice.last
+        return (await self._worker.ask(question, lambda: self._stream.watched)).get("advice", [])
 
 
 def read_files(needs_token: bool) -> dict[str, tuple[bytes, str]]:

@@ -36,6 +36,8 @@ class Drawing:
         self._waiting = 0
         self._process: Process | None = None
         self._handle: asyncio.TimerHandle | None = None
+        self._dying: set[asyncio.Task[int]] = set()
+        self._closed = False
 
     async def draw(self, question: Mapping[str, object]) -> str:
         """Figures as HTML. Raises NoAnswerError."""
@@ -44,6 +46,8 @@ class Drawing:
         self._waiting += 1
         try:
             async with self._turn:
+                if self._closed:
+                    raise NoAnswerError(503, "the gateway ends")
                 return await self._drawn(question)
         finally:
             self._waiting -= 1
@@ -53,11 +57,12 @@ class Drawing:
             async with asyncio.timeout(self._timeout):
                 told = orjson.loads(await self._talk(orjson.dumps(question) + b"\n"))
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            self.close()
-            logger.error("a plot could not be drawn: %s", repr(error))
+            self._end()
+            if not self._closed:
+                logger.error("a plot could not be drawn: %s", repr(error))
             raise NoAnswerError(500, "the plot could not be drawn; the log says more") from None
         except BaseException:  # nobody waits any more, and half an answer is still to come
-            self.close()
+            self._end()
             raise
         if "error" in told:
             raise NoAnswerError(400, told["error"])
@@ -65,6 +70,8 @@ class Drawing:
 
     async def _talk(self, question: bytes) -> bytes:
         process = await self._living()
+        if self._closed:  # while it was begun
+            self._end()
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(question)
         await process.stdin.drain()
@@ -74,7 +81,7 @@ class Drawing:
         """The process, begun if there is none; its end is put off."""
         if self._handle is not None:
             self._handle.cancel()
-        self._handle = asyncio.get_running_loop().call_later(self._idle, self.close)
+        self._handle = asyncio.get_running_loop().call_later(self._idle, self._end)
         if self._process is None or self._process.returncode is not None:
             environment = {name: os.environ[name] for name in PASSED if name in os.environ}
             self._process = await asyncio.create_subprocess_exec(
@@ -85,7 +92,7 @@ class Drawing:
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
         return self._process
 
-    def close(self) -> None:
+    def _end(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -93,3 +100,14 @@ class Drawing:
         if process is not None:
             with suppress(ProcessLookupError):
                 process.kill()
+            task = asyncio.ensure_future(process.wait())
+            self._dying.add(task)
+            task.add_done_callback(self._dying.discard)
+
+    async def close(self) -> None:
+        """Ends the process, whatever it draws; who waits for that is told so."""
+        self._closed = True
+        self._end()
+        async with self._turn:
+            self._end()
+        await asyncio.gather(*self._dying)

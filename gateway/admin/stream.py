@@ -23,10 +23,9 @@ Make = Callable[[], Awaitable[Mapping[str, object]]]
 class Stream:
     """Sends what `make` makes. `close()` ends it for everybody."""
 
-    def __init__(self, make: Make, patience: float = PATIENCE) -> None:
+    def __init__(self, make: Make) -> None:
         self.watchers = 0
         self._make = make
-        self._patience = patience
         self._frame = b""
         self._fresh = asyncio.Condition()
         self._producer: asyncio.Task[None] | None = None
@@ -42,7 +41,7 @@ class Stream:
         try:
             await response.prepare(request)
             async for frame in _frames(self):
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(PATIENCE):
                     await response.write(frame)
         except TimeoutError:
             if request.transport is not None:
@@ -52,6 +51,10 @@ class Stream:
         finally:
             self._leave()
         return response
+
+    @property
+    def watched(self) -> bool:
+        return self.watchers > 0 and not self._closed
 
     async def next(self, last: bytes) -> bytes:
         """The first frame after `last`, or none when it is over."""

@@ -220,7 +220,11 @@ curl -sS {timing} '{url}/updates?last_event_id=1&timeout=20'
 
 {url}/#token={scene.token}
 
-6. The gateway's own view, and the service's (its "gone" counts clients that left):
+6. The gateway's dashboard, on which polls are seen, and ended, while they are held:
+
+{admin}/
+
+7. The same to ask for, and the service's own view (its "gone" counts clients that left):
 
 curl -sS -w '\\n' {admin}/healthz
 curl -sS -w '\\n' {admin}/api/held

@@ -147,13 +147,14 @@ async def test_probes_of_old_need_no_host(tmp_path: Path) -> None:
 
 async def test_every_answer_has_one_shape(tmp_path: Path) -> None:
     async with gateway(config(1), tmp_path) as gw, client(gw.admin_port) as raw:
-        asked = [get(path) for path in (*READS, *WRITES, "/", "/nowhere")]
+        asked = [get(path) for path in (*READS, *WRITES, "/nowhere")]
         asked += [post(ALL, path) for path in (*READS, *WRITES)] + [get("/healthz", host="evil.example")]
         for request in asked:
             found = await raw.ask(request)
             assert found.one("Cache-Control") == "no-store"
             assert found.one("X-Content-Type-Options") == "nosniff"
             assert found.one("Server") is None
+            assert str(found.one("Content-Security-Policy")).startswith("default-src 'none'; ")
             if b"/metrics" not in request or found.status != 200:
                 assert found.one("Content-Type") == "application/json"
                 assert isinstance(json.loads(bytes(found.body)), dict)

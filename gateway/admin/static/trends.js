@@ -19,7 +19,7 @@ function totals({total, before}) {
   numbers(at("totals"), [
     ["Calls", ...of("calls", count)], ["Polls", ...of("polls", count)],
     ["No news", share(total.empty_share), points(total.empty_share, before.empty_share)],
-    ["News latency p50", ...of("news_p50", seconds)], ["p95", ...of("news_p95", seconds)], ["p99", ...of("news_p99", seconds)],
+    ["News latency p50", ...of("news_p50", seconds)], ["News latency p95", ...of("news_p95", seconds)], ["News latency p99", ...of("news_p99", seconds)],
     ["Held in all", ...of("held_seconds", seconds)], ["Evicted", ...of("evictions", count)],
     ["Refused", ...of("refusals", count)], ["Errors", ...of("errors", count), total.errors ? "bad" : ""],
   ]);
@@ -47,7 +47,7 @@ function rows({rows: all, by}) {
   const ordered = TIMES.has(by) ? all.toReversed() : all;
   at("trend-rows").replaceChildren();
   table(at("trend-rows"), ordered, (row) => String(row.key), () => {}, (row, {key, now, before}) => cells(row, [
-    [named(key, by)], number(count(now.calls)), number(before ? count(before.calls) : "-"), number(count(now.polls)),
+    [named(key, by), TIMES.has(by) ? "nowrap" : ""], number(count(now.calls)), number(before ? count(before.calls) : "-"), number(count(now.polls)),
     number(share(now.empty_share)), number(seconds(now.news_p50)), number(seconds(now.news_p95)), number(seconds(now.news_p99)),
     number(seconds(now.held_seconds)), number(count(now.evictions)), number(count(now.refusals)),
     now.errors ? [count(now.errors), "number bad"] : number("0"),
