@@ -59,7 +59,7 @@ class Call:
         # forward
         "up", "endpoint", "attempts", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
         # relay
-        "status", "bytes_out", "sample", "ending",
+        "status", "bytes_out", "sample", "ending", "news_latency",
         # settle
         "state", "outcome", "ended", "note",
         # timers
@@ -106,6 +106,7 @@ class Call:
         self.bytes_out = 0
         self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until we know whether it is news
         self.ending: Outcome | None = None  # how the call will end if nothing comes between
+        self.news_latency: float | None = None  # seconds from the first byte of news to ours handed on
         self.charges: Keys = ()  # who paid for it under each limit, in the order of `plan.shown`
         self.charged = False  # and has not got back
         self.waited = 0.0  # seconds in line for a limit

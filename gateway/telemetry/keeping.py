@@ -8,7 +8,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gateway.telemetry.log import CallLog
-from gateway.telemetry.record import build
+from gateway.telemetry.places import open_places
+from gateway.telemetry.record import build, start
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -23,12 +24,15 @@ class Telemetry:
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, timers: Timers, config: Config) -> None:
         self._clock = clock
         self._timers = timers
-        self.log = CallLog(loop, config.log.calls)
+        self.log = CallLog(loop, open_places(config))
 
     def settled(self, call: Call, snapshot: Snapshot) -> None:
         """A call ended: its record is written. The path of every call."""
-        record = build(call, self._clock.wall(), self._timers.now(), snapshot.log_values, snapshot.secret_prefixes)
-        self.log.write(record)
+        self.log.write(build(call, self._clock.wall(), self._timers.now(), snapshot))
+
+    def parked(self, call: Call, snapshot: Snapshot) -> None:
+        """A hold began: a line says so, where the operator wants it."""
+        self.log.write(start(call, self._clock.wall(), self._timers.now(), snapshot))
 
     def close(self) -> None:
         self.log.close()

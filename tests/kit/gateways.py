@@ -26,6 +26,7 @@ import jwt
 from gateway.app import App
 from gateway.clock import Clock
 
+from .schema import wrongs
 from .waiting import until, until_sync
 
 Record = dict[str, Any]
@@ -141,7 +142,9 @@ class Running:
     async def records(self, count: int) -> list[Record]:
         """The call log, once it holds `count` records."""
         await until(lambda: len(read_records(self.log)) >= count, f"{count} records in {self.log}")
-        return read_records(self.log)
+        records = read_records(self.log)
+        assert [wrong for record in records for wrong in wrongs(record)] == []
+        return records
 
     async def record(self) -> Record:
         """The only record there is."""
