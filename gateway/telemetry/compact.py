@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from gateway.config.durations import parse_duration, parse_size
 from gateway.telemetry.expire import expired, found
 from gateway.telemetry.naming import Names
 from gateway.telemetry.replacing import finish
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 NICE = 19
 
@@ -106,11 +108,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("path", type=Path, help="the live file, as in log.calls")
     parser.add_argument(
-        "--keep", type=parse_duration, help="how long calls are kept, such as 720h; for ever if left out"
+        "--keep", type=_told(parse_duration), help="how long calls are kept, such as 720h; for ever if left out"
     )
-    parser.add_argument("--disk", type=parse_size, help="bytes for all files, such as 10GiB; any number if left out")
+    parser.add_argument(
+        "--disk", type=_told(parse_size), help="bytes for all files, such as 10GiB; any number if left out"
+    )
     parser.add_argument("--no-parquet", dest="parquet", action="store_false", help="only remove what is too old")
     return parser
+
+
+def _told(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """With the sentence of what is wrong, which argparse keeps to itself."""
+
+    def parsed(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
 
 
 def _tell(text: str) -> None:
