@@ -61,9 +61,8 @@ class Keeper:
         for line in said[-MAX_SAID:]:
             logger.warning("%s", line)
         if done.returncode and not said:
-            logger.warning(
-                "call log: compacting ended with %s; the next time a file is closed it is tried again", done.returncode
-            )
+            text = "call log: compacting ended with %s; it is tried again when a file is closed"
+            logger.warning(text, done.returncode)
 
 
 def _python_path() -> str:

@@ -93,7 +93,7 @@ def log_record(record: dict[str, Any], now: int) -> LogRecord:
     began = datetime.fromisoformat(record["time"]).timestamp()
     starts = KIND in record
     made = LogRecord(
-        timestamp=int((began + record.get("took", 0.0)) * 1e9),
+        timestamp=round((began + record.get("took", 0.0)) * 1e6) * 1000,
         observed_timestamp=now,
         severity_text=record.get("level", "info"),
         severity_number=SEVERITY[record.get("level", "info")],
