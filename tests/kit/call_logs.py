@@ -35,16 +35,21 @@ def compacted(path: Path) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
-def calls(live: Path) -> Counter[str]:
-    """How often each call of a log can be read: once, if all is well. Torn lines and holds that begin are none."""
-    there = readable(live)
-    found = Counter(call["id"] for path in there.parquet for call in compacted(path))
-    for path in there.lines:
-        found.update(_ids(path.read_bytes()))
-    return found
+def calls(live: Path, field: str = "id") -> Counter[str]:
+    """How often each call of a log can be read: once, if all is well. Torn lines and holds that begin are none. A file
+    that is gone was compacted meanwhile: it is looked again."""
+    while True:
+        there = readable(live)
+        try:
+            found = Counter(call[field] for path in there.parquet for call in compacted(path))
+            for path in there.lines:
+                found.update(_lines(path.read_bytes(), field))
+        except (FileNotFoundError, duckdb.IOException):
+            continue
+        return found
 
 
-def _ids(data: bytes) -> list[str]:
+def _lines(data: bytes, field: str) -> list[str]:
     found = []
     for text in data.split(b"\n"):
         try:
@@ -52,5 +57,5 @@ def _ids(data: bytes) -> list[str]:
         except ValueError:
             continue
         if "kind" not in record:
-            found.append(record["id"])
+            found.append(record[field])
     return found

@@ -88,6 +88,12 @@ endpoints = {json.dumps(urls)}
 {routes}"""
 
 
+def to_collector(text: str, url: str, beside: bool = False) -> str:
+    """The configuration with records going to a collector too, or only there."""
+    places = '["file:calls.jsonl", "otlp"]' if beside else '"otlp"'
+    return text.replace('"file:calls.jsonl"', places) + f'\n[telemetry]\notlp = "{url}"\n'
+
+
 def hold(name: str = "poll", **values: object) -> str:
     """A hold policy with short clocks; every request is a poll. `values` replace its lines (TOML text)."""
     lines: dict[str, object] = {
