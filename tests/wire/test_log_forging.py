@@ -147,7 +147,6 @@ async def test_cursors_may_be_kept_out(tmp_path: Path, cursor: bool) -> None:
     async with ScriptedUpstream() as up:
         text = config(up.port, more=more, routes=POLLS, log=f"cursor = {str(cursor).lower()}")
         async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
-            await raw.ask(get("/?since=41"))
-            assert ("cursor" in await gw.record()) is cursor and (
-                "41" in gw.log.read_text().partition('"query"')[2]
-            ) is cursor
+            await raw.ask(get("/?since=s3cr3t"))
+            record = await gw.record()
+    assert record.get("cursor") == ("s3cr3t" if cursor else None) and ("s3cr3t" in str(record)) is cursor
