@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """What is said goes to standard error; 1 if something could not be done, and will be tried the next time."""
     asked = _parser().parse_args(arguments)
     names = Names.of(asked.path.absolute())
-    os.nice(NICE)
+    _yield_to_others()
     os.umask(0o027)
     try:
         with _locked(names) as free:
@@ -45,9 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def tidy(
     names: Names, keep: float | None, disk: int | None, parquet: bool, wall: Callable[[], float], say: Say
 ) -> bool:
-    """Everything there is to do; whether all of it could be done. What is too old goes first: it makes room."""
+    """Everything there is to do; whether all of it could be done. What is too old goes first, and what has no room
+    last: as Parquet it may have."""
     finish(names)
-    _expire(names, keep, disk, wall(), say)
+    _expire(names, keep, None, wall(), say)
     try:
         return _compact(names, wall(), say) if parquet else True
     finally:
@@ -115,6 +116,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-parquet", dest="parquet", action="store_false", help="only remove what is too old")
     return parser
+
+
+def _yield_to_others() -> None:
+    """Of the processor, and of memory: where there is none left, this process goes and not the one that serves."""
+    os.nice(NICE)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _told(parse: Callable[[str], T]) -> Callable[[str], T]:

@@ -55,6 +55,7 @@ class LogFile(Stream):
         self._closed = closed
         self._wall = wall
         self._not_before = 0.0  # the next rotation
+        self._said = ""  # of one that was not possible
         self._adopt()
 
     def write(self, batch: bytes) -> tuple[int, str]:
@@ -66,7 +67,8 @@ class LogFile(Stream):
         self._rotate_if_due()
         lost, reason = super().write(batch)
         self._size += len(batch)
-        return lost, reason
+        said, self._said = self._said, ""
+        return lost, reason or said
 
     def tend(self) -> float | None:
         if not self._regular:
@@ -110,7 +112,10 @@ class LogFile(Stream):
         elif self._regular and (self._size >= self._limit or now >= self._end_of_hour) and now >= self._not_before:
             try:
                 self._rotate(now)
-            except OSError:  # its lines go on into the same file
+            except OSError as error:
+                self._said = (
+                    f"{self._names.live} cannot be closed and goes on ({error.strerror}); look at its directory"
+                )
                 self._not_before = self._end_of_hour = now + RETRY
 
     def _rotate(self, now: float) -> None:

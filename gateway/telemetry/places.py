@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,14 @@ def _file(path: Path, log: Log, wall: Callable[[], float]) -> LogFile:
     rotate, names = log.rotate, Names.of(path)
     keeper = Keeper(path, rotate.keep, rotate.disk, rotate.parquet)
     file = LogFile(path, rotate.size, keeper.wake, wall)
-    if names.journal.exists() or any(names.is_closed(found.name) for found in names.live.parent.iterdir()):
-        keeper.wake()  # a process before this one has left it
+    if _left_over(names):
+        keeper.wake()
     return file
+
+
+def _left_over(names: Names) -> bool:
+    """Whether a process before this one has left something to compact."""
+    try:
+        return names.journal.exists() or any(names.is_closed(name) for name in os.listdir(names.live.parent))
+    except OSError:  # a directory that may not be read
+        return False

@@ -19,7 +19,7 @@ class Sink(Protocol):
     """Where lines go. Used by the thread of its writer alone, and allowed to block it."""
 
     def write(self, batch: bytes) -> tuple[int, str]:
-        """Writes whole lines; how many were lost, and why."""
+        """Writes whole lines; how many were lost, and why, or what else should be known."""
 
     def tend(self) -> float | None:
         """Does what is due although nothing is written; in how many seconds to ask again."""
@@ -62,8 +62,10 @@ class Writer:
             with self._lock:
                 self._queued -= len(batch)
                 self.dropped += lost
-            if lost or reason:
-                complain(f"call log: {lost} lines dropped, {self.dropped} since the start: {reason}")
+            if lost:
+                reason = f"{lost} lines dropped, {self.dropped} since the start: {reason}"
+            if reason:
+                complain(f"call log: {reason}")
         self._sink.close()
 
     def _waiting(self) -> Iterator[bytes]:

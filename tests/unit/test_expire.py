@@ -65,6 +65,14 @@ def test_a_full_disk_is_told_and_age_is_not(tmp_path: Path) -> None:
     ]
 
 
+def test_what_fits_as_parquet_does_not_go_as_lines(tmp_path: Path) -> None:
+    """As the large file of a gateway that did not rotate."""
+    live, closed = tmp_path / "calls.jsonl", tmp_path / "calls-20260101T110000Z-000001.jsonl"
+    closed.write_bytes(b"".join(line(f"{number:0200}", NOON - HOUR) for number in range(2000)))
+    assert tidy(Names(live), None, closed.stat().st_size // 3, True, lambda: NOON, print)
+    assert len(calls(live)) == 2000
+
+
 def test_without_parquet_closed_files_stay_lines(tmp_path: Path) -> None:
     live = tmp_path / "calls.jsonl"
     (tmp_path / "calls-20260101T110000Z-000001.jsonl").write_bytes(line("a"))

@@ -146,7 +146,7 @@ def test_where_nothing_can_be_renamed_lines_go_on_into_the_same_file(path: Path)
     log = Log(path, size=1)
     log.write("a")
     path.parent.chmod(0o500)
-    log.write("b")
+    assert log.file.write(line("b"))[0] == 0
     path.parent.chmod(0o700)
     assert path.read_bytes() == line("a") + line("b")
     log.clock.now += RETRY
@@ -163,7 +163,8 @@ def test_without_a_descriptor_to_spare_nothing_is_lost(path: Path, monkeypatch: 
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", refused)
-        log.write("b")
+        said = f"{path} cannot be closed and goes on (Too many open files); look at its directory"
+        assert log.file.write(line("b")) == (0, said)
     assert path.read_bytes() == line("a") + line("b")
     log.write("c")
     assert path.read_bytes() == line("a") + line("b") + line("c"), "it is not tried with every batch"
