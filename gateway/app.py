@@ -95,14 +95,14 @@ class App:
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
         )  # fmt: skip
         self._serve.sheds_hold = self._edge.sheds_hold
+        self._serve.arrives = self._telemetry.arrives
         self._swap(built)
         self._listeners = Listeners(loop, self._edge, config.server, built.tls)
+        operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
         if config.admin is not None:
-            operator = Operator(
-                self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store
-            )
             self._admin = AdminListener(operator, config.admin)
             await self._admin.start()
+        self._telemetry.start(operator.gauges)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -152,6 +152,7 @@ class App:
         self._serve.parked = self._telemetry.parked if config.log.start_of_hold else None
         self._store.retain(built.limits)
         self._limits.renew(built.limits)
+        self._telemetry.tallies.renew(snapshot)
         if self._listeners is not None:
             self._listeners.show(built.tls)
         self._end_routes({plan.route for plan in old.plans} - {plan.route for plan in snapshot.plans})

@@ -5,7 +5,7 @@ parked this object, its two sockets and one timer slot are all that is alive; no
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.clock import NEVER
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.serve import Serve
     from gateway.sides import Conn, Up
     from gateway.state.store import Keys
+    from gateway.telemetry.trace import Arrival
     from gateway.upstream.balance import Endpoint
 
 
@@ -42,10 +43,20 @@ class Lease:
         raise NotImplementedError
 
 
+class Try(NamedTuple):
+    """An attempt that brought no answer. Instants in loop seconds."""
+
+    endpoint: Endpoint
+    began: float
+    ended: float
+    sent: bool
+    outcome: Outcome
+
+
 class Call:
     __slots__ = (
         # open (edge)
-        "conn", "serve", "id", "head", "method", "path", "query", "peer", "started", "framing", "bytes_in",
+        "conn", "serve", "id", "head", "method", "path", "query", "peer", "started", "framing", "bytes_in", "arrival",
         # route
         "plan", "params", "origin",
         # ask: is it a poll, and for how long (seconds)
@@ -57,7 +68,7 @@ class Call:
         # take (the store's transaction) and, in line for it, `waiting`; settle gives back
         "charges", "charged", "leases", "waited",
         # forward
-        "up", "endpoint", "attempts", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
+        "up", "endpoint", "attempts", "tries", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
         # relay
         "status", "bytes_out", "sample", "ending", "news_latency",
         # settle
@@ -80,6 +91,7 @@ class Call:
         self.started = started
         self.framing = head.framing if head is not None else None
         self.bytes_in = 0
+        self.arrival: Arrival | None = None  # what its spans will show of the head
         self.plan: Plan | None = None
         self.params: dict[str, str] | None = None
         self.origin: str | None = None
@@ -96,6 +108,7 @@ class Call:
         self.up: Up | None = None
         self.endpoint: Endpoint | None = None
         self.attempts = 0
+        self.tries: tuple[Try, ...] = ()  # attempts that are over without an answer, after which another could follow
         self.sent_at: float | None = None
         self.first_byte_at: float | None = None
         self.wire: bytes | None = None  # the head as forwarded: until it is sent, or while it may be sent again

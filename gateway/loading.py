@@ -65,7 +65,7 @@ def for_a_restart(opened: Config, new: Config) -> list[str]:
         "state": (opened.state, new.state),
         "log.calls": (opened.log.calls, new.log.calls),
         "log.rotate": (opened.log.rotate, new.log.rotate),
-        "telemetry": (opened.telemetry, new.telemetry),
+        "telemetry": (opened.telemetry.model_copy(update={"sample": new.telemetry.sample}), new.telemetry),
     }
     return [
         f"{key}: has changed, which counts from the next start on" for key, (was, now) in pairs.items() if was != now

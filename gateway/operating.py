@@ -56,13 +56,16 @@ class Operator:
         return await ending.end(self._calls(), chosen, self._timers.now(), wanted)
 
     def gauges(self) -> Gauges:
-        room, reloads = self._edge.room, self._reloads
+        room, reloads, traces = self._edge.room, self._reloads, self._telemetry.traces
         return Gauges(
             held=live.count(self._calls(), self._edge.serve.snapshot),
             connections=room.open,
             max_connections=room.limit,
             shed=room.shed,
             log_lines_dropped=self._telemetry.log.dropped,
+            endpoint_held=live.at_endpoints(self._edge.serve.snapshot),
+            spans=(traces.kept, traces.dropped) if traces is not None else None,
+            tallies=self._telemetry.tallies,
             draining=self._app.draining,
             reloads=reloads.counts["ok"],
             reloads_failed=reloads.counts["failed"],

@@ -4,6 +4,7 @@ What outlives a reload (pools, meters, leases) is referenced from here but lives
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,15 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """Which calls leave a trace (`telemetry.sampling`): the bound of each class of endings, and the one for the flag
+    that is told to the upstream. Without bounds there are none."""
+
+    kept: Mapping[str, str] = field(default_factory=dict)
+    sent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One route, compiled: everything a call needs from `route` to `settle`. Times in seconds, sizes in bytes."""
 
@@ -75,6 +85,7 @@ class Plan:
     connect_timeout: float = 2.0
     response_timeout: float = 30.0
     body_idle_timeout: float = 60.0
+    sample: Sample = Sample()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +119,4 @@ class Snapshot:
     log_values: frozenset[str] = frozenset()  # query names whose values may be logged
     log_peer: str = "full"  # how much of a client's address may be: "full", "network", "none"
     log_cursor: bool = True  # whether cursors may be
+    sample: Sample = Sample()  # for calls that no plan was found for

@@ -31,11 +31,12 @@ from gateway.waiting import TURN, Spot
 if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan, Snapshot
+    from gateway.telemetry.trace import Arrives
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
 OPENING, ADMITTING, WAITING, PARKED, RELAYING, SETTLED = State
-ANSWERED = Outcome.ANSWERED
+ANSWERED, NEWS = Outcome.ANSWERED, Outcome.NEWS
 ENDED_ROUTE = Drain(0.0, 5.0)  # over what time those come back whose route a reload took away
 
 
@@ -48,6 +49,7 @@ class Serve:
         self.draining: Drain | None = None
         self.sheds_hold: Callable[[], bool] = lambda: False  # set by the edge: no room for another parked call
         self.parked: Callable[[Call, Snapshot], None] | None = None  # wants to know of every hold that begins
+        self.arrives: Arrives | None = None  # what spans will show of a head, where there are any
         self._clock = clock
         self._timers = timers
         self._forwarder = forwarder
@@ -63,6 +65,8 @@ class Serve:
         head = call.head
         assert head is not None
         call.state = ADMITTING
+        if self.arrives is not None:
+            call.arrival = self.arrives(head)
         if self.snapshot.trusted:
             call.peer = client_address(call.peer, head, self.snapshot.trusted)
         verdict = admission.route(call, head, self.snapshot)
@@ -257,6 +261,8 @@ class Serve:
             extra += lines(cors.response_headers(plan.cors, call.origin))
         fresh = plan.shown.lines(call, call.first_byte_at) if plan.shown is not None else END
         sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended)
+        if call.ending is NEWS:
+            call.news_latency = self._timers.now() - call.first_byte_at
         if ended and sent:
             self._settle(call, call.ending)
         elif sent:  # else its clock stands still until the client has caught up
@@ -287,6 +293,8 @@ class Serve:
             call.sample = None
             if call.hold is not None:
                 call.ending = verdicts.of_answer(call.hold, head, body)
+                if call.ending is not NEWS:
+                    call.news_latency = None
         self._timers.arm(call, NEVER)
         if call.conn.finish():
             self._settle(call, call.ending)

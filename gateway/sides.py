@@ -15,6 +15,8 @@ class Conn(Protocol):
     """The client's side. What sends something returns True when all of it has left our buffer; otherwise
     `serve.on_drained` follows."""
 
+    scheme: str
+
     def answer(self, status: int, headers: HeaderList, body: bytes, close: bool, fresh: bytes) -> bool: ...
 
     def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool: ...

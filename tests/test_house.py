@@ -40,6 +40,8 @@ PURE = [
     "state.bucket",
     "state.store",
     "telemetry.record",
+    "telemetry.sampling",
+    "telemetry.trace",
 ]
 PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers"]
 BEHAVIOUR = [

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from gateway.admin.doors import BUSY
 from gateway.admin.ending import Ended, Selection, read_selection
 from gateway.admin.exchange import answer
 from gateway.config.problems import ConfigError
+from gateway.telemetry.series import Series
 
 MAX_LISTED = 1000
 
@@ -67,7 +69,7 @@ class Pages:
 
     def __init__(self, gateway: Operated) -> None:
         self._gateway = gateway
-        self._registry = metrics.registry(gateway.gauges)
+        self._series = Series()
 
     async def healthz(self, _: web.Request) -> web.Response:
         return answer({"status": "ok", "log_lines_dropped": self._gateway.log_lines_dropped()})
@@ -77,8 +79,12 @@ class Pages:
         return answer({"ready": ready, "detail": detail}, 200 if ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        body, content_type = metrics.expose(self._registry, request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
+        openmetrics = metrics.prefers_openmetrics(request.headers.get("Accept", ""))
+        pieces = []
+        for piece in metrics.write(self._series.read(self._gateway.gauges()), openmetrics):
+            pieces.append(piece)
+            await asyncio.sleep(0)  # whoever is served meanwhile does not wait for the whole page
+        return web.Response(body="".join(pieces).encode(), headers={"Content-Type": metrics.content_type(openmetrics)})
 
     async def held(self, request: web.Request) -> web.Response:
         text = request.query.get("limit", "100")

@@ -23,11 +23,21 @@ def held(calls: Iterable[Call | None], now: float, limit: int) -> dict[str, obje
 
 def count(calls: Iterable[Call | None], snapshot: Snapshot) -> dict[tuple[str, str], int]:
     """How many calls are held, by route and state; a route without any has its zeros."""
-    counts = {(plan.route, state.name.lower()): 0 for plan in snapshot.plans for state in _HELD}
+    counts = {(plan.route, state): 0 for plan in snapshot.plans for state in _HELD}
     for call in calls:
         if call is not None and call.state in _HELD and call.plan is not None:
-            key = (call.plan.route, call.state.name.lower())
+            key = (call.plan.route, call.state)
             counts[key] = counts.get(key, 0) + 1  # a route that is no more may still have polls
+    return {(route, state.name.lower()): count for (route, state), count in counts.items()}
+
+
+def at_endpoints(snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    """How many calls each endpoint has, by upstream and endpoint; one that is written twice is one."""
+    counts: dict[tuple[str, str], int] = {}
+    for upstream in snapshot.upstreams.values():
+        for endpoint in upstream.endpoints:
+            key = (upstream.name, endpoint.name)
+            counts[key] = counts.get(key, 0) + endpoint.held
     return counts
 
 

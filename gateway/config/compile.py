@@ -28,6 +28,7 @@ from gateway.policies.jwt import compile_jwt
 from gateway.policies.rate_limit import Screen, Shown
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
+from gateway.telemetry.sampling import compile_sample
 from gateway.upstream.balance import Endpoint, Upstream
 from gateway.upstream.headers import HOP_BY_HOP, OURS, Networks, compile_drops
 
@@ -66,6 +67,7 @@ def compile_config(
         log_values=_log_values(config),
         log_peer=config.log.peer,
         log_cursor=config.log.cursor,
+        sample=compile_sample(config.telemetry.sample, False),
         secret_prefixes=tuple(sorted({plan.path.partition("{")[0] for plan in plans if plan.secret_params}, key=len)),
     )
 
@@ -166,6 +168,7 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         connect_timeout=merged.connect_timeout,
         response_timeout=merged.response_timeout,
         body_idle_timeout=merged.body_idle_timeout,
+        sample=compile_sample(config.telemetry.sample, merged.hold is not None),
     )
 
 

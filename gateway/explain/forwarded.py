@@ -4,9 +4,11 @@ its own.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gateway.explain.model import Forwarded
+from gateway.telemetry import trace
 
 if TYPE_CHECKING:
     from gateway.explain.scene import Scene
@@ -20,9 +22,10 @@ def forwarded(scene: Scene, mask: Mask) -> Forwarded | None:
     call, pair = scene.call, scene.upstream
     if pair is None or call.endpoint is None:
         return None
+    own = trace.span_id(call, len(call.tries) + 1)
     raw, _, body = pair[1].written.partition(b"\r\n\r\n")
     text = raw.decode("utf-8", "backslashreplace").replace(call.id, CALL_ID)
-    first, *fields = text.replace(f"-{call.id[:16]}-", "-<span id>-").split("\r\n")
+    first, *fields = re.sub(f"-{own}-0[0-3]", "-<span id>-<flags>", text).split("\r\n")
     method, _, rest = first.partition(" ")
     target, _, version = rest.rpartition(" ")
     lines = (f"{method} {mask.target(target)} {version}", *map(mask.field, fields))

@@ -20,6 +20,7 @@ from gateway.parse import Parsers
 from gateway.serve import Serve
 from gateway.state.memory import MemoryStore
 from gateway.state.prepared import Prepared
+from gateway.telemetry.trace import arrivals
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.http1 import UpstreamConnection
 
@@ -106,6 +107,7 @@ class Scene:
         forwarder = Forwarder(self._loop, self.parsers, timers)
         limits = Limits(self._loop, timers, MemoryStore())
         self.serve = Serve(snapshot, Clock(timers.now, lambda: wall), timers, forwarder, limits, self._settled.append)
+        self.serve.arrives = arrivals(config.telemetry.otlp is not None, config.telemetry.trust_incoming)
         self._connections: list[tuple[UpstreamConnection, Wire]] = []
         self._stock(timers)
         scheme = "https" if config.server.tls is not None else "http"

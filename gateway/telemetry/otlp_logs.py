@@ -6,22 +6,20 @@ The messages are filled here, by the types of opentelemetry-proto: the SDK's way
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from opentelemetry.exporter.otlp.proto.http import _log_exporter
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
 from opentelemetry.sdk.resources import Resource
 
-from gateway.config.references import read_secret
 from gateway.telemetry.columns import KIND
+from gateway.telemetry.otlp import TIMEOUT, Reasons, endpoint, headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,59 +37,48 @@ SEVERITY = {
 
 
 class Collector:
-    """A sink. A request that the collector does not take within its time (`OTEL_EXPORTER_OTLP_TIMEOUT`, 10 s) is lost;
-    what comes meanwhile waits in the queue of the writer, as far as it has room."""
+    """A sink. A request that the collector does not take in time is lost; what comes meanwhile waits in the queue of
+    the writer, as far as it has room."""
 
-    def __init__(self, settings: Telemetry) -> None:
-        self._url = f"{settings.otlp}/v1/logs"
-        own = {"service.name": settings.service_name, "service.instance.id": str(uuid.uuid4())}
-        self._resource = Resource.create(own)  # with what OTEL_RESOURCE_ATTRIBUTES says
-        self._exporter = _Exporter(
-            endpoint=self._url,
-            headers={name: read_secret(value, os.environ) for name, value in settings.headers.items()},
-        )
-        self._said = _Said()
-        _log_exporter._logger.addHandler(self._said)
-        _log_exporter._logger.propagate = False
+    def __init__(self, table: Telemetry, resource: Resource) -> None:
+        self._where = endpoint(table, "logs")
+        self._resource = resource
+        self._exporter = _Exporter(self._where, headers=headers(table, os.environ), timeout=TIMEOUT)
+        self._reasons = Reasons()
 
     def write(self, batch: bytes) -> tuple[int, str]:
+        self._reasons.listen()
         lines = batch.rstrip(b"\n").split(b"\n")
-        lost = 0
+        lost, reason = 0, ""
         for first in range(0, len(lines), SEND):
             some = lines[first : first + SEND]
-            if not self._send(some):
+            if failure := self._send(some):
                 lost += len(some)
-        return lost, f"{self._url}: {self._said.text}" if lost else ""
+                reason = reason or f"{self._where}: {failure}"
+        return lost, reason
 
     def tend(self) -> float | None:
         return None
 
     def close(self) -> None:
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
-        _log_exporter._logger.removeHandler(self._said)
+        self._reasons.close()
 
-    def _send(self, lines: Sequence[bytes]) -> bool:
+    def _send(self, lines: Sequence[bytes]) -> str:
+        """Why they were not taken; empty when they were."""
         try:
-            return self._exporter.send(request(lines, self._resource, time.time_ns()))
+            sent = self._exporter.send(request(lines, self._resource, time.time_ns()))
         except Exception as error:  # whatever a collector is, the next batch is another try
-            self._said.text = f"{type(error).__name__}: {error}"
-            return False
+            return f"{type(error).__name__}: {error}"
+        reason = self._reasons.take()
+        return "" if sent else reason or "it failed"
 
 
-class _Exporter(_log_exporter.OTLPLogExporter):
+class _Exporter(OTLPLogExporter):
     """Its address, headers, time, TLS and tries again, for messages that are made already."""
 
     def send(self, message: ExportLogsServiceRequest) -> bool:
         return self._client.export(message.SerializeToString()).success
-
-
-class _Said(logging.Handler):
-    """What the exporter said last: the reason of a failure, told with the lines that were lost and not beside it."""
-
-    text = "no answer"
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()
 
 
 def request(lines: Sequence[bytes], resource: Resource, now: int) -> ExportLogsServiceRequest:
@@ -102,8 +89,10 @@ def request(lines: Sequence[bytes], resource: Resource, now: int) -> ExportLogsS
         _put(sender.resource.attributes.add(key=name).value, value)
     scope = sender.scope_logs.add()
     scope.scope.name = SCOPE
-    for line in lines:
+    for number, line in enumerate(lines):
         _fill(scope.log_records.add(observed_time_unix_nano=now), orjson.loads(line))
+        if number % 16 == 0:
+            time.sleep(0)  # the loop wants to run: Python would let it only after 5 ms
     return message
 
 
@@ -115,7 +104,7 @@ def _fill(made: LogRecord, record: dict[str, Any]) -> None:
     made.severity_text, made.severity_number = level, SEVERITY[level]
     made.event_name = "longpoll.hold.start" if starts else "longpoll.call"
     made.body.string_value = _began(record) if starts else _ended(record)
-    made.trace_id = _trace_id(record["trace"])
+    made.trace_id, made.span_id = _bytes(record["trace"], 16), _bytes(record["id"][:14] + "00", 8)  # `trace.span_id`
     for name, value in record.items():
         if value is not None:
             _put(made.attributes.add(key=name).value, value)
@@ -146,8 +135,8 @@ def _began(record: dict[str, Any]) -> str:
     return f"{record['path']}: held until {record['ends_at'] or 'somebody ends it'}"
 
 
-def _trace_id(text: str) -> bytes:
+def _bytes(digits: str, size: int) -> bytes:
     try:
-        return bytes.fromhex(text) if len(text) == 32 else b""
+        return bytes.fromhex(digits) if len(digits) == 2 * size else b""
     except ValueError:
         return b""

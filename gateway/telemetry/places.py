@@ -13,21 +13,24 @@ from gateway.telemetry.keeper import Keeper
 from gateway.telemetry.naming import Names
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+
     from gateway.config.schema import Log
     from gateway.config.settings import Config
     from gateway.telemetry.writer import Sink
 
 
-def open_places(config: Config, wall: Callable[[], float] = time.time) -> list[Sink]:
-    """Raises OSError for a file that cannot be written."""
+def open_places(config: Config, resource: Resource | None, wall: Callable[[], float] = time.time) -> list[Sink]:
+    """`resource` is who sends, where there is a collector. Raises OSError for a file that cannot be written."""
     sinks: list[Sink] = []
     for place in config.log.calls:
         if place == "stdout":
             sinks.append(Stream())
         elif place == "otlp":
+            assert resource is not None  # `checks.log`
             from gateway.telemetry.otlp_logs import Collector
 
-            sinks.append(Collector(config.telemetry))
+            sinks.append(Collector(config.telemetry, resource))
         else:
             sinks.append(_file(place, config.log, wall))
     return sinks

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.clock import NEVER
 from gateway.head import parse_query
 from gateway.outcome import ENDINGS, Outcome
+from gateway.telemetry.trace import trace_id
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -37,7 +38,7 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
         "v": VERSION,
         "time": timestamp(wall - (now - call.started)),
         "id": call.id,
-        "trace": call.id,
+        "trace": trace_id(call) if call.arrival is not None else call.id,
         "route": call.plan.route if call.plan is not None else None,
         "method": call.method[:MAX_METHOD],
         "path": shown_path(call, snapshot.secret_prefixes),
@@ -88,7 +89,7 @@ def start(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
         "kind": "start",
         "time": timestamp(wall),
         "id": call.id,
-        "trace": call.id,
+        "trace": trace_id(call),
         "route": call.plan.route if call.plan is not None else None,
         "consumer": identity.consumer if identity is not None else None,
         "tenant": identity.tenant if identity is not None else None,

@@ -25,10 +25,11 @@ GOODBYE = 2.0  # seconds an endpoint has to answer the end of TLS
 class Dial:
     """Stands in `call.up` until there is a connection. `tried` are the endpoints asked so far, the present one last."""
 
-    __slots__ = ("_dialer", "call", "cancelled", "task", "tried")
+    __slots__ = ("_dialer", "call", "cancelled", "since", "task", "tried")
 
-    def __init__(self, dialer: Dialer, call: Call, tried: tuple[Endpoint, ...]) -> None:
+    def __init__(self, dialer: Dialer, call: Call, tried: tuple[Endpoint, ...], since: float) -> None:
         self.call = call
+        self.since = since  # loop seconds
         self.tried = tried
         self.task: asyncio.Task[None] | None = None
         self.cancelled = False
@@ -77,7 +78,7 @@ class Dialer:
 
     def dial(self, call: Call, tried: tuple[Endpoint, ...]) -> Dial:
         """Begins to connect to the last of `tried`, now or when it is this dial's turn."""
-        dial = Dial(self, call, tried)
+        dial = Dial(self, call, tried, self._timers.now())
         if dial.endpoint.dialing < AT_ONCE:
             self._begin(dial)
         else:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from gateway.call import Try
 from gateway.clock import Timers
 from gateway.head import RequestHead
 from gateway.holds import ask, budget
+from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
 from gateway.sockets import VANISHED_AFTER
@@ -139,6 +141,7 @@ class Forwarder:
         """Not a byte was sent, so any call may try the next endpoint."""
         call = dial.call
         call.up = None
+        call.tries = (*call.tries, Try(dial.endpoint, dial.since, self._timers.now(), False, refusal.outcome))
         self._give_back(call, dial.endpoint)
         verdict = refusal if len(dial.tried) >= MAX_DIALS else self.forward(call, plan, dial.tried)
         if verdict is failure.TOO_LATE:
@@ -157,7 +160,8 @@ class Forwarder:
     def replay(self, call: Call, plan: Plan) -> Refusal | None:
         """Sends a cursor poll once more, on another endpoint where there is one, with what is left of its hold."""
         endpoint = call.endpoint
-        assert endpoint is not None
+        assert endpoint is not None and call.sent_at is not None
+        call.tries = (*call.tries, Try(endpoint, call.sent_at, self._timers.now(), True, Outcome.UPSTREAM_RESET))
         self._give_back(call, endpoint)
         return self.forward(call, plan, (endpoint,) if len(plan.upstream.endpoints) > 1 else ())
 

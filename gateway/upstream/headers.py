@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from gateway.head import RawHeaders, RequestHead, ResponseHead
 from gateway.identity.places import without_cookie
+from gateway.telemetry import trace
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -88,7 +89,7 @@ def request_head(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint, 
     if shape.identity:
         lines.append(_identity_lines(call, shape.identity))
     lines.append(shape.add)
-    lines.append(_own_lines(call, head, hold))
+    lines.append(_own_lines(call, plan, head, hold))
     return b"".join(lines)
 
 
@@ -110,10 +111,10 @@ def _rewritten(call: Call, template: str) -> str:
     return _PLACE.sub(lambda match: params.get(match.group(1) or "**", match.group(0)), template)
 
 
-def _own_lines(call: Call, head: RequestHead, hold: float | None) -> bytes:
+def _own_lines(call: Call, plan: Plan, head: RequestHead, hold: float | None) -> bytes:
     """What the gateway itself tells the upstream: which call this is, who asked, how long it may hold."""
     wait = f"Gateway-Hold: {hold:.3f}\r\n" if hold is not None else ""
-    lines = f"X-Request-Id: {call.id}\r\ntraceparent: 00-{call.id}-{call.id[:16]}-00\r\n{wait}"
+    lines = f"X-Request-Id: {call.id}\r\n{trace.outgoing(call, plan.sample.sent)}{wait}"
     return lines.encode("ascii") + _forwarded(call.peer or "unknown", head.scheme, head.host)
 
 

@@ -1,4 +1,4 @@
-"""The two proxies that are compared, how each is started, and the stage a measure plays on: an upstream and
+"""The proxies that are compared, how each is started, and the stage a measure plays on: an upstream and
 a fresh proxy on their cores, in a directory of their own.
 """
 
@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -38,6 +38,7 @@ listen = "127.0.0.1:{admin}"
 
 [log]
 calls = "file:{directory}/calls.jsonl"
+{log}
 
 [jwt.main]
 issuer = "{issuer}"
@@ -51,7 +52,7 @@ endpoints = ["http://127.0.0.1:{upstream}"]
 [policy.signed-in.jwt]
 provider = "main"
 
-{limits}
+{extra}
 [[route]]
 name = "now"
 match = {{ path = "/now", methods = ["GET"] }}
@@ -99,12 +100,22 @@ per = "consumer"
 """
 
 
+# Everything there is to see, as the bar of telemetry names it; a collector takes it.
+SEEN = """
+[telemetry]
+otlp = "http://127.0.0.1:{collector}"
+sample = {{ news = 0.01, empty = 0.0, error = 1.0 }}
+consumer_label = true
+"""
+
+
 class Ports(NamedTuple):
     """Where everyone listens."""
 
     proxy: int
     upstream: int
     admin: int
+    collector: int
 
 
 def gateway(ports: Ports, directory: Path) -> list[str]:
@@ -118,14 +129,20 @@ def limited(ports: Ports, directory: Path) -> list[str]:
     return _run(ports, directory, LIMITS, now, [*now, "held"])
 
 
-def _run(ports: Ports, directory: Path, limits: str, now: list[str], poll: list[str]) -> list[str]:
+def watched(ports: Ports, directory: Path) -> list[str]:
+    """The same as `gateway` with traces and metrics by consumer."""
+    extra = SEEN.format(collector=ports.collector)
+    return _run(ports, directory, extra, ["signed-in"], ["signed-in"])
+
+
+def _run(ports: Ports, directory: Path, extra: str, now: list[str], poll: list[str], log: str = "") -> list[str]:
     """Writes the configuration and gives the command."""
     (directory / "secret").write_text(SECRET)
     path = directory / "gateway.toml"
     path.write_text(
         CONFIG.format(
             port=ports.proxy, admin=ports.admin, upstream=ports.upstream, directory=directory, drain=DRAIN,
-            issuer=ISSUER, audience=AUDIENCE, blank=BLANK.decode(), limits=limits, now=json.dumps(now),
+            issuer=ISSUER, audience=AUDIENCE, blank=BLANK.decode(), extra=extra, log=log, now=json.dumps(now),
             poll=json.dumps(poll),
         )
     )  # fmt: skip
@@ -137,7 +154,12 @@ def naive(ports: Ports, directory: Path) -> list[str]:
     return [sys.executable, "-m", "tests.bench.naive", str(ports.proxy), str(ports.upstream)]
 
 
-PROXIES: dict[str, Callable[[Ports, Path], list[str]]] = {"gateway": gateway, "limited": limited, "naive": naive}
+PROXIES: dict[str, Callable[[Ports, Path], list[str]]] = {
+    "gateway": gateway,
+    "limited": limited,
+    "watched": watched,
+    "naive": naive,
+}
 
 
 def tokens() -> Iterator[str]:
@@ -166,14 +188,20 @@ class Stage:
 
 @asynccontextmanager
 async def stage(kind: str) -> AsyncIterator[Stage]:
-    """A fresh upstream and a fresh proxy of that kind; both are gone when the block is left."""
+    """A fresh upstream, a fresh proxy of that kind and where it needs one a collector; all are gone when the block is
+    left."""
     with TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
-        ports = Ports(*free_ports(3))
+        ports = Ports(*free_ports(4))
         argv = [sys.executable, "-m", "tests.bench.upstream", str(ports.upstream)]
-        with spawn("upstream", argv, LOAD_CORE, directory) as behind:
+        with ExitStack() as started:
+            behind = started.enter_context(spawn("upstream", argv, LOAD_CORE, directory))
             await behind.listening(ports.upstream)
-            with spawn(kind, PROXIES[kind](ports, directory), PROXY_CORE, directory) as proxy:
-                listening = await proxy.listening(ports.proxy)
-                control = await Control.connect(ports.upstream)
-                yield Stage(proxy, ports.proxy, control, listening, tokens())
+            if kind == "watched":
+                argv = [sys.executable, "-m", "tests.bench.collector", str(ports.collector)]
+                collector = started.enter_context(spawn("collector", argv, LOAD_CORE, directory))
+                await collector.listening(ports.collector)
+            proxy = started.enter_context(spawn(kind, PROXIES[kind](ports, directory), PROXY_CORE, directory))
+            listening = await proxy.listening(ports.proxy)
+            control = await Control.connect(ports.upstream)
+            yield Stage(proxy, ports.proxy, control, listening, tokens())

@@ -74,6 +74,10 @@ def rows(scale: Scale) -> tuple[Row, ...]:
         Row("limits_unseen_us", "  0 % cached tokens", ".2f"),
         Row("limits_kib", "limits: KiB per held poll", ".2f", bar=0.6),
         Row("limits_wake_us", "limits: CPU us per wake", ".2f"),
+        Row("telemetry_us", "telemetry: CPU us per short request", ".2f"),
+        Row("telemetry_share", "  share of the same without", ".2f", bar=0.25),
+        Row("telemetry_kib", "telemetry: KiB per held poll", ".2f", bar=0.5),
+        Row("telemetry_wake_us", "telemetry: CPU us per wake", ".2f"),
     )
 
 
@@ -87,14 +91,17 @@ def median(samples: Sequence[Figures]) -> Figures:
     return {key: None if middle == float("inf") else middle for key, middle in middles.items()}
 
 
-def added(without: Sequence[Figures], limited: Sequence[Figures]) -> Figures:
-    """What limits cost: the median of the differences between a turn with them and its neighbour without."""
+def added(what: str, without: Sequence[Figures], variant: Sequence[Figures]) -> Figures:
+    """What something costs: the median of the differences between a turn with it and its neighbour without."""
     figures: Figures = {}
     for key in ("short_us", "unseen_us", "hold_kib", "wake_us"):
-        pairs = zip(_values(limited, key), _values(without, key), strict=False)
+        pairs = zip(_values(variant, key), _values(without, key), strict=False)
         if differences := [more - less for more, less in pairs]:
             name = key.removeprefix("short_").removeprefix("hold_")
-            figures[f"limits_{name}"] = statistics.median(differences)
+            figures[f"{what}_{name}"] = statistics.median(differences)
+    pairs = zip(_values(variant, "short_us"), _values(without, "short_us"), strict=False)
+    if shares := [more / less - 1 for more, less in pairs]:
+        figures[f"{what}_share"] = statistics.median(shares)
     return figures
 
 

@@ -56,8 +56,12 @@ def test_a_figure_that_mostly_did_not_come_about_has_no_median() -> None:
 def test_what_limits_cost_is_told_by_neighbours_in_time() -> None:
     without: list[Figures] = [{"short_us": 50.0}, {"hold_kib": 4.0}, {"short_us": 90.0}, {"short_us": 60.0}]
     limited: list[Figures] = [{"short_us": 54.0}, {"short_us": 95.0}, {"hold_kib": 4.5}, {"short_us": 66.0}]
-    assert added(without, limited) == {"limits_us": 5.0, "limits_kib": 0.5}
-    assert added(without, []) == {}
+    assert added("limits", without, limited) == {
+        "limits_us": 5.0,
+        "limits_kib": 0.5,
+        "limits_share": pytest.approx(0.08),
+    }
+    assert added("limits", without, []) == {}
 
 
 def test_percentiles_are_values_that_occurred() -> None:

@@ -125,6 +125,8 @@ class HandLoop:
 class Conn:
     """The client's connection. While `full`, what is written stays in its buffer, as `pause_writing` says."""
 
+    scheme = "http"
+
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.full = False

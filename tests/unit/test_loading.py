@@ -49,6 +49,8 @@ def loaded(folder: Path, text: str = "", server: str = "", head: str = HEAD) -> 
         ({"text": '[admin]\nlisten = "127.0.0.1:9"\n'}, ["admin"]),
         ({"text": '[log]\ncalls = "file:other.jsonl"\n'}, ["log.calls"]),
         ({"text": '[log]\nlevel = "error"\n'}, []),
+        ({"text": "[telemetry]\nsample = { news = 1 }\n"}, []),
+        ({"text": "[telemetry]\ntrust_incoming = true\n"}, ["telemetry"]),
     ],
 )
 def test_what_is_open_already_changes_with_the_next_start(

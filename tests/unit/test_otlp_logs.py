@@ -15,8 +15,9 @@ import orjson
 import pytest
 
 from gateway.config.schema import Telemetry
-from gateway.telemetry import log, writer
+from gateway.telemetry import log, otlp_logs, writer
 from gateway.telemetry.log import FLUSH_EVERY, CallLog
+from gateway.telemetry.otlp import resource
 from gateway.telemetry.otlp_logs import Collector
 from tests.kit.otlp import Collector as Receiver
 from tests.kit.otlp import attributes, collector
@@ -28,7 +29,8 @@ NEWS = next(record for record in GOLDEN if record["outcome"] == "news")
 
 
 def sink(url: str, **settings: Any) -> Collector:
-    return Collector(Telemetry.model_validate({"otlp": url, **settings}))
+    table = Telemetry.model_validate({"otlp": url, **settings})
+    return Collector(table, resource(table))
 
 
 def lines(*records: dict[str, Any]) -> bytes:
@@ -50,7 +52,11 @@ def test_every_ending_arrives_with_its_fields(record: dict[str, Any]) -> None:
     assert (made.severity_text, made.severity_number) == (
         record["level"], {"info": 9, "notice": 10, "warning": 13, "error": 17}[record["level"]],
     )  # fmt: skip
-    assert made.event_name == "longpoll.call" and made.trace_id.hex() == record["trace"] and not made.span_id
+    assert (
+        made.event_name == "longpoll.call"
+        and made.trace_id.hex() == record["trace"]
+        and made.span_id.hex() == record["id"][:14] + "00"
+    )
 
 
 def test_it_is_told_in_a_sentence_at_the_time_of_its_end() -> None:
@@ -100,7 +106,7 @@ def closed_port() -> int:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """It gives up soon."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.3")
+    monkeypatch.setattr(otlp_logs, "TIMEOUT", 0.3)
 
 
 @pytest.mark.usefixtures("hasty")

@@ -64,7 +64,7 @@ def test_the_gateway_says_who_asked_and_which_call_it_is() -> None:
     assert fields == [
         ("Host", "up.example:5000"),
         ("X-Request-Id", "call-1"),
-        ("traceparent", "00-call-1-call-1-00"),
+        ("traceparent", "00-call-1-call-101-02"),
         ("Gateway-Hold", "24.500"),
         ("Forwarded", 'for=192.0.2.7;proto=http;host="gateway.test"'),
         ("X-Forwarded-For", "192.0.2.7"),

@@ -1,0 +1,190 @@
+"""What calls add up to: plain integers and bucket arrays, counted once a call at its settling and read by whoever
+exports or shows them. Everything outlives reloads under its name, and everything is bounded (docs/metrics.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gateway.outcome import ENDINGS, Outcome
+from gateway.telemetry.consumers import MOST, Consumers
+from gateway.telemetry.histogram import HOLD, NEWS, REQUEST, Histogram, merged
+from gateway.telemetry.lag import Lag
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.plan import Snapshot
+
+OTHER = "_OTHER"  # OpenTelemetry's word for what is not told apart
+MAX_REQUESTS = 2000  # distinct label sets of ordinary calls
+KEPT_GONE = 200  # routes, and endpoints, that a reload took away and whose numbers stay
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+REFUSALS = (Outcome.RATE_LIMITED, Outcome.CAPPED, Outcome.OVERLOADED)
+FAILED = frozenset(outcome for outcome, ending in ENDINGS.items() if ending.share == "error")
+
+# As globals: on CPython 3.11 an enum's attribute costs four times a global.
+ANSWERED, NEWS_CAME, EVICTED = Outcome.ANSWERED, Outcome.NEWS, Outcome.EVICTED
+INTERNAL_ERROR, UPSTREAM_ERROR = Outcome.INTERNAL_ERROR, Outcome.UPSTREAM_ERROR
+
+K = TypeVar("K")
+Request = tuple[str, str, str, int, str]  # method, template, scheme, status (0: none was sent), error
+
+
+class RouteTally:
+    """The calls of one route. `outcomes` are those of polls, `calls` those of ordinary calls; `holds` has the polls
+    that reached an upstream."""
+
+    __slots__ = ("calls", "clamped", "evictions", "holds", "news", "outcomes", "work")
+
+    def __init__(self) -> None:
+        self.outcomes: dict[Outcome, int] = {}
+        self.calls: dict[Outcome, int] = {}
+        self.holds: dict[Outcome, Histogram] = {}
+        self.work = Histogram(REQUEST)
+        self.news = Histogram(NEWS)
+        self.clamped: dict[str, int] = {}  # by cause
+        self.evictions = 0  # by a poll that took the place
+
+    @property
+    def hold(self) -> Histogram:
+        """How long polls were held, however they ended."""
+        return merged(HOLD, self.holds.values())
+
+    @property
+    def refusals(self) -> dict[str, int]:
+        """Polls and ordinary calls that a limit refused, by reason."""
+        return {each.value: self.outcomes.get(each, 0) + self.calls.get(each, 0) for each in REFUSALS}
+
+
+class ConsumerTally:
+    __slots__ = ("held", "outcomes")
+
+    def __init__(self) -> None:
+        self.outcomes: dict[Outcome, int] = {}
+        self.held = 0.0  # seconds
+
+
+class Tallies:
+    """All of them. `labelled` has every consumer apart, if that is wanted; `consumers` only the busiest."""
+
+    def __init__(self, lag: Lag, *, label_consumers: bool = False) -> None:
+        self.lag = lag
+        self.routes: dict[str, RouteTally] = {"": RouteTally()}  # "": of calls that no route matched
+        self.endpoints: dict[tuple[str, str], dict[Outcome, int]] = {}  # by upstream and endpoint
+        self.requests: dict[Request, Histogram] = {}  # ordinary calls
+        self.other_requests = Histogram(REQUEST)  # those beyond MAX_REQUESTS
+        self.consumers = Consumers()
+        self.labelled: dict[str, ConsumerTally] | None = {} if label_consumers else None
+
+    def count(self, call: Call) -> None:
+        """A call ended. The path of every call: dictionaries and integers, nothing else."""
+        plan, outcome = call.plan, call.outcome or INTERNAL_ERROR
+        ended = call.ended if call.ended is not None else call.started
+        tally = self.routes.get(plan.route if plan is not None else "") or self._route(plan.route if plan else "")
+        held = 0.0
+        if call.hold is None:
+            tally.calls[outcome] = tally.calls.get(outcome, 0) + 1
+            self._request(call, outcome).record(ended - call.started)
+        else:
+            held = _held(call, ended)
+            self._poll(tally, call, outcome, ended - call.started, held)
+        if call.endpoint is not None and plan is not None:
+            key = (plan.upstream.name, call.endpoint.name)
+            counts = self.endpoints.get(key)
+            if counts is None:
+                counts = self.endpoints[key] = {}
+            counts[outcome] = counts.get(outcome, 0) + 1
+        if call.identity is not None:
+            self.consumers.count(call.identity.consumer, held)
+            if self.labelled is not None:
+                self._label(self.labelled, call.identity.consumer, outcome, held)
+
+    def _poll(self, tally: RouteTally, call: Call, outcome: Outcome, took: float, held: float) -> None:
+        tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + 1
+        if call.sent_at is not None:
+            hold = tally.holds.get(outcome)
+            if hold is None:
+                hold = tally.holds[outcome] = Histogram(HOLD)
+            hold.record(held)
+        tally.work.record(took - held - call.waited)
+        if outcome is NEWS_CAME and call.news_latency is not None:
+            tally.news.record(call.news_latency)
+        elif outcome is EVICTED and call.note is not None and call.note.startswith("for "):
+            tally.evictions += 1
+        if call.clamped_by is not None:
+            tally.clamped[call.clamped_by] = tally.clamped.get(call.clamped_by, 0) + 1
+
+    def mark(self, call: Call, trace: str, span: str, wall: float) -> None:
+        """The trace of a call that was counted is kept: its values are examples of their buckets."""
+        outcome, ended = call.outcome or INTERNAL_ERROR, call.ended if call.ended is not None else call.started
+        took, held = ended - call.started, _held(call, ended)
+        if call.hold is None:
+            self._request(call, outcome).mark(took, trace, span, wall)
+            return
+        tally = self._route(call.plan.route if call.plan is not None else "")
+        tally.work.mark(took - held - call.waited, trace, span, wall)
+        if outcome in tally.holds:
+            tally.holds[outcome].mark(held, trace, span, wall)
+        if outcome is NEWS_CAME and call.news_latency is not None:
+            tally.news.mark(call.news_latency, trace, span, wall)
+
+    def _request(self, call: Call, outcome: Outcome) -> Histogram:
+        method = call.method if call.method in METHODS else OTHER
+        template = call.plan.path if call.plan is not None else ""
+        error = "" if outcome is ANSWERED else error_type(call.status, outcome)
+        key = (method, template, call.conn.scheme, call.status, error)
+        found = self.requests.get(key)
+        if found is None:
+            if len(self.requests) >= MAX_REQUESTS:
+                return self.other_requests
+            found = self.requests[key] = Histogram(REQUEST)
+        return found
+
+    def _label(self, labelled: dict[str, ConsumerTally], consumer: str, outcome: Outcome, held: float) -> None:
+        tally = labelled.get(consumer)
+        if tally is None:
+            name = consumer if len(labelled) < MOST else OTHER
+            tally = labelled.get(name) or labelled.setdefault(name, ConsumerTally())
+        tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + 1
+        tally.held += held
+
+    def _route(self, name: str) -> RouteTally:
+        return self.routes.setdefault(name, RouteTally())
+
+    # -- reload --------------------------------------------------------------------------------------------------
+
+    def renew(self, snapshot: Snapshot) -> None:
+        """A configuration is in force: its routes and endpoints have their zeros, and of those that are gone only the
+        last keep their numbers."""
+        routes = {"": None} | {plan.route: None for plan in snapshot.plans}
+        endpoints = {(up.name, each.name): None for up in snapshot.upstreams.values() for each in up.endpoints}
+        for name in routes:
+            self.routes.setdefault(name, RouteTally())
+        for key in endpoints:
+            self.endpoints.setdefault(key, {})
+        _forget(self.routes, routes)
+        _forget(self.endpoints, endpoints)
+        if len(self.requests) > MAX_REQUESTS // 2:
+            templates = {"", *(plan.path for plan in snapshot.plans)}
+            self.requests = {key: each for key, each in self.requests.items() if key[1] in templates}
+
+
+def _forget(known: dict[K, Any], live: Collection[K]) -> None:
+    gone = [key for key in known if key not in live]
+    for key in gone[: max(len(gone) - KEPT_GONE, 0)]:
+        del known[key]
+
+
+def _held(call: Call, ended: float) -> float:
+    """Seconds a poll was parked: from its request sent to the answer's first byte, or to its end."""
+    if call.sent_at is None:
+        return 0.0
+    return (call.first_byte_at if call.first_byte_at is not None else ended) - call.sent_at
+
+
+def error_type(status: int, outcome: Outcome) -> str:
+    """`error.type`: an upstream's own 5xx as it is written, else the outcome of what failed; empty if nothing did."""
+    if outcome is UPSTREAM_ERROR:
+        return str(status)
+    return outcome._value_ if outcome in FAILED or not 0 < status < 500 else ""
