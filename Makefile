@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 WANTED := pyproject.toml requirements.lock
 ARGS ?=
 
-.PHONY: help demo test check fix bench chaos lock clean
+.PHONY: help demo test programs check fix bench chaos lock clean
 
 help:
 	@echo 'make demo    start a long-poll service, the gateway before it, and print lines to paste'
@@ -26,8 +26,12 @@ help:
 demo: $(RUN)
 	@$(BIN)/gateway demo $(ARGS)
 
-test: $(TEST)
-	$(BIN)/python -m pytest tests $(ARGS)
+test: $(TEST) programs
+	$(BIN)/python -m pytest tests -rs --no-fold-skipped $(ARGS)
+
+# What tests drive that is no Python: a browser for the dashboard, Prometheus for deploy/, jq for the recipes of docs/.
+programs:
+	@sh tests/install-debian-packages.sh chromium prometheus jq
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

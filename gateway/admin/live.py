@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.plan import Plan, Snapshot
     from gateway.upstream.balance import Endpoint, Upstream
 
-HELD = (State.WAITING, State.PARKED)
+HELD = (State.PARKED, State.WAITING)  # the usual one first
 SLICE = 250  # calls looked at in one turn of the loop: about a millisecond
 
 Value: TypeAlias = str | float | None

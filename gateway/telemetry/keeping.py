@@ -60,10 +60,10 @@ class Telemetry:
 
     def settled(self, call: Call, snapshot: Snapshot) -> None:
         """A call ended: it is counted, and its record is written. The path of every call."""
+        self.tallies.count(call)
         wall, now = self._clock.wall(), self._timers.now()
         record = build(call, wall, now, snapshot.log_values, snapshot.secret_prefixes)
         self.log.write(record)
-        self.tallies.count(call)
         if self.traces is not None:
             before = self.traces.kept
             self.traces.settled(call, record, (call.plan or snapshot).sample, wall - now)
