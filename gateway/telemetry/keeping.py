@@ -64,11 +64,9 @@ class Telemetry:
         wall, now = self._clock.wall(), self._timers.now()
         record = build(call, wall, now, snapshot.log_values, snapshot.secret_prefixes)
         self.log.write(record)
-        if self.traces is not None:
-            before = self.traces.kept
-            self.traces.settled(call, record, (call.plan or snapshot).sample, wall - now)
-            if self.traces.kept != before:
-                self.tallies.mark(call, trace_id(call), span_id(call, 0), wall)
+        traces = self.traces
+        if traces is not None and traces.settled(call, record, (call.plan or snapshot).sample, wall - now):
+            self.tallies.mark(call, trace_id(call), span_id(call, 0), wall)
 
     def close(self) -> None:
         """Takes at most CLOSE_WITHIN, whatever hangs."""

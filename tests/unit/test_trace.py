@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -210,3 +211,9 @@ def test_an_upstream_is_told_the_trace_and_whether_it_is_kept(call: Call, share:
 def test_a_call_belongs_to_its_own_trace_unless_its_callers_was_adopted(role: Role, own: bool) -> None:
     call = calling(role)
     assert trace.trace_id(call) == (call.id if own else TRACE)
+
+
+def test_a_gateway_that_sends_nothing_loads_nothing_of_opentelemetry() -> None:
+    script = "import sys, gateway.app; print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.gateways import config, gateway
+from tests.kit.gateways import config, gateway, hold, route
 from tests.kit.otlp import Collector, collector
 from tests.kit.raw import client, get
 from tests.kit.stage import stage
-from tests.kit.upstreams import ScriptedUpstream
+from tests.kit.upstreams import End, ScriptedUpstream, answer
 from tests.kit.waiting import until
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -90,6 +90,22 @@ async def test_a_trusted_callers_trace_is_adopted_and_he_decides(
         assert (server.trace_id.hex(), server.parent_span_id.hex()) == (TRACE, SPAN) and not server.links
         assert (forwarded.span_id.hex(), forwarded.parent_span_id) == (span_id, server.span_id) and span_id != SPAN
         assert server.trace_state == "a=1,b=2,c=3"
+
+
+@pytest.mark.parametrize("traced", [True, False])
+async def test_a_poll_that_is_sent_again_says_the_same_of_its_trace(
+    otlp: Collector, tmp_path: Path, traced: bool
+) -> None:
+    told_to = f'otlp = "{otlp.url}"\n' if traced else ""
+    more = f"{hold()}[telemetry]\ntrust_incoming = true\n{told_to}"
+    async with (
+        ScriptedUpstream((End.RESET,), (answer(b"[1]"),)) as up,
+        stage(up, tmp_path, more=more, routes=route(policies=["poll"])) as (_, raw),
+    ):
+        assert (await raw.ask(get("/", *TOLD))).status == 200
+    (first, *rest), (second, *again) = told(up, 0), told(up, 1)
+    assert rest == again == ["a=1,b=2,c=3", None] and (first[1], first[3]) == (second[1], second[3]) == (TRACE, "01")
+    assert (first[2] == second[2] == SPAN) is not traced and (first[2] == second[2]) is not traced
 
 
 async def test_a_trusted_callers_trace_passes_by_where_nobody_traces(tmp_path: Path) -> None:
