@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.admin import counts, ending, listing, live
+from gateway.admin import counts, ending, listing, live, overview
 from gateway.admin.metrics import Gauges
 from gateway.call import Call
 
@@ -46,6 +46,26 @@ class Operator:
 
     async def held(self, asked: listing.Listing) -> dict[str, object]:
         return await listing.page(self._calls(), asked, self._timers.now)
+
+    def sources(self) -> overview.Sources:
+        room, reloads, telemetry = self._edge.room, self._reloads, self._telemetry
+        return overview.Sources(
+            calls=self._calls,
+            now=self._timers.now,
+            snapshot=self._edge.serve.snapshot,
+            tallies=telemetry.tallies,
+            store=self._store,
+            limits=self._limits,
+            ready=self.ready(),
+            draining=self._app.draining,
+            connections=(room.open, room.limit),
+            shed={str(reason): number for reason, number in room.shed.items()},
+            reload={**reloads.counts, "failure": reloads.failure, "at": reloads.last},
+            dropped={
+                "log_lines": telemetry.log.dropped,
+                "spans": telemetry.traces.dropped if telemetry.traces is not None else 0,
+            },
+        )
 
     def overview(self) -> dict[str, object]:
         ready, detail = self.ready()

@@ -12,14 +12,17 @@ from aiohttp import web
 
 from gateway.admin import exchange, guard, metrics
 from gateway.admin.counts import Pairs
+from gateway.admin.dashboard import Dashboard
 from gateway.admin.doors import BUSY
 from gateway.admin.ending import Ended, Selection
 from gateway.admin.held import Held
 from gateway.admin.listing import Listing
 from gateway.admin.orders import Orders
+from gateway.admin.overview import Sources
 from gateway.admin.parts import Parts
 from gateway.admin.past import Past
 from gateway.admin.probes import Probes
+from gateway.admin.worker import Worker
 
 
 class Operated(Protocol):
@@ -30,6 +33,9 @@ class Operated(Protocol):
     def log_lines_dropped(self) -> int: ...
 
     async def held(self, asked: Listing) -> dict[str, object]: ...
+
+    def sources(self) -> Sources:
+        """What an overview is read from."""
 
     def overview(self) -> dict[str, object]: ...
 
@@ -59,6 +65,11 @@ def make_admin(gateway: Operated, access: guard.Access) -> web.Application:
     admin = web.Application(middlewares=[exchange.guarded(access)], client_max_size=exchange.MAX_BODY)
     admin[BUSY] = set()
     admin.on_response_prepare.append(exchange.finish)
-    for pages in (Probes(gateway), Held(gateway), Parts(gateway), Past(gateway), Orders(gateway)):
+    worker = Worker()
+    past = Past(gateway, worker)
+    dashboard = Dashboard(gateway, worker, access.token is not None)
+    admin.on_startup.append(dashboard.lives)
+    admin.on_shutdown.append(dashboard.ends)
+    for pages in (Probes(gateway), Held(gateway), Parts(gateway), past, Orders(gateway), dashboard):
         admin.router.add_routes(pages.routes())
     return admin

@@ -44,7 +44,8 @@ def _figure(kind: Kind, title: str, labels: Sequence[str], series: Sequence[Seri
     step = next((each for each in _STEPS if len(labels) <= each * MOST_LABELS), len(labels) // MOST_LABELS + 1)
     chart = kind(
         width=WIDTH, height=HEIGHT, margin=8, spacing=8, js=(), css=(), classes=(), disable_xml_declaration=True,
-        show_legend=False, show_dots=len(labels) == 1, show_minor_x_labels=False, x_labels_major_every=step,
+        show_legend=False, show_dots=any(_lonely(values) for _, values in series),
+        show_minor_x_labels=False, x_labels_major_every=step,
         truncate_label=-1, value_formatter=unit, no_data_text="nothing here", min_scale=3, max_scale=6,
         range=_range(kind, series),
         style=Style(label_font_size=_FONT, major_label_font_size=_FONT, no_data_font_size=_FONT),
@@ -57,6 +58,12 @@ def _figure(kind: Kind, title: str, labels: Sequence[str], series: Sequence[Seri
     keys = "".join(f'<li><i class="color-{n}"></i>{escape(name)}</li>' for n, (name, _) in enumerate(series))
     shown = f'<ul class="keys">{keys}</ul>' if len(series) > 1 else ""
     return Markup(f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{shown}{svg}</figure>')
+
+
+def _lonely(values: Sequence[float | None]) -> bool:
+    """Whether some value has no neighbour that a line could lead to."""
+    known = [False, *(value is not None for value in values), False]
+    return any(here and not (before or after) for before, here, after in zip(known, known[1:], known[2:], strict=False))
 
 
 def _range(kind: Kind, series: Sequence[Series]) -> tuple[float, float] | None:
@@ -72,7 +79,7 @@ def _bare(root: Element) -> Element:
     for parent in list(root.iter()):
         for child in list(parent):
             kind = child.get("class", "") if isinstance(child.tag, str) else "comment"
-            if child.tag in ("defs", "title", "desc") or kind == "comment" or "overlay" in kind:
+            if child.tag in ("defs", "title", "desc") or kind == "comment" or "-overlay" in kind:
                 parent.remove(child)
     for element in root.iter():
         element.attrib.pop("id", None)
