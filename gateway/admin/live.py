@@ -85,14 +85,6 @@ def at_endpoints(snapshot: Snapshot) -> dict[tuple[str, str], int]:
     return counts
 
 
-def by_route(held: Mapping[tuple[str, str], int]) -> dict[str, object]:
-    """What `count` counted, as a table."""
-    names = dict.fromkeys(route for route, _ in held)
-    routes = [{"route": name} | {one: held.get((name, one), 0) for one in ("parked", "waiting")} for name in names]
-    waiting = sum(number for (_, state), number in held.items() if state == "waiting")
-    return {"total": sum(held.values()), "waiting": waiting, "routes": routes}
-
-
 def routes(snapshot: Snapshot) -> list[dict[str, object]]:
     """The compiled table."""
     return [_route(plan) for plan in snapshot.plans]
