@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 WANTED := pyproject.toml requirements.lock
 ARGS ?=
 
-.PHONY: help demo test browser check fix bench chaos lock clean
+.PHONY: help demo test programs check fix bench chaos lock clean
 
 help:
 	@echo 'make demo    start a long-poll service, the gateway before it, and print lines to paste'
@@ -26,20 +26,12 @@ help:
 demo: $(RUN)
 	@$(BIN)/gateway demo $(ARGS)
 
-test: $(TEST) browser
-	$(BIN)/python -m pytest tests -rs $(ARGS)
+test: $(TEST) programs
+	$(BIN)/python -m pytest tests -rs --no-fold-skipped $(ARGS)
 
-# The tests of the dashboard need a Chromium. Where it can be installed it is; elsewhere they are skipped, and named.
-browser:
-	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null 2>&1 && exit 0; done; \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
-	    echo 'Installing chromium for the tests of the dashboard ..'; \
-	    { timeout 120 apt-get update -qq; DEBIAN_FRONTEND=noninteractive timeout 300 \
-	      apt-get install -y -qq --no-install-recommends chromium; } </dev/null >/dev/null 2>&1 || \
-	      echo 'chromium cannot be installed; the tests that need it are skipped'; \
-	  else \
-	    echo 'there is no chromium; the tests that need it are skipped (apt-get install -y chromium)'; \
-	  fi
+# What tests drive that is no Python: a browser for the dashboard, Prometheus for deploy/, jq for the recipes of docs/.
+programs:
+	@sh tests/install-debian-packages.sh chromium prometheus jq
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

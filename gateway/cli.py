@@ -125,13 +125,15 @@ def routes(path: Path) -> None:
 
 
 @cli.command()
-def schema() -> None:
+@click.option("--record", is_flag=True, help="That of a line of the call log instead.")
+def schema(record: bool) -> None:
     """Print the JSON Schema of the configuration, for editors."""
     import json
 
     from gateway.config.jsonschema import document_schema
+    from gateway.telemetry.schema import record_schema
 
-    click.echo(json.dumps(document_schema(), indent=2))
+    click.echo(json.dumps(record_schema() if record else document_schema(), indent=2))
 
 
 @cli.command(cls=ConfigCommand, short_help="Print a token for a provider whose signing key is here.")

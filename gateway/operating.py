@@ -67,17 +67,6 @@ class Operator:
             },
         )
 
-    def overview(self) -> dict[str, object]:
-        ready, detail = self.ready()
-        room, held = self._edge.room, live.count(self._calls(), self._edge.serve.snapshot)
-        return {
-            "draining": self._app.draining,
-            "ready": ready,
-            "detail": detail,
-            "held": live.by_route(held),
-            "connections": {"open": room.open, "limit": room.limit},
-        }
-
     def call_log(self) -> Path | None:
         return self._telemetry.file
 

@@ -37,8 +37,6 @@ class Operated(Protocol):
     def sources(self) -> Sources:
         """What an overview is read from."""
 
-    def overview(self) -> dict[str, object]: ...
-
     def call_log(self) -> Path | None:
         """The file that calls are recorded in."""
 

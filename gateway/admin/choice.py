@@ -4,22 +4,23 @@ lists and the one that ends, so that what is listed is what would be ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import PlainValidator, ValidationError
 
-from gateway.admin.live import HELD, READ
+from gateway.admin.live import READ, Value
 from gateway.config.fields import Duration, Flag
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.schema.base import Table
 from gateway.config.translate import translate
+from gateway.telemetry.record import shown_path
 
 if TYPE_CHECKING:
     from gateway.call import Call
 
 EXACT = ("route", "consumer", "tenant", "endpoint", "peer", "id", "state", "poll")
-SEARCHED = ("id", "route", "consumer", "tenant", "peer", "path")
 
 
 def _word(value: object) -> object:
@@ -34,7 +35,7 @@ Word = Annotated[str | None, PlainValidator(_word)]
 
 
 class Choice(Table):
-    """Which calls: those for which all that is given is true. `q` is a text in one of SEARCHED, in any case."""
+    """Which calls: those for which all that is given is true. `q` is a text, see `_searched`."""
 
     route: Word = None
     consumer: Word = None
@@ -62,21 +63,29 @@ def read(model: type[Read], given: Mapping[str, object], where: str) -> tuple[Re
 
 
 def matcher(chosen: Choice, now: float) -> Callable[[Call], bool]:
-    """Whether a call is meant; `now` is loop seconds. Only what was asked for is looked at."""
-    exact = [(READ[name], value) for name in EXACT if (value := getattr(chosen, name)) is not None]
-    begun = now - chosen.older_than if chosen.older_than is not None else None
-    text = chosen.q.casefold() if chosen.q is not None else None
-
-    def is_meant(call: Call) -> bool:
-        return (
-            call.state in HELD
-            and all(read(call) == value for read, value in exact)
-            and (begun is None or call.started < begun)
-            and (text is None or text in _text(call))
-        )
-
-    return is_meant
+    """Whether a call that is held is meant; `now` is loop seconds. Only what was asked for is looked at."""
+    tests = [*_exactly(chosen)]
+    if chosen.older_than is not None:
+        begun = now - chosen.older_than
+        tests.append(lambda call: call.started < begun)
+    if chosen.q is not None:
+        text = chosen.q.casefold()
+        tests.append(lambda call: text in _searched(call))
+    return lambda call: all(test(call) for test in tests) if tests else True
 
 
-def _text(call: Call) -> str:
-    return "\n".join([str(READ[name](call) or "") for name in SEARCHED]).casefold()
+def _exactly(chosen: Choice) -> Iterator[Callable[[Call], bool]]:
+    for name in EXACT:
+        if (value := getattr(chosen, name)) is not None:
+            yield partial(_is, READ[name], value)
+
+
+def _is(read: Callable[[Call], Value], value: Value, call: Call) -> bool:
+    return read(call) == value
+
+
+def _searched(call: Call) -> str:
+    """What `q` is looked for in: id, route, consumer, tenant, peer and path, in no case."""
+    route = call.plan.route if call.plan is not None else ""
+    who = f"{call.identity.consumer}\n{call.identity.tenant or ''}" if call.identity is not None else ""
+    return f"{call.id}\n{route}\n{who}\n{call.peer}\n{shown_path(call)}".casefold()

@@ -51,6 +51,7 @@ class Dashboard:
         return [
             *[web.get(path, self.file) for path in self._files],
             web.get("/api/stream", self._stream.watch, allow_head=False),
+            web.get("/api/overview", self.overview),
             web.get("/api/plots", self.plots),
             web.post("/api/draw", self.draw),
         ]
@@ -69,6 +70,11 @@ class Dashboard:
     async def file(self, request: web.Request) -> web.Response:
         body, kind = self._files[request.path]
         return web.Response(body=body, content_type=kind, charset="utf-8")
+
+    async def overview(self, _: web.Request) -> web.Response:
+        """What the stream has every second, once, without what is looked for less often."""
+        seen = self._gateway.sources()
+        return answer(await overview(seen, self._history.rates(seen.now())))
 
     async def plots(self, _: web.Request) -> web.Response:
         """The plots of the overview as they were drawn last."""

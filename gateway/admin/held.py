@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -21,6 +22,7 @@ class Held:
 
     def __init__(self, gateway: Operated) -> None:
         self._gateway = gateway
+        self._turn = asyncio.Lock()  # one looks through everything at a time, or the slices of all would be one
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/api/held", self.list), web.post("/api/held/end", self.end)]
@@ -30,7 +32,8 @@ class Held:
             asked = read_listing(exchange.query(request))
         except ConfigError as error:
             return exchange.wrong("the query cannot be used", error)
-        return answer(await self._gateway.held(asked))
+        async with self._turn:
+            return answer(await self._gateway.held(asked))
 
     async def end(self, request: web.Request) -> web.Response:
         try:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterable, Mapping
-from math import isfinite
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 
 import orjson
 from pydantic import Field, PlainValidator, Strict
 
 from gateway.admin.choice import Choice, matcher, read
-from gateway.admin.live import HELD, READ, Value, describe, slices, waited
+from gateway.admin.live import HELD, READ, SLICE, Value, describe, slices, waited
+from gateway.clock import NEVER
 from gateway.config.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -94,32 +94,44 @@ async def page(calls: Iterable[Call | None], asked: Listing, now: Callable[[], f
     bear that; `now` are loop seconds. A call that ends meanwhile is left out of the page."""
     begun, held, matching = now(), 0, 0
     is_meant, key, down = matcher(asked, begun), _key(asked.sort, begun), asked.sort.startswith("-")
-    after = key_of(asked.cursor, down) if asked.cursor is not None else None
+    after = _ordered(asked.cursor.value, asked.cursor.id, down) if asked.cursor is not None else None
     best: list[Row] = []
     for some in slices(calls):
         held += len(some)
         meant = [(key(call), call) for call in some if is_meant(call)]
         matching += len(meant)
-        more = meant if after is None else [row for row in meant if (row[0] < after if down else row[0] > after)]
+        last = best[-1][0] if len(best) > asked.limit else None
+        more = [row for row in meant if _between(after, row[0], last, down)]
         best = sorted([*best, *more], key=_first, reverse=down)[: asked.limit + 1]
         await asyncio.sleep(0)
     rows = best[: asked.limit]
     following = Cursor(asked.sort, *rows[-1][0][1:]) if len(best) > len(rows) else None
-    told = [describe(call, now()) for _, call in rows if call.state in HELD]
+    told = await _described([call for _, call in rows], now)
     return {"held": held, "matching": matching, "calls": told, "next": following and written(following)}
+
+
+async def _described(calls: Sequence[Call], now: Callable[[], float]) -> list[dict[str, object]]:
+    told: list[dict[str, object]] = []
+    for first in range(0, len(calls), SLICE):
+        told += [describe(call, now()) for call in calls[first : first + SLICE] if call.state in HELD]
+        await asyncio.sleep(0)
+    return told
 
 
 def _first(row: Row) -> Key:
     return row[0]
 
 
-def key_of(cursor: Cursor, down: bool) -> Key:
-    return _ordered(cursor.value, cursor.id, down)
+def _between(first: Key | None, key: Key, last: Key | None, down: bool) -> bool:
+    """Whether a row comes after the one and before the other, where there is one."""
+    if down:
+        first, last = last, first
+    return (first is None or key > first) and (last is None or key < last)
 
 
 def _ordered(value: Value, call_id: str, down: bool) -> Key:
     """Who has no value comes last, whatever the direction; ids make every place unique."""
-    nothing = value is None or (isinstance(value, float) and not isfinite(value))
+    nothing = value is None or value == NEVER
     return nothing != down, None if nothing else value, call_id
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.plan import Plan, Snapshot
     from gateway.upstream.balance import Endpoint, Upstream
 
-HELD = (State.WAITING, State.PARKED)
+HELD = (State.PARKED, State.WAITING)  # the usual one first
 SLICE = 250  # calls looked at in one turn of the loop: about a millisecond
 
 Value: TypeAlias = str | float | None
@@ -83,14 +83,6 @@ def at_endpoints(snapshot: Snapshot) -> dict[tuple[str, str], int]:
             key = (upstream.name, endpoint.name)
             counts[key] = counts.get(key, 0) + endpoint.held
     return counts
-
-
-def by_route(held: Mapping[tuple[str, str], int]) -> dict[str, object]:
-    """What `count` counted, as a table."""
-    names = dict.fromkeys(route for route, _ in held)
-    routes = [{"route": name} | {one: held.get((name, one), 0) for one in ("parked", "waiting")} for name in names]
-    waiting = sum(number for (_, state), number in held.items() if state == "waiting")
-    return {"total": sum(held.values()), "waiting": waiting, "routes": routes}
 
 
 def routes(snapshot: Snapshot) -> list[dict[str, object]]:

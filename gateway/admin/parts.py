@@ -1,5 +1,4 @@
-"""The pages of how the gateway is: the whole of it in short, its routes, its upstreams, its limits and how full they
-are."""
+"""The pages of what the gateway is made of: its routes, its upstreams, its limits and how full they are."""
 
 from __future__ import annotations
 
@@ -22,14 +21,10 @@ class Parts:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/api/overview", self.overview),
             web.get("/api/routes", self.list_routes),
             web.get("/api/upstreams", self.upstreams),
             web.get("/api/limits", self.limits),
         ]
-
-    async def overview(self, _: web.Request) -> web.Response:
-        return answer(self._gateway.overview())
 
     async def list_routes(self, _: web.Request) -> web.Response:
         return answer({"routes": self._gateway.routes()})

@@ -8,23 +8,25 @@ import asyncio
 import logging
 import os
 import resource
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import orjson
 
 logger = logging.getLogger("gateway")
 
-COMMAND = (sys.executable, "-m", "gateway.past.worker")
+COMMAND = (sys.executable, "-P", "-m", "gateway.past.worker")  # -P: what lies in the working directory is no module
 TIMEOUT = 20.0  # seconds for one answer
 MOST_WAITING = 3  # questions that wait for their turn
 MOST_BYTES = 16 * 1024 * 1024  # of an answer
 MEMORY = 4 * 1024**3  # bytes of address space: a net below the bound that the database keeps itself
 NICE = 10  # polls come first
 WATCH = 0.1  # seconds between two looks at whether anybody still listens
-# What a Python and its database need to begin; everything else may be a secret.
+# Everything else may be a secret.
 PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
 
 
@@ -61,20 +63,21 @@ class Worker:
     async def _run(self, question: bytes, wanted: Callable[[], bool]) -> bytes:
         if not wanted():
             raise NoAnswerError(400, "nobody listens any more")
-        environment = {name: os.environ[name] for name in PASSED if name in os.environ}
         process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment, start_new_session=True
+            *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=_environment(), start_new_session=True
         )
-        _bound(process.pid)
         talk = asyncio.ensure_future(_talk(process, question))
         try:
+            _bound(process.pid)
             await self._watch(talk, wanted)
             return talk.result()
         finally:
             talk.cancel()
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # it leads a session of its own
+            await asyncio.wait([talk])
+            await process.communicate()  # a pipe that is not read to its end keeps the process from being over
 
     async def _watch(self, talk: asyncio.Future[bytes], wanted: Callable[[], bool]) -> None:
         end = asyncio.get_running_loop().time() + self._timeout
@@ -113,9 +116,16 @@ async def _up_to(stream: asyncio.StreamReader, most: int) -> bytes | None:
     return None
 
 
+def _environment() -> dict[str, str]:
+    """What a Python and its database need to begin, and where this gateway's own modules are."""
+    passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+    own = str(Path(__file__).parents[2])
+    return {**passed, "PYTHONPATH": os.pathsep.join([own, *filter(None, [passed.get("PYTHONPATH")])])}
+
+
 def _bound(pid: int) -> None:
     """Limits what a process may take, where the system can; it may be gone by now."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         os.setpriority(os.PRIO_PROCESS, pid, NICE)
         if hasattr(resource, "prlimit"):
             resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY, MEMORY))

@@ -229,6 +229,7 @@ curl -sS {timing} '{url}/updates?last_event_id=1&timeout=20'
 curl -sS -w '\\n' {admin}/healthz
 curl -sS -w '\\n' {admin}/api/held
 curl -sS -w '\\n' {url}/stats
+{scene.command} top --url {admin}/
 
 Ctrl-C ends the demo. Below: the record of every call, as it ends.
 """

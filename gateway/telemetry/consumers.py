@@ -5,6 +5,7 @@ comes next (space saving, done in batches so that no call ever pays for a search
 from __future__ import annotations
 
 from heapq import nlargest
+from itertools import islice
 
 MOST = 1000  # consumers that outlive a clearing; twice as many are counted before one
 
@@ -38,13 +39,15 @@ class Consumers(dict[str, list[float]]):
         entry = self[consumer] = [0, 0.0]
         return entry
 
-    def _weight(self, consumer: str) -> float:
-        return self[consumer][0] + self._given.get(consumer, 0.0)
-
     def _clear(self) -> None:
         """Without what is given to newcomers, nobody who began late could ever pass those who began early."""
-        order = sorted(self, key=self._weight, reverse=True)
-        self._floor = max(self._floor, self._weight(order[self._most]))
-        for consumer in order[self._most :]:
-            del self[consumer]
-            self._given.pop(consumer, None)
+        weights = {name: entry[0] + self._given.get(name, 0.0) for name, entry in self.items()}
+        going = len(weights) - self._most
+        bound = sorted(weights.values())[going - 1]
+        gone = [name for name, weight in weights.items() if weight < bound]
+        equals = (name for name, weight in weights.items() if weight == bound)
+        gone += islice(equals, going - len(gone))  # the oldest of them
+        for name in gone:
+            del self[name]
+            self._given.pop(name, None)
+        self._floor = max(self._floor, bound)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 5.0  # seconds one export may take, repetitions included
 MAX_REASON = 300  # characters
+SILENT = logging.NullHandler()  # stays when nobody listens any more: or the last words of a thread would go to stderr
 
 
 def endpoint(table: schema.Telemetry, signal: str) -> str:
@@ -54,7 +55,7 @@ class Reasons(logging.Handler):
         self._first = ""
         self._logger = logging.getLogger("opentelemetry")
         self._logger.propagate = False
-        self._logger.addHandler(logging.NullHandler())  # or the last words of a thread would go to stderr
+        self._logger.addHandler(SILENT)
         self._logger.addHandler(self)
 
     def listen(self) -> None:

@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("gateway")
 
-BATCH = 64  # spans of one export: encoding them keeps the loop waiting for no longer than 2 ms
+BATCH = 32  # spans of one export: encoding them keeps the loop waiting, for 1 to 2 ms
 FLUSH_EVERY = 1.0  # seconds from the first span of a batch to its hand-over
 MAX_QUEUED = 2048  # spans handed over and not yet sent; beyond it they are dropped
+REST = 3.0  # times as long as it has worked the sender rests: a storm of errors must not take the core it happens on
 QUIET = 1.0  # seconds between two words about the collector
 
 
 class Traces:
-    """Takes settled calls from the loop. `kept` counts the spans made, `dropped` those of them that were lost."""
+    """Takes settled calls from the loop. `kept` counts the spans of kept calls, `dropped` those that were lost."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, table: schema.Telemetry, resource: Resource) -> None:
         self.kept = 0
@@ -50,16 +51,21 @@ class Traces:
         self._batches: SimpleQueue[list[ReadableSpan] | None] = SimpleQueue()
         self._where = endpoint(table, "traces")
         self._exporter = OTLPSpanExporter(self._where, headers=headers(table, os.environ), timeout=TIMEOUT)
+        self._hurry = threading.Event()  # the process ends
         self._closed = False
         self._failing = False
         self._reasons = Reasons()
         self._thread = threading.Thread(target=self._send_all, name="traces", daemon=True)
         self._thread.start()
 
-    def settled(self, call: Call, record: dict[str, object], sample: Sample, base: float) -> None:
-        """Keeps the spans of a call if they shall be kept. `base` is Unix seconds at loop second 0."""
+    def settled(self, call: Call, record: dict[str, object], sample: Sample, base: float) -> bool:
+        """Makes the spans of a call if they shall be kept; whether it did. `base` is Unix seconds at loop second 0."""
         if not keeps(call, sample):
-            return
+            return False
+        if self._queued >= MAX_QUEUED:  # then they are not even built
+            self.kept += 1 + call.attempts
+            self._lose(1 + call.attempts)
+            return False
         spans = self._spans.of(call, record, int(base * 1e9))
         self.kept += len(spans)
         self._batch += spans
@@ -67,9 +73,10 @@ class Traces:
             self.flush()
         elif self._handle is None:
             self._handle = self._loop.call_later(FLUSH_EVERY, self.flush)
+        return True
 
     def flush(self) -> None:
-        """Hands the batch over to the sender; drops it when the sender is too far behind."""
+        """Hands the batch over to the sender."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -77,17 +84,13 @@ class Traces:
         if not batch:
             return
         with self._lock:
-            full = self._queued + len(batch) > MAX_QUEUED
-            if full:
-                self.dropped += len(batch)
-            else:
-                self._queued += len(batch)
-        if not full:
-            self._batches.put(batch)
+            self._queued += len(batch)
+        self._batches.put(batch)
 
     def finish(self) -> None:
         """Hands over what is left. `close` waits for it."""
         self.flush()
+        self._hurry.set()
         self._batches.put(None)
 
     def close(self, within: float) -> None:
@@ -101,15 +104,22 @@ class Traces:
         self._reasons.listen()
         said, said_at = False, -QUIET
         while (batch := self._batches.get()) is not None:
+            began = time.thread_time()
             sent, reason = self._send(batch)
             self._failing = not sent
             with self._lock:
                 self._queued -= len(batch)
-                self.dropped += 0 if sent else len(batch)
+            if not sent:
+                self._lose(len(batch))
             now = time.monotonic()
             if self._failing is not said and now - said_at >= QUIET and not self._closed:
                 said, said_at = self._failing, now
                 self._tell(reason)
+            self._hurry.wait(REST * (time.thread_time() - began))
+
+    def _lose(self, spans: int) -> None:
+        with self._lock:
+            self.dropped += spans
 
     def _send(self, batch: list[ReadableSpan]) -> tuple[bool, str]:
         """Whether the collector has taken them, or why not."""

@@ -18,6 +18,7 @@ MAX_AGENT = 256  # characters of a User-Agent that are kept
 MAX_STATE = 512  # characters of a tracestate that travel on (3.3.1.5: at least so many)
 MAX_MEMBERS = 32
 LONG_MEMBER = 128  # characters; longer entries go first
+_NUMBERS = tuple(f"{number:02x}" for number in range(256))
 _PARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _MEMBER = re.compile(r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
 
@@ -129,16 +130,16 @@ def trace_id(call: Call) -> str:
 
 def span_id(call: Call, number: int) -> str:
     """The spans of a call, 16 hexadecimal digits: 0 is the call itself, 1 its first attempt, and so on."""
-    return f"{call.id[:14]}{number & 255:02x}"
+    return call.id[:14] + _NUMBERS[number & 255]
 
 
 def outgoing(call: Call, bound: str) -> str:
     """The header lines of the attempt that begins now. `bound` is the largest trace id that is told to be kept, by its
     last 16 digits."""
-    arrival = call.arrival
+    arrival, call_id = call.arrival, call.id
+    own = call_id[:14] + _NUMBERS[len(call.tries) + 1]  # `span_id`
     if arrival is None or arrival.role < ADOPTED:  # a trace of our own, and its id is random (level 2, 3.2.2.5.2)
-        flags = "03" if call.id[16:] < bound else "02"
-        return f"traceparent: 00-{call.id}-{span_id(call, len(call.tries) + 1)}-{flags}\r\n"
-    parent = arrival.span_id if arrival.role is PASSED else span_id(call, len(call.tries) + 1)
+        return f"traceparent: 00-{call_id}-{own}-0{'3' if call_id[16:] < bound else '2'}\r\n"
+    parent = arrival.span_id if arrival.role is PASSED else own
     state = f"tracestate: {arrival.state}\r\n" if arrival.state else ""
     return f"traceparent: 00-{arrival.trace_id}-{parent}-{arrival.flags:02x}\r\n{state}"

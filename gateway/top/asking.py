@@ -53,9 +53,11 @@ class Gateway:
             async with asyncio.timeout(TIMEOUT), self._session.request(
                 method, f"{self.where.base}{page}", allow_redirects=False, **more
             ) as answer:  # fmt: skip
-                body = await answer.content.read(MOST_BYTES) if answer.content_length else b""
-                while not answer.content.at_eof() and len(body) < MOST_BYTES:
-                    body += await answer.content.read(MOST_BYTES)
+                body = b""
+                async for part in answer.content.iter_chunked(1 << 20):
+                    body += part
+                    if len(body) > MOST_BYTES:
+                        raise UnansweredError(f"{self.where.name} says too much to be a gateway")
                 return self._read(page, answer.status, body)
         except TimeoutError:
             raise UnansweredError(f"{self.where.name} does not answer (nothing within {TIMEOUT:g} s)") from None

@@ -21,6 +21,8 @@ from gateway.top.where import Where
 EVERY = 1.0  # seconds between two looks
 ROWS = "300"  # of the table at most: who looks for more filters
 
+WIDEST = 40  # characters of a cell
+
 Calls = DataTable[Text]
 
 
@@ -41,6 +43,7 @@ class Top(App[None]):
         Binding("t", "routes", "routes"),
         Binding("question_mark", "help", "help"),
         Binding("q", "quit", "leave"),
+        Binding("ctrl+c", "quit", show=False, priority=True),
         Binding("escape", "unfilter", show=False),
         *[Binding(str(at), f"sort('{column.key}')", show=False) for at, column in enumerate(COLUMNS, 1)],
     ]
@@ -186,9 +189,13 @@ def _refill(table: Calls, titles: Sequence[str], rows: Mapping[str, Sequence[str
     if not titled:
         table.add_columns(*map(Text, titles))
     for key, cells in rows.items():
-        table.add_row(*map(Text, cells), key=key)
+        table.add_row(*[Text(_clipped(cell)) for cell in cells], key=key)
     if rows:
         places = {key: place for place, key in enumerate(rows)}
         place = places.get(before[at] or "", at) if at < len(before) else at
         table.move_cursor(row=min(place, len(rows) - 1), scroll=False)
         table.scroll_to(scrolled.x, scrolled.y, animate=False, immediate=True)
+
+
+def _clipped(cell: str) -> str:
+    return cell if len(cell) <= WIDEST else f"{cell[: WIDEST - 2]}.."

@@ -160,9 +160,8 @@ class Forwarder:
     def replay(self, call: Call, plan: Plan) -> Refusal | None:
         """Sends a cursor poll once more, on another endpoint where there is one, with what is left of its hold."""
         endpoint = call.endpoint
-        assert endpoint is not None
-        now = self._timers.now()
-        call.tries = (*call.tries, Try(endpoint, call.sent_at or now, now, True, Outcome.UPSTREAM_RESET))
+        assert endpoint is not None and call.sent_at is not None
+        call.tries = (*call.tries, Try(endpoint, call.sent_at, self._timers.now(), True, Outcome.UPSTREAM_RESET))
         self._give_back(call, endpoint)
         return self.forward(call, plan, (endpoint,) if len(plan.upstream.endpoints) > 1 else ())
 

@@ -181,6 +181,7 @@ class Stage:
 
     proxy: Process
     port: int
+    admin: int
     control: Control
     listening: float
     tokens: Iterator[str]
@@ -204,4 +205,4 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
             proxy = started.enter_context(spawn(kind, PROXIES[kind](ports, directory), PROXY_CORE, directory))
             listening = await proxy.listening(ports.proxy)
             control = await Control.connect(ports.upstream)
-            yield Stage(proxy, ports.proxy, control, listening, tokens())
+            yield Stage(proxy, ports.proxy, ports.admin, control, listening, tokens())

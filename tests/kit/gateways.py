@@ -26,6 +26,7 @@ import jwt
 from gateway.app import App
 from gateway.clock import Clock
 
+from .schema import wrongs
 from .waiting import until, until_sync
 
 Record = dict[str, Any]
@@ -87,6 +88,12 @@ endpoints = {json.dumps(urls)}
 {routes}"""
 
 
+def to_collector(text: str, url: str, beside: bool = False) -> str:
+    """The configuration with records going to a collector too, or only there."""
+    places = '["file:calls.jsonl", "otlp"]' if beside else '"otlp"'
+    return text.replace('"file:calls.jsonl"', places) + f'\n[telemetry]\notlp = "{url}"\n'
+
+
 def hold(name: str = "poll", **values: object) -> str:
     """A hold policy with short clocks; every request is a poll. `values` replace its lines (TOML text)."""
     lines: dict[str, object] = {
@@ -141,7 +148,9 @@ class Running:
     async def records(self, count: int) -> list[Record]:
         """The call log, once it holds `count` records."""
         await until(lambda: len(read_records(self.log)) >= count, f"{count} records in {self.log}")
-        return read_records(self.log)
+        records = read_records(self.log)
+        assert [wrong for record in records for wrong in wrongs(record)] == []
+        return records
 
     async def record(self) -> Record:
         """The only record there is."""

@@ -40,7 +40,7 @@ def test_every_parameter_of_past_calls_is_explained_and_no_other() -> None:
 def test_every_key_of_top_is_explained() -> None:
     keys = names("key")
     told = {"/": "slash", "?": "question_mark"}
-    bound = {binding.key for binding in Top.BINDINGS if not isinstance(binding, tuple)} - {"escape"}
+    bound = {binding.key for binding in Top.BINDINGS if not isinstance(binding, tuple)} - {"escape", "ctrl+c"}
     assert {told.get(key, key) for key in keys if key not in ("1", str(len(COLUMNS)))} == {
         key for key in bound if not key.isdigit()
     }

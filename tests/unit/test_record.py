@@ -20,6 +20,7 @@ from gateway.holds.cursor import compile_cursor
 from gateway.identity.claims import Identity, name_of
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
+from gateway.plan import Snapshot
 from gateway.policies.cors import compile_cors
 from gateway.routing import Rule
 from gateway.telemetry.record import MAX_ARGS, MAX_TEXT, build, timestamp
@@ -61,6 +62,8 @@ def ended(outcome: Outcome) -> Call:
     if outcome in HELD:
         call.hold = POLLS["template"]
         call.asked, call.granted, call.clamped_by, call.cursor = 90.0, 60.0, "max", "5"
+    if outcome is Outcome.NEWS:
+        call.news_latency = 0.000125
     if outcome in (Outcome.ANSWERED, Outcome.NEWS, Outcome.EMPTY, Outcome.TRUNCATED, Outcome.UPSTREAM_ERROR):
         call.first_byte_at = 126.0
     if outcome in (Outcome.UPSTREAM_RESET, Outcome.TRUNCATED):
@@ -70,9 +73,18 @@ def ended(outcome: Outcome) -> Call:
     return call
 
 
-def line_of(call: Call, allowed: frozenset[str] = frozenset({"since"})) -> bytes:
+def shown(*allowed: str, peer: str = "full", cursor: bool = True) -> Snapshot:
+    """A configuration that allows these query values."""
+    made = Scene().serve.snapshot
+    return replace(made, log_values=frozenset(allowed), log_peer=peer, log_cursor=cursor)
+
+
+SINCE = shown("since")
+
+
+def line_of(call: Call, snapshot: Snapshot = SINCE) -> bytes:
     """As `CallLog` writes it."""
-    return orjson.dumps(build(call, WALL + 126.5, 126.5, allowed), default=str, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(build(call, WALL + 126.5, 126.5, snapshot), default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -142,7 +154,7 @@ def test_any_text_of_a_query_makes_one_valid_line(name: str, value: str) -> None
     call.query = "&".join(
         "".join(f"%{byte:02x}" for byte in part.encode("utf-8", "surrogatepass")) for part in (name, value)
     )
-    assert json.loads(line_of(call, frozenset({name})))
+    assert json.loads(line_of(call, shown(name)))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +171,7 @@ def test_everything_a_client_can_make_long_is_cut() -> None:
     call.path = "/" + "x" * 8000
     call.query = "&".join(f"{'n' * 200}{number}={'v' * 2000}" for number in range(100)) + "&since=" + "v" * 9000
     call.cursor = "c" * 9000
-    record = build(call, WALL, 126.5, frozenset({"since"}))
+    record = build(call, WALL, 126.5, SINCE)
     assert len(cast(str, record["path"])) == len(cast(str, record["cursor"])) == MAX_TEXT
     assert len(cast(list[str], record["query"])) <= MAX_ARGS and max(map(len, cast(list[str], record["query"]))) <= 64
     assert len(line_of(call)) < 4096
@@ -168,9 +180,9 @@ def test_everything_a_client_can_make_long_is_cut() -> None:
 def test_of_a_query_only_names_and_allowed_values_are_shown() -> None:
     call = ended(Outcome.NEWS)
     call.query = "since=5&access_token=secret&since=6"
-    record = build(call, WALL, 126.5, frozenset({"since"}))
+    record = build(call, WALL, 126.5, SINCE)
     assert record["query"] == ["since", "access_token", "since"] and "secret" not in str(record)
-    assert "query_values" not in build(call, WALL, 126.5, frozenset())
+    assert "query_values" not in build(call, WALL, 126.5, shown())
 
 
 BOT = Rule(None, "/bot/{token}/updates", ("GET",))
@@ -200,7 +212,7 @@ def test_of_two_secrets_of_which_one_begins_the_other_nothing_is_left() -> None:
     assert call.plan is not None
     call.plan = replace(call.plan, secret_params=("x", "y"))
     call.params, call.path = {"x": "abc", "y": "abcdef"}, "/a/abc/abcdef"
-    assert build(call, WALL, 126.5, frozenset())["path"] == "/a/***/***"
+    assert build(call, WALL, 126.5, shown())["path"] == "/a/***/***"
 
 
 TIMES = st.lists(st.floats(0.0, 1e9), min_size=4, max_size=4).map(sorted)
@@ -212,7 +224,7 @@ def test_no_duration_is_ever_negative(times: list[float], sent: bool, answered: 
     call.started, sent_at, first, call.ended = times
     call.hold = hold
     call.sent_at, call.first_byte_at = sent_at if sent else None, first if sent and answered else None
-    record = build(call, WALL, times[3], frozenset())
+    record = build(call, WALL, times[3], shown())
     durations = [cast(float, record[name]) for name in ("took", "work", "held", "first_byte") if name in record]
     assert all(value >= 0 for value in durations)
 

@@ -7,6 +7,7 @@ a page end exactly those polls.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -134,6 +135,18 @@ async def test_a_question_that_cannot_be_meant_is_told_what_to_write(tmp_path: P
         assert json.loads(bytes(found.body)) == {"error": "the query cannot be used", "problems": [said]}
         twice = await raw.ask(get("/api/held?route=a&route=b"))
         assert (twice.status, json.loads(bytes(twice.body))["error"]) == (400, "a parameter is given twice")
+
+
+async def test_all_who_ask_at_once_get_their_page(tmp_path: Path) -> None:
+    async with (
+        HoldingUpstream() as up,
+        gateway(config(up.port, more=hold(), routes=route(policies=["poll"])), tmp_path) as gw,
+        polling(gw, *[get("/")] * 40),
+    ):
+        await until(lambda: up.held == 40)
+        pages = await asyncio.gather(*[listed(gw, limit=3, sort="id") for _ in range(12)])
+        assert [page["matching"] for page in pages] == [40] * 12
+        assert len({tuple(call["id"] for call in page["calls"]) for page in pages}) == 1
 
 
 async def test_upstreams_tell_what_every_endpoint_carries(tmp_path: Path) -> None:

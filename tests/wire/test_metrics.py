@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.kit.gateways import Running, config, gateway, hold, route
+from tests.kit.gateways import Running, bearer, config, gateway, hold, route
 from tests.kit.limits import alice, cap, limited
 from tests.kit.raw import client, get, post
 from tests.kit.upstreams import End, HoldingUpstream, ScriptedUpstream, answer
@@ -205,6 +205,18 @@ async def test_consumers_are_told_apart_only_where_the_operator_asks(tmp_path: P
             assert [dict(labels)["outcome"] for labels in found] == (["news"] if wanted else [])
             page = (await gw.admin("/metrics"))[1]
             assert (b"alice" in page) == wanted
+
+
+async def test_nothing_of_a_request_is_on_the_page(tmp_path: Path) -> None:
+    asked = "\n[telemetry]\nconsumer_label = true"
+    credential = bearer("alice")
+    async with HoldingUpstream() as up, limited(up, tmp_path, cap(), poll=hold(), upstream=asked) as (gw, raw):
+        await raw.send(get("/hidden-path?hidden-query=1", credential, "User-Agent: hidden-agent"))
+        await until(up.publish)
+        await raw.read_answer()
+        page = (await gw.admin("/metrics"))[1]
+        assert b'consumer="alice"' in page
+        assert b"hidden" not in page and credential.rpartition(".")[2].encode() not in page
 
 
 async def test_the_page_tells_of_the_loop(tmp_path: Path) -> None:

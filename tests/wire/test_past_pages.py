@@ -115,6 +115,19 @@ async def test_polls_end_and_begin_while_a_question_is_answered(tmp_path: Path) 
         assert turns > 1, "polls went on meanwhile"
 
 
+async def test_what_lies_in_the_working_directory_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "duckdb.py").write_text("open('run', 'w').close()")
+    monkeypatch.chdir(folder)
+    async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw, client(gw.port) as raw:
+        await raw.ask(get("/"))
+        await gw.records(1)
+        status, found = await ask(gw, "/api/calls")
+        assert (status, len(found["calls"])) == (200, 1)
+        assert not (folder / "run").exists()
+
+
 async def test_whoever_leaves_ends_the_question(tmp_path: Path) -> None:
     async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw, client(gw.port) as raw:
         await raw.ask(get("/"))

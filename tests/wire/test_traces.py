@@ -132,3 +132,32 @@ async def test_an_endpoint_that_could_not_be_reached_has_a_span_of_its_own(otlp:
     failed = next(span for span in otlp.spans if span.status.code == ERROR)
     assert (attributes(failed)["error.type"], attributes(failed)["server.port"]) == ("upstream_refused", gone)
     assert {span.status.code for span in otlp.spans if span.trace_id == failed.trace_id and span is not failed} == {0}
+
+
+async def test_a_request_that_is_none_has_a_span_too(otlp: Collector, tmp_path: Path) -> None:
+    async with ScriptedUpstream() as up, gateway(config(up.port, more=traced(otlp)), tmp_path) as gw:
+        async with client(gw.port) as raw:
+            await raw.send(b"\x00\x1b[2J \xff HTTP/1.1\r\n\r\n")
+            await raw.read_answer()
+        (span,) = await trace(otlp, 1)
+    shown = attributes(span)
+    assert (span.name, shown["http.request.method"], shown["longpoll.outcome"]) == ("HTTP", "_OTHER", "bad_request")
+    assert span.status.code == 0 and shown["http.response.status_code"] == 400
+
+
+async def test_a_poll_that_is_ended_by_the_gateways_end_says_so(otlp: Collector, tmp_path: Path) -> None:
+    quiet = asyncio.Event()
+    text = hold() + traced(otlp)
+    async with ScriptedUpstream((quiet,)) as up:
+        async with (
+            gateway(
+                config(up.port, more=text, routes=route(policies=["poll"]), server='drain = "100ms"'), tmp_path
+            ) as gw,
+            client(gw.port) as raw,
+        ):
+            await raw.send(get())
+            await until(lambda: up.held == 1)
+            await gw.app.drain()
+        server, forwarded = await trace(otlp, 2)
+    assert [event.name for event in server.events] == ["parked", "drained"]
+    assert attributes(server)["longpoll.outcome"] == "drained" and server.status.code == forwarded.status.code == 0

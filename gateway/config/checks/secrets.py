@@ -15,7 +15,7 @@ from gateway.config.texts import parse_literal
 
 
 def check_secrets(view: View) -> Findings:
-    """The admin token, the server's certificate and the header values of upstreams, policies and routes."""
+    """The admin token, the server's certificate and the header values of upstreams, policies, routes and exports."""
     yield from _admin(view)
     tls = view.config.server.tls
     if tls is not None:
@@ -23,6 +23,8 @@ def check_secrets(view: View) -> Findings:
     for name, upstream in view.config.upstreams.items():
         yield from _headers(view, "upstream", name, "headers", upstream.headers)
     yield from _header_rules(view)
+    for header, value in view.config.telemetry.headers.items():
+        yield from _value(view, view.main(f"telemetry.headers.{header}", ""), value)
 
 
 def _admin(view: View) -> Findings:
@@ -57,13 +59,16 @@ def _header_rules(view: View) -> Findings:
 
 def _headers(view: View, table: str, name: str, key: str, edit: HeaderEdit) -> Findings:
     for header, value in edit.set.items():
-        if value.kind == "literal":  # plain text is no secret here
-            continue
-        at = view.at(table, name, f"{key}.set.{header}", "")
-        found = list(check_secret(view, at, value))
-        yield from found
-        if not found:
-            yield from _fit_for_header(view, at, value)
+        yield from _value(view, view.at(table, name, f"{key}.set.{header}", ""), value)
+
+
+def _value(view: View, at: Problem, value: Secret) -> Findings:
+    if value.kind == "literal":  # plain text is no secret here
+        return
+    found = list(check_secret(view, at, value))
+    yield from found
+    if not found:
+        yield from _fit_for_header(view, at, value)
 
 
 def _fit_for_header(view: View, at: Problem, secret: Secret) -> Findings:

@@ -110,6 +110,10 @@ SECOND = '[[route]]\nname = "s"\nmatch = { path = "/s" }\nupstream = "u"\npolici
             "[policy.x]\nheaders = { response = { set = { X = 'env:GONE' } } }",
             "policy.x.headers[0].response.set.X: the environment variable GONE is not set; set it before the gateway starts",
         ),
+        (
+            "[telemetry]\nheaders = { X = 'env:GONE' }",
+            "telemetry.headers.X: the environment variable GONE is not set; set it before the gateway starts",
+        ),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_one_line_with_a_remedy(tmp_path: Path, text: str, line: str) -> None:

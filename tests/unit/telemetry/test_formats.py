@@ -125,6 +125,18 @@ def test_a_kept_trace_is_an_example_where_the_format_has_them() -> None:
     assert found == [(TRACE, SPAN)] * 2
 
 
+def test_what_is_beyond_the_bound_is_marked_as_opentelemetry_does_it() -> None:
+    readings = list(Series(1).read(gauges()))
+    for modern, parse in ((False, parse_text), (True, parse_openmetrics)):
+        found = samples(parse("".join(write(readings, modern))))
+        assert found["longpoll_calls_total", (("otel_metric_overflow", "true"),)] == 17
+        assert ("longpoll_hold_duration_seconds_count", (("otel_metric_overflow", "true"),)) in found
+    message = encode_metrics(metrics_data(readings, Resource({}), 1, 2))
+    metrics = {each.name: each for each in message.resource_metrics[0].scope_metrics[0].metrics}
+    beyond = metrics["longpoll.calls"].sum.data_points[-1]
+    assert (attributes(beyond), beyond.as_int) == ({"otel.metric.overflow": True}, 17)
+
+
 def test_the_page_of_a_gateway_that_just_began_is_whole() -> None:
     text = page(True, tallies=None, held={}, shed={}, spans=None, endpoint_held={})
     assert text.endswith("# EOF\n")

@@ -1,7 +1,9 @@
-"""Which gateway is watched, as a person types it."""
+"""Which gateway is watched, as a person types it; and what a gateway that is not watched never loads."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,10 @@ def test_what_is_no_address_is_told(text: str) -> None:
 
 def test_the_socket_of_a_configuration_is_a_place(tmp_path: Path) -> None:
     assert at(Listen("", 0, f"{tmp_path}/a")).socket == f"{tmp_path}/a"
+
+
+def test_a_gateway_that_serves_loads_no_screen_and_no_database() -> None:
+    loaded = "import sys, gateway.process, gateway.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=50)
+    assert "gateway" in done.stdout.split()
+    assert not {"textual", "rich", "duckdb", "pygal", "jinja2"} & set(done.stdout.split())
