@@ -45,14 +45,16 @@ def _figure(kind: Kind, title: str, labels: Sequence[str], series: Sequence[Seri
     chart = kind(
         width=WIDTH, height=HEIGHT, margin=8, spacing=8, js=(), css=(), classes=(), disable_xml_declaration=True,
         show_legend=False, show_dots=len(labels) == 1, show_minor_x_labels=False, x_labels_major_every=step,
-        truncate_label=-1, value_formatter=unit, no_data_text="nothing here", min_scale=3, max_scale=6,
+        truncate_label=-1, value_formatter=unit, min_scale=3, max_scale=6,
         range=_range(kind, series),
-        style=Style(label_font_size=_FONT, major_label_font_size=_FONT, no_data_font_size=_FONT),
+        style=Style(label_font_size=_FONT, major_label_font_size=_FONT),
     )  # fmt: skip
     chart.x_labels = list(labels)
     for name, values in series:
         chart.add(name, list(values), allow_interruptions=True)
     chart.add_xml_filter(_bare)
+    if not any(value is not None for _, values in series for value in values):
+        return Markup(f'<figure class="chart"><figcaption>{escape(title)}</figcaption><p>nothing here</p></figure>')
     svg = chart.render(is_unicode=True).replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
     keys = "".join(f'<li><i class="color-{n}"></i>{escape(name)}</li>' for n, (name, _) in enumerate(series))
     shown = f'<ul class="keys">{keys}</ul>' if len(series) > 1 else ""
@@ -72,7 +74,7 @@ def _bare(root: Element) -> Element:
     for parent in list(root.iter()):
         for child in list(parent):
             kind = child.get("class", "") if isinstance(child.tag, str) else "comment"
-            if child.tag in ("defs", "title", "desc") or kind == "comment" or "overlay" in kind:
+            if child.tag in ("defs", "title", "desc") or kind == "comment" or kind.endswith("-overlay"):
                 parent.remove(child)
     for element in root.iter():
         element.attrib.pop("id", None)

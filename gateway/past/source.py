@@ -53,7 +53,7 @@ def asked(path: Path, window: Window, question: Callable[[Past], T], means: Mean
         try:
             with connect(path, window, means) as past:
                 return question(past)
-        except duckdb.IOException:
+        except (duckdb.IOException, duckdb.PermissionException):  # the latter when it looks for what is not there
             if attempt == _TRIES - 1:
                 raise
     raise AssertionError("unreachable")
