@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.past.trends import Numbers
+from gateway.past.numbers import Numbers
 
 NONE, SAME = "-", "="
 

@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.past.advice import Advice, advice_for
+from gateway.past.numbers import Numbers
 from gateway.past.signs import signs
 from gateway.past.source import Past, narrowed
-from gateway.past.trends import NAMES, Numbers, Row, Trends, by_name, by_time, document, stamp, total_of
+from gateway.past.trends import NAMES, Row, Trends, by_name, by_time, document, stamp
 from gateway.past.when import Window
 
 
@@ -36,8 +37,8 @@ class Report:
 
 def make_report(past: Past, log: Path, made: datetime, window: Window, by: str, top: int) -> Report:
     """The report of a window; what is connected must reach back over the window before."""
-    total = total_of(past, window)
-    timed = _beside(total, by_time(past, window, by))
+    total, rows = by_time(past, window, by)
+    timed = _beside(total, rows)
     named = {name: _beside(total, by_name(past, window, name, top)) for name in NAMES}
     advice = advice_for(signs(narrowed(past, window)))
     return Report(log, made, window, by, total, timed, named, tuple(advice), past.notes)

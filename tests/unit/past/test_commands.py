@@ -103,16 +103,16 @@ def test_no_calls_is_an_answer(log: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_lines_that_could_not_be_read_are_said_beside_the_answer(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with log.open("a") as file:
         file.write("garbage\n")
-    assert ran(capsys, "calls", "--log", log)[2] == "note: 1 line could not be read and are left out\n"
+    assert ran(capsys, "calls", "--log", log)[2] == "note: 1 line could not be read and is left out\n"
 
 
 def test_a_filter_that_is_none_is_pointed_at(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = ran(capsys, "calls", "--log", log, "--where", "held > 20; DROP TABLE calls")
     assert (code, out) == (2, "")
     assert err.splitlines()[-3:] == [
-        'Error: where: here a filter could end; write "and" or "or" before what follows',
+        "Error: where: '20;' is not a number of seconds; write such as 20 or 500ms",
         "  held > 20; DROP TABLE calls",
-        "             ^",
+        "         ^",
     ]
 
 

@@ -13,11 +13,12 @@ import orjson
 import pytest
 
 from gateway.past.amounts import AMOUNTS, change
+from gateway.past.numbers import Numbers
 from gateway.past.page import report_page
 from gateway.past.report import Report, make_report, report_document
 from gateway.past.source import asked
 from gateway.past.text import BAR, bar, report_lines
-from gateway.past.trends import Numbers, with_before
+from gateway.past.trends import with_before
 from gateway.past.when import Window
 from tests.kit.sick_days import NOON, SICK, poll, write
 

@@ -56,8 +56,8 @@ def test_trends_have_the_form_that_is_promised(day: Path) -> None:
     found = said({"ask": "trends", "log": str(day), "since": "12h", "by": "hour"})
     assert list(found) == ["since", "until", "by", "total", "before", "rows", "notes"]
     assert list(found["total"]) == [
-        "calls", "polls", "news", "empty", "empty_share", "news_p50", "news_p95", "news_p99", "held_seconds", "evictions",
-        "refusals", "errors",
+        "calls", "polls", "news", "empty", "empty_share", "news_p50", "news_p95", "news_p99", "held_seconds",
+        "evictions", "refusals", "errors",
     ]  # fmt: skip
     assert [row["key"] for row in found["rows"]][:2] == ["2025-01-15T12:00:00Z", "2025-01-15T13:00:00Z"]
     assert found["rows"][0]["before"]["calls"] > 0
