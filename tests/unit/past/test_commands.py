@@ -153,7 +153,7 @@ def test_a_configuration_that_keeps_no_calls_is_told_what_to_write(
 ) -> None:
     code, out, err = ran(capsys, command, "-c", config)
     assert (code, out) == (1, "")
-    assert err == (f'Error: {config}: log.calls is not a file, so no call is kept here; write log.calls = "file:var/calls.jsonl" and '
+    assert err == (f'Error: {config}: log.calls names no file, so no call is kept here; write log.calls = "file:var/calls.jsonl" and '
                    "restart the gateway, or save what it prints in a file and name that by --log\n")  # fmt: skip
 
 

@@ -163,6 +163,14 @@ def test_no_log_at_all_is_said_with_what_to_do(tmp_path: Path, name: str) -> Non
         asked(tmp_path / name, Window(), count)
 
 
+@pytest.mark.timeout(10)
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "calls.jsonl")
+    for path in (tmp_path / "calls.jsonl", tmp_path, Path("/dev/null")):
+        with pytest.raises(NoLogError, match="is no file whose lines stay; let log.calls name one"):
+            asked(path, Window(), count)
+
+
 def test_a_path_that_would_match_others_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="stands for many; ask by another, such as a symbolic link"):
         asked(tmp_path / "calls[1].jsonl", Window(), count)
