@@ -167,7 +167,7 @@ def test_no_log_at_all_is_said_with_what_to_do(tmp_path: Path, name: str) -> Non
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "calls.jsonl")
     for path in (tmp_path / "calls.jsonl", tmp_path, Path("/dev/null")):
-        with pytest.raises(NoLogError, match="is no file whose lines stay; let log.calls name one"):
+        with pytest.raises(NoLogError, match=r"is no file whose lines stay; let log.calls name one"):
             asked(path, Window(), count)
 
 
