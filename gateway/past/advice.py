@@ -14,7 +14,7 @@ from gateway.past.source import Past
 Number = float | int | str
 
 LEAST_BEHIND = 20  # calls that came behind a hold, or were kept out by a cap
-LEAST_CUT, CUT_SHARE = 20, 0.5  # polls cut at one time; of those that lasted so long
+LEAST_CUT, CUT_SHARE, CUT_PEAK = 20, 0.5, 5  # polls cut at one time; of those that lasted so long; to any time before
 LEAST_REFUSED, REFUSED_SHARE, ONE_CLIENT = 100, 0.05, 0.8
 LEAST_EVICTED, EVICTED_SHARE = 50, 0.1
 LEAST_OVERRUNS, OVERRUN_SHARE = 20, 0.05
@@ -106,7 +106,8 @@ def edge_cut(found: Signs) -> Iterator[Advice]:
     for route, steps in routes.items():
         at = max(steps, key=lambda step: (_gone(steps, step), -step))
         cut, lasted = _gone(steps, at), sum(each.polls for step, each in steps.items() if step >= at)
-        if cut < LEAST_CUT or cut < CUT_SHARE * lasted:
+        usual = 2 * sum(each.gone for step, each in steps.items() if step < at) / max(at, 1)
+        if cut < LEAST_CUT or cut < CUT_SHARE * lasted or cut < CUT_PEAK * usual:
             continue
         both = [steps[step] for step in (at, at + 1) if step in steps and steps[step].gone]
         seconds = sum((each.gone_at or 0.0) * each.gone for each in both) / cut

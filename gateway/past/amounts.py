@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.past.trends import Numbers
+from gateway.past.numbers import Numbers
 
-NONE = "-"
+NONE, SAME = "-", "="
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ def change(amount: Amount, now: Numbers, before: Numbers | None) -> str:
     if new is None or old is None:
         return NONE
     if amount.say is share:
-        return f"{(new - old) * 100:+.1f} points"
+        points = f"{(new - old) * 100:+.1f}"
+        return SAME if float(points) == 0 else f"{points} points"
     if not old:
-        return "=" if not new else "new"
-    return "=" if new == old else f"{(new / old - 1) * 100:+.0f} %"
+        return SAME if not new else "new"
+    percent = f"{(new / old - 1) * 100:+.0f}"
+    return SAME if float(percent) == 0 else f"{percent} %"

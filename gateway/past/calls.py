@@ -104,9 +104,7 @@ def _check_patterns(past: Past, condition: Filter) -> None:
             past.connection.execute("SELECT regexp_matches('', ?)", [token.text]).fetchall()
         except duckdb.InvalidInputException as error:
             said = str(error).partition(": ")[2].partition("\n")[0] or "it cannot be read"
-            message = (
-                f"where: is not a regular expression (RE2): {said}; put a backslash before signs that mean themselves"
-            )
+            message = f"is not a regular expression (RE2): {said}; put a backslash before signs that mean themselves"
             raise WhereError(message, condition.expression, token.position) from None
 
 

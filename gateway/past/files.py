@@ -62,6 +62,8 @@ def listed(path: Path, window: Window) -> Iterator[Files]:
         raise ValueError(
             f"{path}: a path with *, ? or [ in it stands for many; ask by another, such as a symbolic link"
         )
+    if path.exists() and not path.is_file():
+        raise NoLogError(f"{path} is no file whose lines stay; let log.calls name one, or name the file by --log")
     for _ in range(_TRIES):
         there = _there(path)
         with ExitStack() as opened:
@@ -109,12 +111,11 @@ def _chosen(path: Path, there: Readable, lines: list[int], window: Window) -> Fi
     if not there.parquet and not there.lines:
         raise _missing(path)
     hours = [name for name in reversed(there.parquet) if _touches(name, window)]
-    wanted = [each for name, each in zip(there.lines, lines, strict=True) if name == path or _ended_after(name, window)]
-    live = path in there.lines
+    wanted = [each for name, each in zip(there.lines, lines, strict=True) if _ended_after(name, window)]
     return Files(
         tuple(name for name in hours if _whole(name)),
         tuple(reversed(wanted)),
-        live,
+        bool(there.lines) and _CLOSED.fullmatch(there.lines[-1].name) is None,
         tuple(name for name in hours if not _whole(name)),
     )
 

@@ -13,8 +13,9 @@ from markupsafe import Markup
 from gateway import __version__
 from gateway.past import charts
 from gateway.past.amounts import AMOUNTS, change, count, latency, said, share
+from gateway.past.numbers import Numbers
 from gateway.past.report import Report
-from gateway.past.trends import TIMES, Numbers
+from gateway.past.trends import TIMES
 from gateway.past.when import shown
 
 _TEMPLATE = "report.html.j2"

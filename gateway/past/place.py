@@ -45,12 +45,13 @@ def log_path(config: Path | None, log: Path | None) -> Path:
         raise click.UsageError(f"there is no {path} here; name a configuration by -c, or the log itself by --log")
     found, _ = read_config(path)
     calls: object = found.log.calls
-    if not isinstance(calls, Path):
+    file = next((place for place in (calls if isinstance(calls, tuple) else (calls,)) if isinstance(place, Path)), None)
+    if file is None:
         raise click.ClickException(
-            f'{path}: log.calls is not a file, so no call is kept here; write log.calls = "file:var/calls.jsonl" and '
+            f'{path}: log.calls names no file, so no call is kept here; write log.calls = "file:var/calls.jsonl" and '
             "restart the gateway, or save what it prints in a file and name that by --log"
         )
-    return calls
+    return file
 
 
 class Memory(click.ParamType[int]):

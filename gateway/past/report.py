@@ -4,14 +4,15 @@ How it looks is said elsewhere: `text` for a terminal, `page` for a browser.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from gateway.past.advice import Advice, advice_for
+from gateway.past.numbers import Numbers
 from gateway.past.signs import signs
 from gateway.past.source import Past, narrowed
-from gateway.past.trends import NAMES, Row, Trends, by_name, by_time, document, stamp, total_of
+from gateway.past.trends import NAMES, Row, Trends, by_name, by_time, document, stamp
 from gateway.past.when import Window
 
 
@@ -36,11 +37,16 @@ class Report:
 
 def make_report(past: Past, log: Path, made: datetime, window: Window, by: str, top: int) -> Report:
     """The report of a window; what is connected must reach back over the window before."""
-    total = total_of(past, window)
-    timed = tuple(by_time(past, window, by))
-    named = {name: tuple(by_name(past, window, name, top)) for name in NAMES}
+    total, rows = by_time(past, window, by)
+    timed = _beside(total, rows)
+    named = {name: _beside(total, by_name(past, window, name, top)) for name in NAMES}
     advice = advice_for(signs(narrowed(past, window)))
     return Report(log, made, window, by, total, timed, named, tuple(advice), past.notes)
+
+
+def _beside(total: Row, rows: list[Row]) -> tuple[Row, ...]:
+    """Rows that had no calls before had none: if there is a time before at all, they are new."""
+    return tuple(replace(row, before=row.before or Numbers()) for row in rows) if total.before else tuple(rows)
 
 
 def report_document(report: Report) -> dict[str, object]:

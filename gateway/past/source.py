@@ -53,7 +53,7 @@ def asked(path: Path, window: Window, question: Callable[[Past], T], means: Mean
         try:
             with connect(path, window, means) as past:
                 return question(past)
-        except duckdb.IOException:
+        except (duckdb.IOException, duckdb.PermissionException):  # the latter when it looks for what is not there
             if attempt == _TRIES - 1:
                 raise
     raise AssertionError("unreachable")
@@ -177,11 +177,19 @@ def _texts(paths: tuple[Path, ...]) -> str:
 def _notes(files: Files, lines: _Lines, compacted: int) -> Iterator[str]:
     others = lines.others + compacted
     if lines.unreadable:
-        yield f"{lines.unreadable} line{'s' * (lines.unreadable != 1)} could not be read and are left out"
+        yield f"{_counted(lines.unreadable, 'line')} could not be read and {_are(lines.unreadable)} left out"
     if others:
         yield (
-            f"{others} record{'s' * (others != 1)} of another schema version than {VERSION} are left out; ask with the "
-            "version of the gateway that wrote them"
+            f"{_counted(others, 'record')} of another schema version than {VERSION} {_are(others)} left out; ask with "
+            f"the version of the gateway that wrote {'it' if others == 1 else 'them'}"
         )
     for each in files.broken:
         yield f"{each.name} is not whole and is left out"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"

@@ -12,11 +12,12 @@ from gateway.past.trends import Row
 from gateway.past.when import shown
 from gateway.telemetry.record import clean
 
-BAR = 16  # characters
+BAR = 10  # characters
 WIDTH = 100
 _PARTS = " ▏▎▍▌▋▊▉█"
 _NAMELESS = "(none)"
-_WIDEST = 40
+_WIDEST = 28
+_COLUMNS = tuple(each for each in AMOUNTS if each.title != "polls")  # what there is room for
 
 
 def report_lines(report: Report) -> Iterator[str]:
@@ -42,11 +43,11 @@ def _total(total: Row) -> Iterator[str]:
 
 def _rows(title: str, rows: Sequence[tuple[str, Row]]) -> Iterator[str]:
     most = max((row.now.calls for _, row in rows), default=0)
-    head = ("", "", *(each.title.upper() for each in AMOUNTS), "CALLS BEFORE")
-    cells = [[name, bar(row.now.calls, most), *(said(each, row.now) for each in AMOUNTS),
-              change(AMOUNTS[0], row.now, row.before)] for name, row in rows]  # fmt: skip
-    yield f"\n{title}"
-    yield from table(head, cells, (False, False, *(True for _ in range(len(AMOUNTS) + 1))))
+    head = (title.upper(), "", *(each.title.removeprefix("news ").upper() for each in _COLUMNS), "CHANGE")
+    cells = [[name, bar(row.now.calls, most), *(said(each, row.now) for each in _COLUMNS),
+              change(_COLUMNS[0], row.now, row.before)] for name, row in rows]  # fmt: skip
+    yield ""
+    yield from table(head, cells, (False, False, *(True for _ in range(len(_COLUMNS) + 1))))
 
 
 def _advice(report: Report) -> Iterator[str]:

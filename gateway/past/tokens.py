@@ -27,7 +27,7 @@ class WhereError(ValueError):
     def __init__(self, message: str, expression: str, position: int) -> None:
         before = clean(expression[max(position - _ROOM, 0) : position])
         line = before + clean(expression[position : position + _ROOM])
-        super().__init__(f"{message}\n  {line}\n  {' ' * len(before)}^")
+        super().__init__(f"where: {message}\n  {line}\n  {' ' * len(before)}^")
 
 
 @dataclass(frozen=True, slots=True)

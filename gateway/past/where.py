@@ -90,7 +90,7 @@ class _Parser:
         return found
 
     def _error(self, message: str, token: Token | None = None) -> WhereError:
-        return WhereError(f"where: {message}", self._expression, (token or self._now).position)
+        return WhereError(message, self._expression, (token or self._now).position)
 
     def _any(self) -> str:
         parts = [self._all()]
@@ -159,6 +159,8 @@ class _Parser:
         kind = kind_of(name)
         if not dot:
             return _Field(token.text, name, kind, f'"{name}"')
+        if kind == "map" and not key and self._now.kind == "text":
+            key = self._next().text
         if kind != "map" or not key:
             raise self._error(f"{name} has no parts; write {name} alone", token)
         as_map = COLUMNS[name].upper().startswith("MAP")

@@ -28,7 +28,7 @@ WITH drawn AS (
     CAST(floor(exp(u2 * ln({consumers} + 1))) AS INTEGER) AS number,
     u1 < 0.78 AS poll,
     CASE WHEN u1 < 0.55 THEN 25.0 WHEN u1 < 0.70 THEN 45.0 ELSE 30.0 END AS hold,
-    make_timestamp({start} + CAST(3600e6 * (i - {first} + u6) / {count} AS BIGINT)) AS time
+    make_timestamp({start} + 1000 * CAST(floor(3600e3 * (i - {first} + u6) / {count}) AS BIGINT)) AS time
   FROM drawn
 ), ended AS (
   SELECT *, 1 + number % 40 AS account,
@@ -120,7 +120,15 @@ def write_parquet(folder: Path, day: Day, stem: str = "calls") -> list[Path]:
         for start, first, count in hours(day):
             if count:
                 files.append(folder / f"{stem}-{start:%Y%m%dT%HZ}-1.parquet")
-                connection.execute(
-                    f"COPY ({statement(day, start, first, count)}) TO '{files[-1]}' (FORMAT parquet, COMPRESSION zstd)"
-                )
+                made = statement(day, start, first, count)
+                connection.execute(f"COPY ({made}) TO '{files[-1]}' (FORMAT parquet, COMPRESSION zstd)")
     return files
+
+
+def write_lines(path: Path, day: Day) -> None:
+    """The day as the gateway writes it: a line a call."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection:
+        every = " UNION ALL ".join(f"({statement(day, *hour)})" for hour in hours(day) if hour[2])
+        stamp = "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ') AS time"
+        connection.execute(f"COPY (SELECT * REPLACE ({stamp}) FROM ({every})) TO '{path}' (FORMAT json)")

@@ -163,7 +163,7 @@ async def test_the_overview_follows_what_happens(tmp_path: Path) -> None:
                 assert (await raw.ask(get("/a", bearer("alice")))).status == 429
             await expect(page.locator("#figures > div").filter(has_text="Refused")).not_to_contain_text("0.0 /s")
         await expect(held).to_contain_text("0 parked, 0 waiting")
-        await expect(page.locator("#plot-0 svg")).to_be_visible()
+        await expect(page.locator("#plot-0 figure")).to_be_visible()
         file = tmp_path / "gateway.toml"
         file.write_text(file.read_text("utf-8").replace("[server]", "[sever]"), "utf-8")
         await gw.app.reload()
@@ -212,7 +212,7 @@ async def test_who_has_the_token_signs_in_and_nobody_else(tmp_path: Path) -> Non
             await told_no_news(raw)
             await looking.open("/")
             await expect(page.locator("#state")).to_have_text("serving")
-            await expect(page.locator("#plot-0 svg")).to_be_visible()
+            await expect(page.locator("#plot-0 figure")).to_be_visible()
             assert await page.context.cookies() == [] and TOKEN not in " ".join(looking.asked)
             await page.get_by_role("button", name="Sign out").click()
             await expect(page.get_by_role("dialog")).to_be_visible()
@@ -269,7 +269,7 @@ async def test_every_page_fits_asks_nobody_else_and_says_nothing_to_the_console(
                 page = await looking.open("/" if name == "overview" else f"/{name}")
                 await expect(page.locator("#state")).to_have_text("serving")
                 await expect(
-                    page.locator({"held": "#rows tr", "trends": "#plots svg"}.get(name, "#plot-0 svg")).first
+                    page.locator({"held": "#rows tr", "trends": "#plots figure"}.get(name, "#plot-0 figure")).first
                 ).to_be_visible()
                 await keep(page, f"{name}-{scheme}-{width}")
                 assert await page.evaluate("document.documentElement.scrollWidth") <= width
