@@ -96,7 +96,7 @@ class Dashboard:
         return {**found, "limits": limits, "advice": self._advice.look(), "plots": self._drawn}
 
     async def _draw_now(self) -> str:
-        html = await self._drawing.draw(plots.of_overview(self._history, self._gateway.sources().tallies))
+        html = await self._drawing.draw(await plots.of_overview(self._history, self._gateway.sources().tallies))
         self._drawn += 1
         return html
 

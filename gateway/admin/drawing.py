@@ -75,13 +75,15 @@ class Drawing:
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(question)
         await process.stdin.drain()
-        return await process.stdout.readuntil(b"\n")
+        told = await process.stdout.readuntil(b"\n")
+        self._handle = asyncio.get_running_loop().call_later(self._idle, self._end)
+        return told
 
     async def _living(self) -> Process:
-        """The process, begun if there is none; its end is put off."""
+        """The process, begun if there is none; it does not end while it is asked."""
         if self._handle is not None:
             self._handle.cancel()
-        self._handle = asyncio.get_running_loop().call_later(self._idle, self._end)
+            self._handle = None
         if self._process is None or self._process.returncode is not None:
             environment = {name: os.environ[name] for name in PASSED if name in os.environ}
             self._process = await asyncio.create_subprocess_exec(

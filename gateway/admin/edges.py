@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST = 20  # that are shown
 NEAR = 0.5  # of what there is: below it nobody is near
 LOOKED_AT = 20_000  # keys in all
-SLICE = 500  # keys in one turn of the loop: about a millisecond
+SLICE = 250  # keys in one turn of the loop: about half a millisecond
 
 
 class Edge(NamedTuple):

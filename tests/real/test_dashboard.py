@@ -119,7 +119,7 @@ async def tab_to(page: Page, what: str) -> None:
 async def test_arrows_go_from_row_to_row_and_who_ends_leaves_the_focus_in_the_table(tmp_path: Path) -> None:
     async with quiet() as up, seen(open_to_all(up), tmp_path, "/held") as (gw, looking):
         page, rows = looking.page, looking.page.locator("#rows tr")
-        async with polling(gw, get("/1")) as (first,), polling(gw, get("/2"), get("/3")):
+        async with polling(gw, get("/1"), get("/2"), get("/3")) as (first, second, _):
             await expect(rows).to_have_count(3)
             await rows.first.focus()
             for key, path in (("ArrowDown", 1), ("End", 2), ("ArrowDown", 2), ("Home", 0)):
@@ -128,6 +128,10 @@ async def test_arrows_go_from_row_to_row_and_who_ends_leaves_the_focus_in_the_ta
             await first.close()
             await expect(rows).to_have_count(2)
             await expect(rows.first).to_be_focused()
+            await rows.nth(1).get_by_role("button").focus()
+            await second.close()
+            await expect(rows).to_have_count(1)
+            await expect(rows.first.get_by_role("button")).to_be_focused()
 
 
 async def test_what_a_client_can_write_stays_text(tmp_path: Path) -> None:

@@ -111,3 +111,10 @@ def test_ctrl_c_ends_it_cleanly_although_a_poll_is_held(demo: Demo) -> None:
         assert [(answer.status_code, answer.json()) for answer in answers] == [(200, [])]
     assert demo.text.rstrip().endswith("bye")
     assert "Traceback" not in demo.text
+
+
+def test_the_dashboard_is_where_the_greeting_says(demo: Demo) -> None:
+    address = f"http://127.0.0.1:{demo.admin_port}/"
+    assert f"\n{address}\n" in demo.text
+    status, page = fetch(address)
+    assert status == 200 and b"longpoll-gateway" in page

@@ -182,12 +182,12 @@ export function seconds(n) {
 
 // One row an item, found again by its key: what has the focus keeps it. `make` fills a new row, `fill` every one.
 export function table(body, items, key, make, fill) {
-  const rows = new Map([...body.children].map((row) => [row.dataset.key, row]));
+  const rows = new Map([...body.children].map((row) => [row.dataset.key, row])), names = new Set(items.map(key));
+  for (const [name, row] of rows) if (!names.has(name)) { row.remove(); rows.delete(name); }  // first: who is moved loses the focus
   let place = body.firstElementChild;
   for (const item of items) {
     const name = key(item);
     let row = rows.get(name);
-    rows.delete(name);
     if (!row) {
       row = document.createElement("tr");
       row.dataset.key = name;
@@ -197,7 +197,6 @@ export function table(body, items, key, make, fill) {
     else body.insertBefore(row, place);
     fill(row, item);
   }
-  for (const row of rows.values()) row.remove();
 }
 
 // Cells of a row by description: [text, class]; the first is the row's title.

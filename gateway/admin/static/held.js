@@ -3,7 +3,7 @@ import {Refused, ask, at, cells, count, facts, order, pause, seconds, table, wat
 
 const LIMIT = 50, AGAIN = 700;
 const FIELDS = {q: "q", route: "route", "held-state": "state", older: "older_than"};
-let cursors = [null], next = null, asking = 0, chosen = null;
+let cursors = [null], next = null, asking = 0, chosen = null, searched = false;
 
 // -- what is asked ---------------------------------------------------------------------------------------------------
 
@@ -16,6 +16,7 @@ function asked() {
 
 function changed() {
   cursors = [null];
+  searched = true;
   refresh();
 }
 
@@ -27,6 +28,8 @@ async function refresh() {
     next = found.next;
     if (!found.calls.length && cursors.length > 1) { cursors.pop(); return; }  // the last page is gone
     show(found);
+    if (searched) say(found.matching === 1 ? "One call matches." : `${count(found.matching)} calls match.`);
+    searched = false;
   } catch (error) {
     if (error instanceof Refused && mine === asking) say(error.message);  // else the stream tells that it is gone
   }
