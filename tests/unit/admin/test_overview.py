@@ -49,7 +49,7 @@ def sources(scene: Scene, calls: list[Call], **more: Any) -> Sources:
 
 def parked(scene: Scene, consumer: str, state: State = State.PARKED) -> Call:
     call = call_of(head_of("/updates"))
-    call.plan, call.state, call.identity = scene.plan, state, Identity(consumer, None, {})
+    call.plan, call.state, call.identity = scene.plan, state, Identity("main", consumer, "acme")
     return call
 
 
