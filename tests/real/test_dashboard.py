@@ -19,7 +19,7 @@ from tests.kit.upstreams import ScriptedUpstream, answer
 pytestmark = needs_chromium
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-TOKEN = "an admin token of the tests"
+TOKEN = "an admin token of the tests, \N{SNOWMAN} and all"
 LONG = hold(max='"60s"', absent='"60s"')
 JWT = SIGNED_IN.replace("[policy.", 'tenant = "tenant"\n[policy.', 1)
 CAP = '[[policy.poll.hold_cap]]\nmax = 3\nper = "consumer"\n'
@@ -204,7 +204,10 @@ async def test_who_has_the_token_signs_in_and_nobody_else(tmp_path: Path) -> Non
             page = await looking.open("/held")
             await expect(page.get_by_role("dialog")).to_be_visible()
             assert not looking.complaints, "nothing is asked for without it"
-            await page.get_by_label("Token").fill("a guess")
+            await page.keyboard.press("Escape")
+            await page.keyboard.press("Escape")
+            await expect(page.get_by_role("dialog")).to_be_visible()
+            await page.get_by_label("Token").fill("a guess \N{SNOWMAN}")
             await page.keyboard.press("Enter")
             await expect(page.get_by_role("alert").filter(has_text="This is not the token")).to_be_visible()
             assert await page.locator("#rows tr").count() == 0

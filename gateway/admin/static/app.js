@@ -9,6 +9,8 @@ export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 // -- the token: in this tab's storage. A cookie would be sent to every port of this host, also to services behind us.
 
 const stored = () => sessionStorage.getItem(TOKEN);
+// A header is bytes: those of the token in UTF-8.
+const bearer = () => `Bearer ${String.fromCharCode(...new TextEncoder().encode(stored()))}`;
 let signing = null;
 
 export class Refused extends Error {
@@ -28,7 +30,7 @@ function signIn(why = "") {
       at("sign-out").hidden = false;
       done();
     };
-    dialog.oncancel = (event) => event.preventDefault();  // there is nothing behind it to go back to
+    dialog.onclose = () => { if (signing) dialog.showModal(); };  // there is nothing behind it to go back to
     dialog.showModal();
   });
   return signing;
@@ -41,7 +43,7 @@ export async function send(path, options = {}) {
   for (let why = ""; ;) {
     if (document.documentElement.dataset.token === "needed" && (why || stored() === null)) await signIn(why);
     const token = stored();
-    const headers = {...options.headers, ...(token !== null && {Authorization: `Bearer ${token}`})};
+    const headers = {...options.headers, ...(token !== null && {Authorization: bearer()})};
     const response = await fetch(path, {...options, headers, cache: "no-store", redirect: "error"});
     if (response.status !== 401) return response;
     why = "This is not the token. Try again.";
@@ -66,7 +68,7 @@ export function figures(path, body) {
     const asked = new XMLHttpRequest();
     asked.open(body ? "POST" : "GET", path);
     asked.responseType = "document";
-    if (stored() !== null) asked.setRequestHeader("Authorization", `Bearer ${stored()}`);
+    if (stored() !== null) asked.setRequestHeader("Authorization", bearer());
     if (body) { asked.setRequestHeader("Gateway-Admin", "1"); asked.setRequestHeader("Content-Type", "application/json"); }
     asked.onload = () => asked.status === 200 && asked.response
       ? done([...asked.response.querySelectorAll("figure")].map((one) => document.importNode(one, true)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from typing import Any
 
@@ -92,6 +93,12 @@ async def test_who_leaves_in_the_middle_of_an_answer_spoils_no_other() -> None:
 )
 def test_what_is_no_question_is_answered_all_the_same(text: bytes) -> None:
     assert "ask as the dashboard does" in str(answer(text)["error"])
+
+
+def test_the_serving_process_draws_nothing_itself_and_needs_no_database() -> None:
+    code = "import sys, gateway.app; print([one for one in ('pygal', 'duckdb', 'jinja2') if one in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
 
 
 async def test_what_is_looked_for_aside_is_looked_for_once_and_when_it_is_due() -> None:
