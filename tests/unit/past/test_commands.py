@@ -256,5 +256,5 @@ def test_progress_is_for_terminals_and_is_wiped_away(day: Path, monkeypatch: pyt
         screen.flush()
         rest = os.read(main_end, 1000)
     os.close(main_end)
-    assert said.startswith(b"\r\x1b[Kasking 24 files, 1MiB ..")
+    assert said.startswith(b"\r\x1b[Kasking 24 files, 1MiB .. 0 s")
     assert rest.endswith(b"\r\x1b[K")
