@@ -20,9 +20,8 @@ _LIVE = "calls.jsonl"  # what a directory is taken for
 
 
 def log_options(command: F) -> F:
-    """-c, --log, --since and --until."""
+    """-c and --log."""
     for option in (
-        click.option("--until", metavar="TIME", help="Calls that began before it; now if left out."),
         click.option("--log", type=click.Path(path_type=Path), metavar="PATH",
                      help="The log itself, as in log.calls, or one Parquet file; instead of -c."),
         click.option("-c", "--config", "path", type=click.Path(path_type=Path), metavar="FILE",
@@ -30,6 +29,9 @@ def log_options(command: F) -> F:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+until_option = click.option("--until", metavar="TIME", help="Calls that began before it; now if left out.")
 
 
 def log_path(config: Path | None, log: Path | None) -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from gateway.telemetry.record import VERSION
 
 T = TypeVar("T")
 
+MOST_SPILLED = "16GiB"
 _TRIES = 3
 _WHOLE = f"v = {VERSION} AND time IS NOT NULL AND id IS NOT NULL AND {KIND} IS NULL"
 _TIME = COLUMNS["time"]
@@ -33,6 +34,7 @@ class Means:
 
     memory: int = 1 << 30  # bytes
     threads: int = 0  # as many as there are cores
+    spill: bool = True  # onto disk, what memory has no room for; whoever may be killed leaves it behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def connect(path: Path, window: Window | None = None, means: Means | None = None
     """The calls of the log whose live file is `path`. Raises ValueError with a sentence when there is no log."""
     window, means = window or Window(), means or Means()
     with (
-        tempfile.TemporaryDirectory(prefix="gateway-past-") as spill,
+        tempfile.TemporaryDirectory(prefix="gateway-past-") if means.spill else nullcontext("") as spill,
         listed(path, window) as files,
         duckdb.connect(":memory:", config=_config(means, spill)) as connection,
     ):
@@ -94,6 +96,7 @@ def _config(means: Means, spill: str) -> dict[str, str | bool | int | float | li
         "memory_limit": f"{means.memory}B",
         "threads": means.threads or min(os.cpu_count() or 1, 8),
         "temp_directory": spill,
+        "max_temp_directory_size": MOST_SPILLED,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_community_extensions": False,

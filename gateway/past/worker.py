@@ -102,7 +102,9 @@ def _answered(question: Question, now: datetime) -> Answer:
     path = Path(_text(question, "log"))
     since = _optional(question, "since") or (None if question["ask"] == "calls" else "24h")
     window = parse_window(since, _optional(question, "until"), now)
-    means = Means(parse_size(_optional(question, "memory") or "512MiB"), _number(question, "threads", 1, 64))
+    means = Means(
+        parse_size(_optional(question, "memory") or "512MiB"), _number(question, "threads", 1, 64), spill=False
+    )
     if question["ask"] == "calls":
         return _calls(path, window, question, means)
     if question["ask"] == "trends":

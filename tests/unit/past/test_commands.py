@@ -237,6 +237,15 @@ def test_both_run_as_programs_and_leave_nothing_behind(day: Path, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_more_calls_than_fit_into_memory_at_once_come_as_they_are_read(
+    day: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = ran(capsys, "calls", "--log", day, "--format", "json", "--limit", "0")
+    assert len(json.loads(out)) == CALLS
+    _, out, _ = ran(capsys, "calls", "--log", day, "--limit", "0")
+    assert len(out.splitlines()) == CALLS + 1
+
+
 def test_whoever_reads_only_the_first_lines_ends_it_quietly(day: Path) -> None:
     command = f"{sys.executable} -m gateway calls --log {day} --format jsonl --limit 0 | head -1"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
@@ -256,5 +265,5 @@ def test_progress_is_for_terminals_and_is_wiped_away(day: Path, monkeypatch: pyt
         screen.flush()
         rest = os.read(main_end, 1000)
     os.close(main_end)
-    assert said.startswith(b"\r\x1b[Kasking 24 files, 1MiB ..")
+    assert said.startswith(b"\r\x1b[Kasking 24 files, 1MiB .. 0 s")
     assert rest.endswith(b"\r\x1b[K")
