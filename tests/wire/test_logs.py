@@ -142,6 +142,15 @@ async def test_what_a_gateway_before_left_is_compacted_at_the_start(tmp_path: Pa
         await until(lambda: len(calls(live)) == 3, "the new one follows")
 
 
+async def test_a_closed_file_alone_is_compacted_at_the_start_too(tmp_path: Path) -> None:
+    now = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now - 60))
+    (tmp_path / f"calls-{stamp}-000001.jsonl").write_bytes(line("older", now - 70))
+    async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw:
+        await until(lambda: readable(gw.log).parquet, "it is compacted")
+        assert calls(gw.log) == {"older": 1}
+
+
 async def test_a_file_that_somebody_moved_is_opened_anew_within_a_batch(tmp_path: Path) -> None:
     async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw, client(gw.port) as raw:
         await raw.ask(get("/before"))
