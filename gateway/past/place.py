@@ -98,6 +98,10 @@ def refusals() -> Iterator[None]:
         raise _Failure(
             "the answer needs more memory than it may take; ask for a shorter time, or raise --memory"
         ) from None
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if "interrupted" in str(error).lower():  # so does DuckDB tell of a Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
     except duckdb.IOException as error:
         raise _Failure(f"the log cannot be read: {str(error).partition(chr(10))[0]}; check its disk") from None
 
