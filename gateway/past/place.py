@@ -87,6 +87,7 @@ def refusals() -> Iterator[None]:
     import duckdb
 
     from gateway.past.files import NoLogError
+    from gateway.past.source import damaged
 
     try:
         yield
@@ -98,8 +99,12 @@ def refusals() -> Iterator[None]:
         raise _Failure(
             "the answer needs more memory than it may take; ask for a shorter time, or raise --memory"
         ) from None
-    except duckdb.IOException as error:
-        raise _Failure(f"the log cannot be read: {str(error).partition(chr(10))[0]}; check its disk") from None
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if "interrupted" in str(error).lower():  # so does DuckDB tell of a Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
+    except duckdb.Error as error:
+        raise _Failure(damaged(error)) from None
 
 
 def note(sentence: str) -> None:

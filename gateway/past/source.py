@@ -72,9 +72,16 @@ def connect(path: Path, window: Window | None = None, means: Means | None = None
     ):
         connection.execute("SET TimeZone = 'UTC'")
         lines = _read_lines(connection, files, window)
+        files = _sound(connection, files)
         others = _view(connection, files, window)
         _lock(connection, files)
         yield Past(connection, window, files.count, files.size, tuple(_notes(files, lines, others)))
+
+
+def damaged(error: duckdb.Error) -> str:
+    """A sentence about files that the database cannot read."""
+    said = " ".join(str(error).split())
+    return f"the files of the log cannot be read: {said[:300]}; if one of them is damaged, move it away"
 
 
 def narrowed(past: Past, window: Window) -> Past:
@@ -151,6 +158,24 @@ def _struct(kinds: dict[str, str]) -> str:
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
 
 
+def _sound(connection: duckdb.DuckDBPyConnection, files: Files) -> Files:
+    """Without the Parquet whose own description is damaged: it must not hide all others."""
+    if not files.hours or _describes(connection, files.hours):
+        return files
+    good = tuple(each for each in files.hours if _describes(connection, (each,)))
+    return replace(files, hours=good, broken=(*files.broken, *(each for each in files.hours if each not in good)))
+
+
+def _describes(connection: duckdb.DuckDBPyConnection, hours: tuple[Path, ...]) -> bool:
+    try:
+        connection.execute(f"DESCRIBE SELECT v, time, id FROM read_parquet({_texts(hours)}, union_by_name = true)")
+    except duckdb.Error:
+        if not all(each.exists() for each in hours):
+            raise  # it was removed, and is asked for again
+        return False
+    return True
+
+
 def _view(connection: duckdb.DuckDBPyConnection, files: Files, window: Window) -> int:
     """The view `calls`; returns how many compacted records are of another version of the schema."""
     parts = [f"SELECT {_columns(set(COLUMNS))} FROM recent WHERE {_WHOLE}"]
@@ -187,7 +212,7 @@ def _notes(files: Files, lines: _Lines, compacted: int) -> Iterator[str]:
             f"the version of the gateway that wrote {'it' if others == 1 else 'them'}"
         )
     for each in files.broken:
-        yield f"{each.name} is not whole and is left out"
+        yield f"{each.name} is damaged, or no part of a log, and is left out"
 
 
 def _counted(number: int, thing: str) -> str:

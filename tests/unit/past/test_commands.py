@@ -15,6 +15,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from gateway.cli import main
@@ -182,6 +183,27 @@ def test_no_log_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.C
     code, out, err = ran(capsys, "calls", "--log", tmp_path / "calls.jsonl")
     assert (code, out) == (2, "")
     assert err.startswith(f"Error: there is no call log at {tmp_path}/calls.jsonl, nor a closed or compacted part")
+
+
+@pytest.mark.parametrize("name", ["calls.jsonl", "calls.parquet"])
+def test_a_file_that_is_no_log_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with duckdb.connect() as writer:
+        writer.execute(
+            f"COPY (SELECT range AS x, range AS v FROM range(10)) TO '{tmp_path}/calls.parquet' (FORMAT parquet)"
+        )
+    (tmp_path / "calls.jsonl").write_bytes(b"x" * (33 << 20))
+    code, out, err = ran(capsys, "calls", "--log", tmp_path / name)
+    if name == "calls.parquet":
+        assert (code, out, err) == (
+            0,
+            "",
+            "note: no calls\nnote: calls.parquet is damaged, or no part of a log, and is left out\n",
+        )
+    else:
+        assert (code, out) == (2, "")
+        assert err.startswith("Error: the files of the log cannot be read: ")
 
 
 REPORT = ("--since", "2025-01-15T12:00Z", "--until", "2025-01-16")

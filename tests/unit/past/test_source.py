@@ -189,8 +189,18 @@ def test_parquet_that_a_broken_disk_cut_hides_no_other(tmp_path: Path) -> None:
     first.write_bytes(first.read_bytes()[:-10])
     found, notes = asked(tmp_path / "calls.jsonl", Window(), lambda past: (count(past), past.notes))
     assert 0 < found < 200
-    assert notes == (f"{first.name} is not whole and is left out",)
+    assert notes == (f"{first.name} is damaged, or no part of a log, and is left out",)
     assert second.exists()
+
+
+def test_parquet_whose_description_is_damaged_hides_no_other(tmp_path: Path) -> None:
+    history.write_parquet(tmp_path, history.Day(200, hours=2))
+    first, _ = sorted(tmp_path.glob("*.parquet"))
+    data = first.read_bytes()
+    first.write_bytes(data[:-200] + b"\xff" * 192 + data[-8:])
+    found, notes = asked(tmp_path / "calls.jsonl", Window(), lambda past: (count(past), past.notes))
+    assert 0 < found < 200
+    assert notes == (f"{first.name} is damaged, or no part of a log, and is left out",)
 
 
 def test_while_lines_are_replaced_by_parquet_each_call_counts_once(tmp_path: Path) -> None:
