@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.telemetry.lag import Lag
 from gateway.telemetry.log import CLOSE_WITHIN, CallLog
-from gateway.telemetry.places import open_places
+from gateway.telemetry.places import log_file, open_places
 from gateway.telemetry.record import build, start
 from gateway.telemetry.series import Series
 from gateway.telemetry.tallies import Tallies
@@ -35,6 +35,7 @@ class Telemetry:
         self._loop = loop
         self._clock = clock
         self._timers = timers
+        self.file = log_file(config.log)  # opened at the start: a reload names no other
         self._table = table = config.telemetry
         self._resource: Resource | None = None
         self._pusher: Pusher | None = None

@@ -1,0 +1,45 @@
+"""What is plotted on the overview, as the question that `draw` answers. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.admin.history import EVERY, KEPT
+from gateway.telemetry.histogram import HOLD, NEWS, Histogram, merged
+
+if TYPE_CHECKING:
+    from gateway.admin.history import History
+    from gateway.telemetry.tallies import Tallies
+
+
+def of_overview(history: History, tallies: Tallies) -> dict[str, object]:
+    """Endings over the last minutes; how long polls were held, and how long news took to be passed on."""
+    routes = tallies.routes.values()
+    return {
+        "figures": [
+            {
+                "kind": "lines", "title": "Endings a second, last 10 minutes", "unit": "count",
+                "labels": [ago((KEPT - step) * EVERY) for step in range(KEPT)], "series": history.series(),
+            },
+            _distribution("How long polls were held", merged(HOLD, [tally.hold for tally in routes])),
+            _distribution("From the upstream's news to ours", merged(NEWS, [tally.news for tally in routes])),
+        ]
+    }  # fmt: skip
+
+
+def _distribution(title: str, histogram: Histogram) -> dict[str, object]:
+    labels = [*(bound(each) for each in histogram.bounds), f"> {bound(histogram.bounds[-1])}"]
+    series = [("polls since the start", histogram.buckets)] if histogram.count else []
+    return {"kind": "bars", "title": title, "labels": labels, "series": series, "unit": "count"}
+
+
+def ago(seconds: float) -> str:
+    """Such as "-2 min"."""
+    return f"-{seconds / 60:g} min" if seconds % 60 == 0 else f"-{seconds:g} s"
+
+
+def bound(seconds: float) -> str:
+    """The upper end of a bucket."""
+    if seconds >= 1:
+        return f"{seconds:g} s"
+    return f"{seconds * 1e3:g} ms" if seconds >= 0.001 else f"{seconds * 1e6:g} us"
