@@ -33,6 +33,7 @@ listen = "127.0.0.1:{ports.admin}"
 
 [log]
 calls = "file:{folder}/calls.jsonl"
+rotate = false
 
 [jwt.main]
 issuer = "{issuer}"
