@@ -41,13 +41,13 @@ def log_path(config: Path | None, log: Path | None) -> Path:
     if log is not None:
         return log / _LIVE if log.is_dir() else log
     from gateway.config import read_config
+    from gateway.telemetry.places import log_file
 
     path = config or DEFAULT_CONFIG
     if config is None and not path.exists():
         raise click.UsageError(f"there is no {path} here; name a configuration by -c, or the log itself by --log")
     found, _ = read_config(path)
-    calls: object = found.log.calls
-    file = next((place for place in (calls if isinstance(calls, tuple) else (calls,)) if isinstance(place, Path)), None)
+    file = log_file(found.log)
     if file is None:
         raise click.ClickException(
             f'{path}: log.calls names no file, so no call is kept here; write log.calls = "file:var/calls.jsonl" and '
