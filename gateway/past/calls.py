@@ -82,7 +82,8 @@ def _exact_value(name: str, text: str) -> kinds.Value:
     try:
         return kinds.read_value(kinds.kind_of(name), text)
     except ValueError:
-        raise ValueError(f"{name}: {text!r} is not a number; write such as {name} 504") from None
+        example = f"a number; write such as {name} 504" if kinds.kind_of(name) == "number" else "UTF-8; write text"
+        raise ValueError(f"{name}: {text!r} is not {example}") from None
 
 
 def _both(one: Filter, other: Filter) -> Filter:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway.options import ConfigCommand
-from gateway.past.place import Memory, log_options, log_path, note, now, refusals
+from gateway.past.place import Memory, log_options, log_path, note, now, refusals, until_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +42,7 @@ def _exact_options(command: F) -> F:
 @click.option(
     "--since", metavar="TIME", help='Calls that began then or later: "1h" or "2d" ago, "2025-01-15T09:30:00Z".'
 )
+@until_option
 @_exact_options
 @click.option("--where", metavar="FILTER", help="A condition on fields of the record; see docs/past.md.")
 @click.option("--sort", default="-time", show_default=True, metavar="FIELD", help="By this field; with - downwards.")

@@ -47,6 +47,7 @@ def known_words(column: str) -> frozenset[str]:
 def read_value(kind: str, text: str) -> Value:
     """A value as it is written, as a parameter. Raises ValueError for what is none of its kind."""
     if kind == "text":
+        text.encode()  # what came in bytes that are no UTF-8 is no text
         return text
     if kind == "time":
         return _instant(text)

@@ -20,9 +20,8 @@ _LIVE = "calls.jsonl"  # what a directory is taken for
 
 
 def log_options(command: F) -> F:
-    """-c, --log, --since and --until."""
+    """-c and --log."""
     for option in (
-        click.option("--until", metavar="TIME", help="Calls that began before it; now if left out."),
         click.option("--log", type=click.Path(path_type=Path), metavar="PATH",
                      help="The log itself, as in log.calls, or one Parquet file; instead of -c."),
         click.option("-c", "--config", "path", type=click.Path(path_type=Path), metavar="FILE",
@@ -32,6 +31,9 @@ def log_options(command: F) -> F:
     return command
 
 
+until_option = click.option("--until", metavar="TIME", help="Calls that began before it; now if left out.")
+
+
 def log_path(config: Path | None, log: Path | None) -> Path:
     """The live file of the log. Raises a sentence for people when there is none to read."""
     if config is not None and log is not None:
@@ -39,13 +41,13 @@ def log_path(config: Path | None, log: Path | None) -> Path:
     if log is not None:
         return log / _LIVE if log.is_dir() else log
     from gateway.config import read_config
+    from gateway.telemetry.places import log_file
 
     path = config or DEFAULT_CONFIG
     if config is None and not path.exists():
         raise click.UsageError(f"there is no {path} here; name a configuration by -c, or the log itself by --log")
     found, _ = read_config(path)
-    calls: object = found.log.calls
-    file = next((place for place in (calls if isinstance(calls, tuple) else (calls,)) if isinstance(place, Path)), None)
+    file = log_file(found.log)
     if file is None:
         raise click.ClickException(
             f'{path}: log.calls names no file, so no call is kept here; write log.calls = "file:var/calls.jsonl" and '
@@ -85,6 +87,7 @@ def refusals() -> Iterator[None]:
     import duckdb
 
     from gateway.past.files import NoLogError
+    from gateway.past.source import damaged
 
     try:
         yield
@@ -96,8 +99,12 @@ def refusals() -> Iterator[None]:
         raise _Failure(
             "the answer needs more memory than it may take; ask for a shorter time, or raise --memory"
         ) from None
-    except duckdb.IOException as error:
-        raise _Failure(f"the log cannot be read: {str(error).partition(chr(10))[0]}; check its disk") from None
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if "interrupted" in str(error).lower():  # so does DuckDB tell of a Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
+    except duckdb.Error as error:
+        raise _Failure(damaged(error)) from None
 
 
 def note(sentence: str) -> None:

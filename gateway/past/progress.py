@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,7 @@ _MIB = 1 << 20
 
 @contextmanager
 def shown_while(past: Past) -> Iterator[None]:
-    """Shows how far the database is, if standard error is a terminal."""
+    """Shows how much is asked and for how long, if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield
         return
@@ -34,12 +35,11 @@ def shown_while(past: Past) -> Iterator[None]:
 
 
 def _show(past: Past, over: threading.Event) -> None:
-    wait, written = AFTER, False
+    began, wait, written = time.monotonic(), AFTER, False
     while not over.wait(wait):
-        done = past.connection.query_progress()
-        share = f" {done:.0f} %" if done > 0 else ""
+        seconds = f"{time.monotonic() - began:.0f} s"
         files = f"{past.files} file{'s' * (past.files != 1)}"
-        sys.stderr.write(f"\r\x1b[Kasking {files}, {format_size(max(past.size // _MIB, 1) * _MIB)} ..{share}")
+        sys.stderr.write(f"\r\x1b[Kasking {files}, {format_size(max(past.size // _MIB, 1) * _MIB)} .. {seconds}")
         sys.stderr.flush()
         wait, written = EVERY, True
     if written:

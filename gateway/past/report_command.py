@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from gateway.options import ConfigCommand
-from gateway.past.place import Memory, log_options, log_path, note, now, refusals
+from gateway.past.place import Memory, log_options, log_path, note, now, refusals, until_option
 
 
 @click.command("report", cls=ConfigCommand, short_help="Show trends of the past, and what to do about them.")
 @log_options
 @click.option("--since", default="24h", show_default=True, metavar="TIME", help='"24h" or "7d" ago, or a date.')
+@until_option
 @click.option("--by", type=click.Choice(("hour", "day")), help="Steps of time; hours up to two days, then days.")
 @click.option("--top", type=click.IntRange(1, 1000), default=15, show_default=True, metavar="N",
               help="So many routes, consumers, tenants: those with the most calls.")  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from gateway.telemetry.record import VERSION
 
 T = TypeVar("T")
 
+MOST_SPILLED = "16GiB"
 _TRIES = 3
 _WHOLE = f"v = {VERSION} AND time IS NOT NULL AND id IS NOT NULL AND {KIND} IS NULL"
 _TIME = COLUMNS["time"]
@@ -33,6 +34,7 @@ class Means:
 
     memory: int = 1 << 30  # bytes
     threads: int = 0  # as many as there are cores
+    spill: bool = True  # onto disk, what memory has no room for; whoever may be killed leaves it behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,22 @@ def connect(path: Path, window: Window | None = None, means: Means | None = None
     """The calls of the log whose live file is `path`. Raises ValueError with a sentence when there is no log."""
     window, means = window or Window(), means or Means()
     with (
-        tempfile.TemporaryDirectory(prefix="gateway-past-") as spill,
+        tempfile.TemporaryDirectory(prefix="gateway-past-") if means.spill else nullcontext("") as spill,
         listed(path, window) as files,
         duckdb.connect(":memory:", config=_config(means, spill)) as connection,
     ):
         connection.execute("SET TimeZone = 'UTC'")
         lines = _read_lines(connection, files, window)
+        files = _sound(connection, files)
         others = _view(connection, files, window)
         _lock(connection, files)
         yield Past(connection, window, files.count, files.size, tuple(_notes(files, lines, others)))
+
+
+def damaged(error: duckdb.Error) -> str:
+    """A sentence about files that the database cannot read."""
+    said = " ".join(str(error).split())
+    return f"the files of the log cannot be read: {said[:300]}; if one of them is damaged, move it away"
 
 
 def narrowed(past: Past, window: Window) -> Past:
@@ -94,6 +103,7 @@ def _config(means: Means, spill: str) -> dict[str, str | bool | int | float | li
         "memory_limit": f"{means.memory}B",
         "threads": means.threads or min(os.cpu_count() or 1, 8),
         "temp_directory": spill,
+        "max_temp_directory_size": MOST_SPILLED,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_community_extensions": False,
@@ -148,6 +158,24 @@ def _struct(kinds: dict[str, str]) -> str:
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in kinds.items()) + "}"
 
 
+def _sound(connection: duckdb.DuckDBPyConnection, files: Files) -> Files:
+    """Without the Parquet whose own description is damaged: it must not hide all others."""
+    if not files.hours or _describes(connection, files.hours):
+        return files
+    good = tuple(each for each in files.hours if _describes(connection, (each,)))
+    return replace(files, hours=good, broken=(*files.broken, *(each for each in files.hours if each not in good)))
+
+
+def _describes(connection: duckdb.DuckDBPyConnection, hours: tuple[Path, ...]) -> bool:
+    try:
+        connection.execute(f"DESCRIBE SELECT v, time, id FROM read_parquet({_texts(hours)}, union_by_name = true)")
+    except duckdb.Error:
+        if not all(each.exists() for each in hours):
+            raise  # it was removed, and is asked for again
+        return False
+    return True
+
+
 def _view(connection: duckdb.DuckDBPyConnection, files: Files, window: Window) -> int:
     """The view `calls`; returns how many compacted records are of another version of the schema."""
     parts = [f"SELECT {_columns(set(COLUMNS))} FROM recent WHERE {_WHOLE}"]
@@ -184,7 +212,7 @@ def _notes(files: Files, lines: _Lines, compacted: int) -> Iterator[str]:
             f"the version of the gateway that wrote {'it' if others == 1 else 'them'}"
         )
     for each in files.broken:
-        yield f"{each.name} is not whole and is left out"
+        yield f"{each.name} is damaged, or no part of a log, and is left out"
 
 
 def _counted(number: int, thing: str) -> str:

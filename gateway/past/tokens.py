@@ -48,6 +48,9 @@ def tokens(expression: str) -> Iterator[Token]:
     """The tokens of a filter, an end at last."""
     if len(expression) > MAX_LENGTH:
         raise WhereError(f"a filter has at most {MAX_LENGTH} characters; write a shorter one", expression, MAX_LENGTH)
+    strange = next((at for at, character in enumerate(expression) if "\ud800" <= character <= "\udfff"), None)
+    if strange is not None:
+        raise WhereError("has bytes that are no UTF-8; write text", expression, strange)
     position = 0
     while position < len(expression):
         found = _TOKEN.match(expression, position)

@@ -101,8 +101,10 @@ def by_time(past: Past, window: Window, by: str) -> tuple[Row, list[Row]]:
     while starts[-1] + TIMES[by] < window.until:
         starts.append(starts[-1] + TIMES[by])
     keys = [f"{each:%Y-%m-%d %H:%M:%S}" for each in starts]
-    step = f"date_trunc('{by}', time)"
-    moved = f"date_trunc('{by}', time + INTERVAL {round(window.seconds)} SECOND)"
+    step, moved = (
+        f"CAST(date_trunc('{by}', time + INTERVAL {seconds} SECOND) AS TIMESTAMP)"
+        for seconds in (0, round(window.seconds))
+    )
     now, before = counts(past, within(window), step), counts(past, within(window.before()), moved)
     rows = _rows(keys, (now, latencies(past, within(window), step)),
                  (before, latencies(past, within(window.before()), moved)))  # fmt: skip

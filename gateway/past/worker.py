@@ -41,7 +41,7 @@ import orjson
 from gateway.config.durations import parse_size
 from gateway.past.advice import advise
 from gateway.past.calls import EXACT, LIMIT, make_query, records
-from gateway.past.source import Means, Past, asked
+from gateway.past.source import Means, Past, asked, damaged
 from gateway.past.trends import BY, trend_document
 from gateway.past.when import Window, parse_window
 
@@ -69,13 +69,15 @@ def answer(text: bytes, now: datetime) -> Answer:
     """The answer to a question, an error among them."""
     try:
         return _answered(_question(text), now)
-    except (ValueError, OSError, duckdb.OutOfMemoryException) as error:
+    except (ValueError, OSError, duckdb.Error) as error:
         return {"error": _said(error)}
 
 
 def _said(error: Exception) -> str:
     if isinstance(error, duckdb.OutOfMemoryException):
         return "the answer needs more memory than it may take; ask for a shorter time"
+    if isinstance(error, duckdb.Error):
+        return damaged(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {(error.strerror or 'cannot be read').lower()}; check who may read it"
     return str(error)
@@ -102,7 +104,9 @@ def _answered(question: Question, now: datetime) -> Answer:
     path = Path(_text(question, "log"))
     since = _optional(question, "since") or (None if question["ask"] == "calls" else "24h")
     window = parse_window(since, _optional(question, "until"), now)
-    means = Means(parse_size(_optional(question, "memory") or "512MiB"), _number(question, "threads", 1, 64))
+    means = Means(
+        parse_size(_optional(question, "memory") or "512MiB"), _number(question, "threads", 1, 64), spill=False
+    )
     if question["ask"] == "calls":
         return _calls(path, window, question, means)
     if question["ask"] == "trends":

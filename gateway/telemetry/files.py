@@ -44,10 +44,15 @@ class Stream:
 
 class LogFile(Stream):
     """Lines go to the end of a file. When it has `size` bytes, give or take a batch, or its hour ends, it is closed
-    under another name, and `closed` is told of it. What is no regular file (a pipe, a device) is never rotated."""
+    under another name, and `closed` is told of it. Without a `size`, and if it is no regular file (a pipe),
+    it is written and nothing more."""
 
     def __init__(
-        self, path: Path, size: int, closed: Callable[[], None] = lambda: None, wall: Callable[[], float] = time.time
+        self,
+        path: Path,
+        size: int | None,
+        closed: Callable[[], None] = lambda: None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._names = Names.of(path)
         super().__init__(_open(self._names.live))
@@ -71,7 +76,7 @@ class LogFile(Stream):
         return lost, reason or said
 
     def tend(self) -> float | None:
-        if not self._regular:
+        if not self._regular or self._limit is None:
             return None
         self._rotate_if_due()
         return max(self._end_of_hour - self._wall(), 0.05) if self._size else HOUR
@@ -107,7 +112,7 @@ class LogFile(Stream):
 
     def _rotate_if_due(self) -> None:
         now = self._wall()
-        if self._size == 0:
+        if self._size == 0 or self._limit is None:
             self._end_of_hour = _end_of_hour(now)
         elif self._regular and (self._size >= self._limit or now >= self._end_of_hour) and now >= self._not_before:
             try:

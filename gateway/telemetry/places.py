@@ -43,6 +43,8 @@ def log_file(log: Log) -> Path | None:
 
 def _file(path: Path, log: Log, wall: Callable[[], float]) -> LogFile:
     rotate, names = log.rotate, Names.of(path)
+    if rotate is None:
+        return LogFile(path, None, wall=wall)
     keeper = Keeper(path, rotate.keep, rotate.disk, rotate.parquet)
     file = LogFile(path, rotate.size, keeper.wake, wall)
     if _left_over(names):

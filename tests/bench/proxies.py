@@ -130,9 +130,9 @@ def limited(ports: Ports, directory: Path) -> list[str]:
 
 
 def watched(ports: Ports, directory: Path) -> list[str]:
-    """The same as `gateway` with traces and metrics by consumer."""
+    """The same as `gateway` with traces, metrics by consumer and a line when a hold begins."""
     extra = SEEN.format(collector=ports.collector)
-    return _run(ports, directory, extra, ["signed-in"], ["signed-in"])
+    return _run(ports, directory, extra, ["signed-in"], ["signed-in"], "start_of_hold = true")
 
 
 def _run(ports: Ports, directory: Path, extra: str, now: list[str], poll: list[str], log: str = "") -> list[str]:

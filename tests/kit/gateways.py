@@ -69,8 +69,10 @@ def config(
     listen: Sequence[str] = ("127.0.0.1:0",),
     admin: str = "127.0.0.1:0",
     calls: str = "calls.jsonl",
+    rotate: str = "false",
 ) -> str:
-    """A whole configuration: `upstreams` are URLs or ports of "up", the others lines of their tables."""
+    """A whole configuration: `upstreams` are URLs or ports of "up", the others lines of their tables. The log is not
+    rotated, or a test would miss its records when an hour ends."""
     urls = [f"http://127.0.0.1:{one}" if isinstance(one, int) else one for one in upstreams]
     return f"""
 [server]
@@ -80,6 +82,7 @@ listen = {json.dumps(list(listen))}
 listen = "{admin}"
 [log]
 calls = "file:{calls}"
+rotate = {rotate}
 {log}
 [upstream.up]
 endpoints = {json.dumps(urls)}

@@ -137,7 +137,8 @@ def test_a_file_that_was_cut_goes_on_from_its_beginning(path: Path) -> None:
     log = Log(path, size=3 * len(line("a")))
     log.write("a", "b")
     os.truncate(path, 0)
-    log.write("c", "d")
+    log.write("c")
+    log.write("d")
     assert path.read_bytes() == line("c") + line("d") and log.names() == [], "its size counts anew"
 
 

@@ -23,8 +23,9 @@ from gateway.parse import Parsers
 from gateway.plan import Snapshot
 from gateway.policies.cors import compile_cors
 from gateway.routing import Rule
-from gateway.telemetry.record import MAX_ARGS, MAX_TEXT, build, timestamp
+from gateway.telemetry.record import MAX_ARGS, MAX_TEXT, build, start, timestamp
 from tests.kit.calls import head_of
+from tests.kit.schema import wrongs
 from tests.kit.serving import POLLS, WALL, HandLoop, Scene
 
 GOLDEN = {
@@ -227,6 +228,44 @@ def test_no_duration_is_ever_negative(times: list[float], sent: bool, answered: 
     record = build(call, WALL, times[3], shown())
     durations = [cast(float, record[name]) for name in ("took", "work", "held", "first_byte") if name in record]
     assert all(value >= 0 for value in durations)
+
+
+@pytest.mark.parametrize(
+    ("peer", "network", "none"),
+    [
+        ("192.0.2.77", "192.0.2.0/24", None),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48", None),
+        ("::ffff:192.0.2.77", "192.0.2.0/24", None),
+        ("fe80::1%eth0", "fe80::/48", None),
+        ("::1", "::/48", None),
+        ("unix", "unix", None),
+        ("", "", None),
+    ],
+)
+def test_of_an_address_its_network_or_nothing_may_be_shown(peer: str, network: str, none: None) -> None:
+    for call, kept in ((ended(Outcome.NEWS), start), (ended(Outcome.NEWS), build)):
+        call.peer = peer
+        shown_peers = [kept(call, WALL, 126.5, shown(peer=how))["peer"] for how in ("full", "network", "none")]
+        assert shown_peers == [peer, network, none]
+
+
+def test_a_start_says_when_the_hold_ends_and_hides_what_a_record_hides() -> None:
+    call = ended(Outcome.NEWS)
+    assert call.plan is not None
+    call.plan, call.params = replace(call.plan, secret_params=("x",)), {"x": "s3cret"}
+    call.path, call.query, call.deadline = "/a/s3cret", "token=s3cret", 160.0
+    line = start(call, WALL + 126.5, 126.5, SINCE)
+    assert (line["path"], line["time"], line["ends_at"]) == (
+        "/a/***", timestamp(WALL + 126.5), timestamp(WALL + 160.0),
+    )  # fmt: skip
+    assert wrongs(line) == [] and "s3cret" not in str(line)
+
+
+def test_a_start_of_a_hold_that_nothing_ends_says_so() -> None:
+    call = ended(Outcome.NEWS)
+    call.identity, call.asked, call.granted, call.plan, call.endpoint = None, None, None, None, None
+    line = start(call, WALL, 126.5, SINCE)
+    assert line["ends_at"] is None and line["consumer"] is None and wrongs(line) == []
 
 
 @pytest.mark.parametrize(

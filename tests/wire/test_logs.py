@@ -95,7 +95,7 @@ async def test_lines_of_starts_come_and_go_with_a_reload(tmp_path: Path) -> None
 # -- files ---------------------------------------------------------------------------------------------------------
 
 
-SMALL = '[log.rotate]\nsize = "64KiB"'
+SMALL = '{ size = "64KiB" }'
 
 
 async def many(gw: InProcess, count: int) -> dict[str, int]:
@@ -111,7 +111,7 @@ def paths(live: Path) -> Counter[str]:
 
 
 async def test_a_full_file_is_closed_and_compacted_beside_the_gateway(tmp_path: Path) -> None:
-    async with ScriptedUpstream() as up, gateway(config(up.port, more=SMALL), tmp_path) as gw:
+    async with ScriptedUpstream() as up, gateway(config(up.port, rotate=SMALL), tmp_path) as gw:
         asked = await many(gw, 200)
         await until(lambda: readable(gw.log).parquet, "Parquet of the closed file")
         await until(lambda: paths(gw.log) == asked, "every call once, the last ones too")
@@ -119,7 +119,10 @@ async def test_a_full_file_is_closed_and_compacted_beside_the_gateway(tmp_path: 
 
 
 async def test_without_parquet_closed_files_stay_as_they_are(tmp_path: Path) -> None:
-    async with ScriptedUpstream() as up, gateway(config(up.port, more=f"{SMALL}\nparquet = false"), tmp_path) as gw:
+    async with (
+        ScriptedUpstream() as up,
+        gateway(config(up.port, rotate='{ size = "64KiB", parquet = false }'), tmp_path) as gw,
+    ):
         asked = await many(gw, 200)
         await until(lambda: paths(gw.log) == asked, "every call once, the last ones too")
         there = readable(gw.log)
@@ -134,7 +137,7 @@ async def test_what_a_gateway_before_left_is_compacted_at_the_start(tmp_path: Pa
     live = tmp_path / "calls.jsonl"
     live.write_bytes(line("old", now - 7100))
     os.utime(live, (now - 7000, now - 7000))
-    async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw:
+    async with ScriptedUpstream() as up, gateway(config(up.port, rotate=SMALL), tmp_path) as gw:
         await until(lambda: len(readable(live).lines) == 1 and readable(live).parquet, "both are compacted")
         await until(lambda: calls(live) == {"older": 1, "old": 1}, "and read once")
         async with client(gw.port) as raw:
@@ -142,8 +145,17 @@ async def test_what_a_gateway_before_left_is_compacted_at_the_start(tmp_path: Pa
         await until(lambda: len(calls(live)) == 3, "the new one follows")
 
 
+async def test_a_closed_file_alone_is_compacted_at_the_start_too(tmp_path: Path) -> None:
+    now = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now - 60))
+    (tmp_path / f"calls-{stamp}-000001.jsonl").write_bytes(line("older", now - 70))
+    async with ScriptedUpstream() as up, gateway(config(up.port, rotate=SMALL), tmp_path) as gw:
+        await until(lambda: readable(gw.log).parquet, "it is compacted")
+        assert calls(gw.log) == {"older": 1}
+
+
 async def test_a_file_that_somebody_moved_is_opened_anew_within_a_batch(tmp_path: Path) -> None:
-    async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw, client(gw.port) as raw:
+    async with ScriptedUpstream() as up, gateway(config(up.port, rotate=SMALL), tmp_path) as gw, client(gw.port) as raw:
         await raw.ask(get("/before"))
         await gw.records(1)
         gw.log.rename(tmp_path / "calls.jsonl.1")
@@ -154,7 +166,7 @@ async def test_a_file_that_somebody_moved_is_opened_anew_within_a_batch(tmp_path
 
 async def test_after_a_kill_every_line_that_was_there_is_there_once(tmp_path: Path) -> None:
     async with ScriptedUpstream() as up:
-        text = process_config(up.port, more=f'{SMALL}\n[telemetry]\nservice_name = "x"')
+        text = process_config(up.port, rotate=SMALL)
         asked: dict[str, int] = {}
         for run in range(3):
             with gateway_process(text, tmp_path) as gw:
@@ -169,6 +181,19 @@ async def test_after_a_kill_every_line_that_was_there_is_there_once(tmp_path: Pa
             with gw.log.open("ab") as file:
                 file.write(b'{"v":1,"time":"20')  # what a kill in the middle of a write may leave
             assert paths(gw.log) == asked
+
+
+async def test_a_file_that_others_rotate_is_only_written(tmp_path: Path) -> None:
+    """Nor is anything of what lies beside it touched."""
+    live = tmp_path / "calls.jsonl"
+    live.write_bytes(line("old", 0.0))
+    os.utime(live, (0.0, 0.0))
+    closed = tmp_path / "calls-20200101T000000Z-000001.jsonl"
+    closed.write_bytes(line("older"))
+    async with ScriptedUpstream() as up, gateway(config(up.port, rotate="false"), tmp_path) as gw:
+        await many(gw, 200)
+        await until(lambda: sum(calls(live).values()) == 202, "all of it is written")
+    assert {path.name for path in tmp_path.iterdir()} == {"gateway.toml", "calls.jsonl", closed.name}
 
 
 # -- a collector ---------------------------------------------------------------------------------------------------

@@ -23,6 +23,6 @@ def check_log(view: View) -> Findings:
     if "rotate" in log.model_fields_set and not files:
         text = 'only a file is rotated, and records go nowhere else; write log.calls = "file:PATH", or remove it'
         yield Notice(view.main("log.rotate", text.replace("nowhere else", f"to {' and '.join(map(str, log.calls))}")))
-    if log.rotate.disk < 2 * log.rotate.size:
+    if log.rotate is not None and log.rotate.disk < 2 * log.rotate.size:
         text = f"has no room for two files of log.rotate.size; write {format_size(2 * log.rotate.size)} or more"
         yield view.main("log.rotate.disk", text)

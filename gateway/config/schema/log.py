@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 from gateway.config.durations import format_duration, format_size
 from gateway.config.fields import Duration, Flag, Size, Text, as_list, default
@@ -69,8 +69,17 @@ class Rotate(Table):
     parquet: Flag = True
 
 
+def _rotate(value: object) -> object:
+    if value is False:
+        return None
+    if not isinstance(value, (dict, Rotate)):
+        raise ValueError("is not a table; write [log.rotate], or false to leave the file to others")
+    return value
+
+
 class Log(Table):
-    """`[log]`: the record of calls. `calls` is where it goes, one place or several.
+    """`[log]`: the record of calls. `calls` is where it goes, one place or several. `rotate` None: a file is written,
+    and the rest is left to others.
 
     `query_values` names the query parameters whose values may be logged; of all others only the name is. `peer` is how
     much of a client's address, and `cursor` whether that of a poll, may be logged.
@@ -86,4 +95,6 @@ class Log(Table):
     peer: Literal["full", "network", "none"] = "full"
     cursor: Flag = True
     level: Literal["debug", "info", "notice", "warning", "error"] = "info"
-    rotate: Rotate = Field(default_factory=Rotate)
+    rotate: Annotated[Rotate | None, BeforeValidator(_rotate, json_schema_input_type=Literal[False] | Rotate)] = Field(
+        default_factory=Rotate
+    )

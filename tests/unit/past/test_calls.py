@@ -77,6 +77,7 @@ def test_one_more_than_the_limit_tells_that_there_are_more(log: Path) -> None:
         ({"sort": "-time; DROP TABLE calls"}, "sort: cannot sort by 'time; DROP TABLE calls'; "),
         ({"fields": ["tme"]}, "fields: there is no field 'tme'; did you mean 'time'?"),
         ({"exact": {"outcome": ["nwes"]}}, "outcome: is never 'nwes'; did you mean 'news'?"),
+        ({"exact": {"consumer": ["\udcff"]}}, "consumer: '\\\\udcff' is not UTF-8; write text"),
         ({"exact": {"status": ["OK"]}}, "status: 'OK' is not a number; write such as status 504"),
     ],
 )

@@ -15,6 +15,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from gateway.cli import main
@@ -184,6 +185,27 @@ def test_no_log_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.C
     assert err.startswith(f"Error: there is no call log at {tmp_path}/calls.jsonl, nor a closed or compacted part")
 
 
+@pytest.mark.parametrize("name", ["calls.jsonl", "calls.parquet"])
+def test_a_file_that_is_no_log_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with duckdb.connect() as writer:
+        writer.execute(
+            f"COPY (SELECT range AS x, range AS v FROM range(10)) TO '{tmp_path}/calls.parquet' (FORMAT parquet)"
+        )
+    (tmp_path / "calls.jsonl").write_bytes(b"x" * (33 << 20))
+    code, out, err = ran(capsys, "calls", "--log", tmp_path / name)
+    if name == "calls.parquet":
+        assert (code, out, err) == (
+            0,
+            "",
+            "note: no calls\nnote: calls.parquet is damaged, or no part of a log, and is left out\n",
+        )
+    else:
+        assert (code, out) == (2, "")
+        assert err.startswith("Error: the files of the log cannot be read: ")
+
+
 REPORT = ("--since", "2025-01-15T12:00Z", "--until", "2025-01-16")
 
 
@@ -237,6 +259,15 @@ def test_both_run_as_programs_and_leave_nothing_behind(day: Path, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_more_calls_than_fit_into_memory_at_once_come_as_they_are_read(
+    day: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = ran(capsys, "calls", "--log", day, "--format", "json", "--limit", "0")
+    assert len(json.loads(out)) == CALLS
+    _, out, _ = ran(capsys, "calls", "--log", day, "--limit", "0")
+    assert len(out.splitlines()) == CALLS + 1
+
+
 def test_whoever_reads_only_the_first_lines_ends_it_quietly(day: Path) -> None:
     command = f"{sys.executable} -m gateway calls --log {day} --format jsonl --limit 0 | head -1"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
@@ -256,5 +287,5 @@ def test_progress_is_for_terminals_and_is_wiped_away(day: Path, monkeypatch: pyt
         screen.flush()
         rest = os.read(main_end, 1000)
     os.close(main_end)
-    assert said.startswith(b"\r\x1b[Kasking 24 files, 1MiB ..")
+    assert said.startswith(b"\r\x1b[Kasking 24 files, 1MiB .. 0 s")
     assert rest.endswith(b"\r\x1b[K")

@@ -141,6 +141,7 @@ INJECTIONS = [
     "filename = 'x'", "v = 1\x00", "held > 1e9", "held > 0x10", "held > -", "route IN (SELECT route FROM calls)", "*",
     "()",
     "not", "not not", "held > 20 and and held > 20", "\u2028", "held \u2265 20", "PRAGMA version", "INSTALL httpfs",
+    "consumer = '\ud800'",
 ]  # fmt: skip
 
 
@@ -154,7 +155,7 @@ HARMLESS = [
     "'; DROP TABLE calls; --", "' OR '1'='1", "\\'; --", '" OR 1=1 --', "x' UNION SELECT * FROM calls --", "%", "?",
     "$1", "\x00",
     "{}", "'",
-    '"', "\\", "'''", "\u2028", "\ud800",
+    '"', "\\", "'''", "\u2028",
 ]  # fmt: skip
 
 
