@@ -38,7 +38,7 @@ class Dashboard:
     def __init__(self, gateway: Operated, worker: Worker, needs_token: bool) -> None:
         self._gateway = gateway
         self._worker = worker
-        self._files = read_files(needs_token)
+        self._files = read_files(needs_token, gateway.call_log() is not None)
         self._history = History(lambda: gateway.sources().tallies)
         self._drawing = Drawing()
         self._drawn = 0
@@ -108,9 +108,10 @@ class Dashboard:
         return (await self._worker.ask(question, lambda: self._stream.watched)).get("advice", [])
 
 
-def read_files(needs_token: bool) -> dict[str, tuple[bytes, str]]:
+def read_files(needs_token: bool, has_log: bool) -> dict[str, tuple[bytes, str]]:
     """Everything that is served without being asked of anybody: path -> bytes and type."""
-    layout = (FOLDER / "pages" / "layout.html").read_text("utf-8").replace("{token}", "needed" if needs_token else "no")
+    layout = (FOLDER / "pages" / "layout.html").read_text("utf-8")
+    layout = layout.replace("{token}", "needed" if needs_token else "no").replace("{log}", "yes" if has_log else "no")
     files = {path: (_page(layout, path, name), "text/html") for path, name in PAGES.items()}
     for file in sorted((FOLDER / "static").iterdir()):
         if file.suffix in KINDS:

@@ -251,8 +251,8 @@ async def test_a_drain_is_seen(tmp_path: Path) -> None:
 async def test_without_a_file_of_calls_trends_say_so(tmp_path: Path) -> None:
     async with quiet() as up:
         text = open_to_all(up).replace('calls = "file:calls.jsonl"', 'calls = "stdout"')
-        async with gateway(text, tmp_path) as gw, window(gw, quiet=False) as looking:
-            page = await looking.open("/trends")
+        async with seen(text, tmp_path, "/trends") as (_, looking):
+            page = looking.page
             await expect(page.locator("#why")).to_contain_text('write log.calls = "file:PATH"')
             await expect(page.locator("#found")).to_be_hidden()
 

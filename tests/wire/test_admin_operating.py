@@ -46,6 +46,9 @@ class Machine:
     def sources(self) -> SimpleNamespace:
         return SimpleNamespace(tallies=Tallies(Lag(asyncio.get_running_loop())))
 
+    def call_log(self) -> None:
+        return None
+
     async def end_held(self, chosen: Selection, wanted: Callable[[], bool]) -> Ended:
         return Ended(0, 0)
 

@@ -86,8 +86,11 @@ function tell(text) {
   if (at("why").textContent !== text) at("why").textContent = text;
 }
 
+const NO_LOG = 'No file has the calls of this gateway; write log.calls = "file:PATH" and start it again.';
+
 let asking = 0;
 async function refresh() {
+  if (document.documentElement.dataset.log === "no") { tell(NO_LOG); return; }
   const mine = ++asking, query = new URLSearchParams({since: at("since").value, by: at("by").value});
   at("period").textContent = "asking the call log ..";
   try {
