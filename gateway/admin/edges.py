@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gateway.admin.counts import kind_of, known
 from gateway.policies.caps import Cap
 from gateway.state.store import Tokens
+from gateway.telemetry.record import clean
 
 if TYPE_CHECKING:
     from gateway.admin.overview import Sources
@@ -60,7 +61,7 @@ def _edge(seen: Sources, rule: RateLimit | Cap, key: str) -> Edge:
         left, _ = seen.store.level(Tokens(rule.limit, key, rule.rate), seen.now())
         used, most = max(rule.rate.burst - left, 0), rule.rate.burst
     waiting = seen.limits.in_line(rule.limit, key)
-    return Edge(rule.limit, kind_of(rule), key, used, most, round(used / most, 3) if most else 1.0, waiting)
+    return Edge(rule.limit, kind_of(rule), clean(key), used, most, round(used / most, 3) if most else 1.0, waiting)
 
 
 def _of_upstreams(seen: Sources) -> Iterator[Edge]:

@@ -59,7 +59,7 @@ class Stream:
     async def next(self, last: bytes) -> bytes:
         """The first frame after `last`, or none when it is over."""
         async with self._fresh:
-            await self._fresh.wait_for(lambda: self._closed or self._frame is not last)
+            await self._fresh.wait_for(lambda: self._closed or (self._frame is not last and bool(self._frame)))
         return b"" if self._closed else self._frame
 
     async def close(self) -> None:
