@@ -97,10 +97,12 @@ class History:
         """Endings a second by group, for KEPT steps up to now; None before the process began."""
         pairs = list(zip(self._points, list(self._points)[1:], strict=False))
         empty: list[float | None] = [None] * (KEPT - len(pairs))
-        return [
-            (name, [*empty, *[(b.totals[n] - a.totals[n]) / max(b.at - a.at, 0.001) for a, b in pairs]])
-            for n, name in enumerate(GROUPS)
-        ]
+        return [(name, [*empty, *[_rate(a, b, n) for a, b in pairs]]) for n, name in enumerate(GROUPS)]
+
+
+def _rate(before: Point, after: Point, place: int) -> float:
+    """A route that a reload took away may be forgotten, and what it had with it."""
+    return max(after.totals[place] - before.totals[place], 0) / max(after.at - before.at, 0.001)
 
 
 def count(tallies: Tallies) -> Counts:

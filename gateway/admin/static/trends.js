@@ -1,7 +1,7 @@
 // Trends: what the call log says of a period and of the one before it, asked for when somebody wants to know.
 import {Refused, ask, at, cells, count, figures, number, numbers, seconds, share, table, watch} from "./app.js";
 
-const TIMES = new Set(["hour", "day"]);
+const TIMES = new Map([["hour", 3600], ["day", 86400]]);  // seconds
 const percent = (now, before) => before ? `${now >= before ? "+" : ""}${Math.round((now / before - 1) * 100)} %` : null;
 
 function compared(now, before, say = count) {
@@ -57,12 +57,15 @@ function rows({rows: all, by}) {
 function wanted({rows: all, by}) {
   const shown = TIMES.has(by) ? all : all.slice(0, 12), labels = shown.map((row) => mark(row.key, by, shown.length > 36));
   const of = (name) => shown.map((row) => row.now[name]), was = (name) => shown.map((row) => row.before?.[name] ?? null);
+  const each = (values) => values.map((value) => value === null ? null : value / TIMES.get(by));
   const others = shown.map(({now}) => Math.max(0, now.calls - now.news - now.empty - now.errors - now.refusals));
   return {figures: [
     {kind: "bars", title: `Calls by ${by}`, labels, unit: "count",
       series: [["news", of("news")], ["no news", of("empty")], ["errors", of("errors")], ["other", others], ["refused", of("refusals")]]},
-    {kind: TIMES.has(by) ? "lines" : "bars", title: `Seconds held by ${by}`, labels, unit: "count",
-      series: TIMES.has(by) ? [["now", of("held_seconds")], ["period before", was("held_seconds")]] : [["now", of("held_seconds")]]},
+    TIMES.has(by)
+      ? {kind: "lines", title: "Polls held at once, on average", labels, unit: "count",
+        series: [["now", each(of("held_seconds"))], ["period before", each(was("held_seconds"))]]}
+      : {kind: "bars", title: `Seconds held by ${by}`, labels, unit: "count", series: [["now", of("held_seconds")]]},
     ...(TIMES.has(by) ? [
       {kind: "lines", title: "News latency", labels, unit: "seconds", series: [["p50", of("news_p50")], ["p95", of("news_p95")], ["p99", of("news_p99")]]},
       {kind: "lines", title: "Share of polls without news", labels, unit: "share", series: [["now", of("empty_share")], ["period before", was("empty_share")]]},

@@ -69,6 +69,15 @@ def test_ten_minutes_are_kept_and_no_more(tallies: Tallies) -> None:
     assert set(series["news"]) == {0.0}
 
 
+def test_what_a_reload_made_forgotten_is_no_call_taken_back(tallies: Tallies) -> None:
+    history = History(lambda: tallies)
+    end(tallies, Outcome.NEWS, 100)
+    history.sample(0.0)
+    del tallies.routes["updates"]
+    history.sample(EVERY)
+    assert dict(history.series())["news"][-1] == 0.0 and history.rates(EVERY) == []
+
+
 async def test_the_question_for_the_plots_has_a_label_for_every_value(tallies: Tallies) -> None:
     history = History(lambda: tallies)
     for _ in range(450):

@@ -111,3 +111,8 @@ def test_the_style_has_colours_for_light_dark_and_paper() -> None:
 )
 def test_latencies_are_said_in_their_own_unit(seconds: float, said: str) -> None:
     assert latency(seconds) == said
+
+
+def test_a_value_alone_between_gaps_is_a_dot() -> None:
+    assert "<circle" in charts.lines("Share", ["a", "b", "c"], [("now", [None, 0.4, None])], str)
+    assert "<circle" not in charts.lines("Share", ["a", "b", "c"], [("now", [None, 0.4, 0.5])], str)
