@@ -136,6 +136,18 @@ class Call:
         return self.identity.consumer if self.identity is not None else self.peer
 
     @property
+    def parked_at(self) -> float | None:
+        """When it was first sent to an endpoint: a poll that is sent again is parked all the while."""
+        return next((each.began for each in self.tries if each.sent), self.sent_at) if self.tries else self.sent_at
+
+    def held(self, ended: float) -> float:
+        """Seconds it was parked, of a poll that ended then: until the first byte of the answer, or to its end."""
+        since = self.parked_at
+        if since is None:
+            return 0.0
+        return (self.first_byte_at if self.first_byte_at is not None else ended) - since
+
+    @property
     def evictable(self) -> bool:
         """Whether this call can be ended to make room: a parked poll that we may tell "no news"."""
         return self.blank is not None and self.state in (State.WAITING, State.PARKED)

@@ -21,6 +21,7 @@ class Probes:
     def __init__(self, gateway: Operated) -> None:
         self._gateway = gateway
         self._series = Series()
+        self._written = asyncio.Lock()  # pages of metrics, one after the other
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -39,7 +40,8 @@ class Probes:
     async def metrics(self, request: web.Request) -> web.Response:
         openmetrics = metrics.prefers_openmetrics(request.headers.get("Accept", ""))
         pieces = []
-        for piece in metrics.write(self._series.read(self._gateway.gauges()), openmetrics):
-            pieces.append(piece)
-            await asyncio.sleep(0)  # whoever is served meanwhile does not wait for the whole page
+        async with self._written:
+            for piece in metrics.write(self._series.read(self._gateway.gauges()), openmetrics):
+                pieces.append(piece)
+                await asyncio.sleep(0)  # whoever is served meanwhile does not wait for the whole page
         return web.Response(body="".join(pieces).encode(), headers={"Content-Type": metrics.content_type(openmetrics)})

@@ -15,6 +15,7 @@ from gateway.config.durations import quoted
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 _UNIX_LIMIT = 107  # bytes of sun_path on Linux, less its closing zero
 _PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,=:@%-]*)*")  # RFC 3986 3.3, less ";"
+_SIGNAL = re.compile(r"/v1/(?:traces|metrics|logs)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,21 @@ def parse_endpoint(value: object) -> EndpointUrl:
     if not _PATH.fullmatch(path) or "//" in path or any(part in (".", "..") for part in path.split("/")):
         raise ValueError(f'the path of {quoted(value)} is not canonical; write it plain, such as "http://host:5000/v2"')
     return EndpointUrl(url.scheme, host, port or (443 if url.scheme == "https" else 80), path)
+
+
+def parse_collector(value: object) -> EndpointUrl:
+    """`"http://127.0.0.1:4318"`: a collector of OpenTelemetry, to whose address `/v1/traces` and its like are added."""
+    if isinstance(value, str) and "@" in value:
+        raise ValueError("the URL carries a password; remove it and use headers = { Authorization = .. }")
+    try:
+        url = parse_endpoint(value)
+    except ValueError:
+        said = f"{quoted(value)} is" if isinstance(value, str) else "is"
+        raise ValueError(f'{said} not the URL of a collector; write "http://HOST:4318"') from None
+    if (signal := _SIGNAL.search(url.path)) is not None:
+        plain = EndpointUrl(url.scheme, url.host, url.port, url.path.removesuffix(signal[0]))
+        raise ValueError(f'{signal[0]} is added to what stands here; write "{plain}"')
+    return url
 
 
 def parse_origin(value: object) -> str:

@@ -146,6 +146,7 @@ Template = Annotated[str, PlainValidator(texts.parse_template), WithJsonSchema({
 Network = Annotated[str, PlainValidator(addresses.parse_network), WithJsonSchema(_TEXT)]
 Origin = Annotated[str, PlainValidator(addresses.parse_origin), WithJsonSchema(_TEXT)]
 Url = Annotated[addresses.EndpointUrl, PlainValidator(addresses.parse_endpoint), WithJsonSchema(_TEXT)]
+CollectorUrl = Annotated[addresses.EndpointUrl, PlainValidator(addresses.parse_collector), WithJsonSchema(_TEXT)]
 ListenAddress = Annotated[
     addresses.Listen,
     PlainValidator(lambda value, info: addresses.parse_listen(value, _base(info))),

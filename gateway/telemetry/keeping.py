@@ -59,7 +59,7 @@ class Telemetry:
             from gateway.telemetry.otlp_metrics import Pusher
 
             series = Series()
-            self._pusher = Pusher(self._loop, self._table, self._resource, lambda: list(series.read(gauges())))
+            self._pusher = Pusher(self._loop, self._table, self._resource, lambda: series.read(gauges()))
 
     def settled(self, call: Call, snapshot: Snapshot) -> None:
         """A call ended: it is counted, and its record is written. The path of every call."""

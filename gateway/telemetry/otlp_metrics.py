@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from opentelemetry.sdk.metrics import export as sdk
 
 from gateway.telemetry.otlp import TIMEOUT, Reasons, endpoint, headers
 from gateway.telemetry.otlp_points import metrics_data
+from gateway.telemetry.otlp_session import Session
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -37,12 +38,13 @@ class Pusher:
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, table: schema.Telemetry, resource: Resource,
-        read: Callable[[], list[Reading]],
+        read: Callable[[], Iterable[Reading]],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._read = read
         self._started = time.time_ns()
         self._failing = False
+        self._taking: asyncio.Handle | None = None
         self._every = interval(os.environ)
         self._resource = resource
         self._where = endpoint(table, "metrics")
@@ -55,19 +57,31 @@ class Pusher:
         self._handle = loop.call_later(self._every, self._push)
 
     def _make(self) -> OTLPMetricExporter:
-        return OTLPMetricExporter(self._where, headers=self._headers, timeout=TIMEOUT)
+        return OTLPMetricExporter(self._where, headers=self._headers, timeout=TIMEOUT, session=Session())
 
     def _push(self) -> None:
         self._handle = self._loop.call_later(self._every, self._push)
-        if self._due.empty():
-            self._due.put((time.time_ns(), self._read()))
+        if self._due.empty() and self._taking is None:
+            self._take(time.time_ns(), iter(self._read()), [])
+
+    def _take(self, now: int, rest: Iterator[Reading], taken: list[Reading]) -> None:
+        """One metric in a turn of the loop: where there are many series, nobody waits for all of them."""
+        reading = next(rest, None)
+        if reading is None:
+            self._taking = None
+            self._due.put((now, taken))
+        else:
+            taken.append(reading)
+            self._taking = self._loop.call_soon(self._take, now, rest, taken)
 
     def finish(self) -> None:
         """Hands over the last reading. Called on the loop, at the end."""
         self._handle.cancel()
+        if self._taking is not None:
+            self._taking.cancel()
         self._exporter.shutdown()  # what it still tries again to send is older
         self._exporter = self._make()
-        self._due.put((time.time_ns(), self._read()))
+        self._due.put((time.time_ns(), list(self._read())))
         self._due.put(None)
 
     def close(self, within: float) -> None:

@@ -16,6 +16,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from gateway.telemetry.otlp import TIMEOUT, Reasons, endpoint, headers
+from gateway.telemetry.otlp_session import Session
 from gateway.telemetry.sampling import keeps
 from gateway.telemetry.spans import Spans
 
@@ -50,7 +51,9 @@ class Traces:
         self._handle: asyncio.TimerHandle | None = None
         self._batches: SimpleQueue[list[ReadableSpan] | None] = SimpleQueue()
         self._where = endpoint(table, "traces")
-        self._exporter = OTLPSpanExporter(self._where, headers=headers(table, os.environ), timeout=TIMEOUT)
+        self._exporter = OTLPSpanExporter(
+            self._where, headers=headers(table, os.environ), timeout=TIMEOUT, session=Session()
+        )
         self._hurry = threading.Event()  # the process ends
         self._closed = False
         self._failing = False

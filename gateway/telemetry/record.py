@@ -33,7 +33,7 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
     outcome = call.outcome or Outcome.INTERNAL_ERROR
     ending = ENDINGS[outcome]
     took = ended - call.started
-    held = _held(call, ended) if call.hold is not None else 0.0
+    held = call.held(ended) if call.hold is not None else 0.0
     record: dict[str, object] = {
         "v": VERSION,
         "time": timestamp(wall - (now - call.started)),
@@ -130,13 +130,6 @@ def shown_path(call: Call, secret_prefixes: tuple[str, ...] = ()) -> str:
         secrets = {call.params.get(name) for name in call.plan.secret_params}
         path = "/".join("***" if part in secrets else part for part in path.split("/"))
     return path[:MAX_TEXT]
-
-
-def _held(call: Call, ended: float) -> float:
-    """Seconds a poll was parked: from its request sent to the answer's first byte, or to its end."""
-    if call.sent_at is None:
-        return 0.0
-    return (call.first_byte_at if call.first_byte_at is not None else ended) - call.sent_at
 
 
 def _query(query: str, allowed: frozenset[str]) -> tuple[list[str], dict[str, str]]:

@@ -192,9 +192,8 @@ def _forwarded_path(call: Call, record: Record) -> str:
 
 def _events(call: Call, base: int) -> Iterator[Event]:
     """What happened to a hold, in order: only polls are parked, and only an answer wakes one."""
-    if call.hold is not None and call.sent_at is not None:
-        first = next((each.began for each in call.tries if each.sent), call.sent_at)
-        yield Event("parked", timestamp=_ns(base, first))
+    if call.hold is not None and (parked := call.parked_at) is not None:
+        yield Event("parked", timestamp=_ns(base, parked))
         if call.first_byte_at is not None:
             yield Event("woken", timestamp=_ns(base, call.first_byte_at))
     if call.outcome is Outcome.DRAINED:

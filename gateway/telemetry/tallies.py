@@ -87,7 +87,7 @@ class Tallies:
             tally.calls[outcome] = tally.calls.get(outcome, 0) + 1
             self._request(call, outcome).record(ended - call.started)
         else:
-            held = _held(call, ended)
+            held = call.held(ended)
             self._poll(tally, call, outcome, ended - call.started, held)
         if call.endpoint is not None and plan is not None:
             key = (plan.upstream.name, call.endpoint.name)
@@ -118,7 +118,7 @@ class Tallies:
     def mark(self, call: Call, trace: str, span: str, wall: float) -> None:
         """The trace of a call that was counted is kept: its values are examples of their buckets."""
         outcome, ended = call.outcome or INTERNAL_ERROR, call.ended if call.ended is not None else call.started
-        took, held = ended - call.started, _held(call, ended)
+        took, held = ended - call.started, call.held(ended)
         if call.hold is None:
             self._request(call, outcome).mark(took, trace, span, wall)
             return
@@ -174,13 +174,6 @@ def _forget(known: dict[K, Any], live: Collection[K]) -> None:
     gone = [key for key in known if key not in live]
     for key in gone[: max(len(gone) - KEPT_GONE, 0)]:
         del known[key]
-
-
-def _held(call: Call, ended: float) -> float:
-    """Seconds a poll was parked: from its request sent to the answer's first byte, or to its end."""
-    if call.sent_at is None:
-        return 0.0
-    return (call.first_byte_at if call.first_byte_at is not None else ended) - call.sent_at
 
 
 def error_type(status: int, outcome: Outcome) -> str:

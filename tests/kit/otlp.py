@@ -1,11 +1,15 @@
 """A collector on loopback, in a thread of its own: takes OTLP over HTTP as protobuf, decodes all of it and keeps what
-came. It can fail (`status`), or take requests and say nothing for as long as its `gate` is closed.
+came. It can fail (`status`), answer more than it should (`endless`), speak TLS, or take requests and say nothing for as
+long as its `gate` is closed.
 """
 
 from __future__ import annotations
 
 import gzip
+import socket
+import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,14 +33,12 @@ class Collector:
         self.requests: list[tuple[str, dict[str, str], Any]] = []
         self.raw = b""
         self.status = 200
+        self.endless = b""  # a piece of body, sent every millisecond for as long as somebody reads
         self.gate = threading.Event()
         self.gate.set()
         self.asked = 0  # requests begun, answered or not
         self.port = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        self.url = ""
 
     def messages(self, path: str) -> list[Any]:
         return [message for where, _, message in list(self.requests) if where == path]
@@ -95,9 +97,13 @@ def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
                 collector.requests.append((self.path, dict(self.headers.items()), message))
             self.send_response(collector.status)
             self.send_header("Content-Type", "application/x-protobuf")
-            self.send_header("Content-Length", "0")
+            if not collector.endless:
+                self.send_header("Content-Length", "0")
             try:
                 self.end_headers()
+                while collector.endless:
+                    self.wfile.write(collector.endless)
+                    time.sleep(0.001)
             except OSError:
                 self.close_connection = True  # it has stopped waiting
 
@@ -115,12 +121,19 @@ class _Server(ThreadingHTTPServer):
         """A gateway that broke off is no news."""
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 @contextmanager
-def collector(port: int = 0) -> Iterator[Collector]:
+def collector(port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[Collector]:
     """A collector that listens on loopback until the block is left."""
     found = Collector()
-    server = _Server(("127.0.0.1", port), _handler(found))
+    server = (_Server6 if ":" in host else _Server)((host, port), _handler(found))
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     found.port = server.server_address[1]
+    found.url = f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{found.port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -11,7 +11,7 @@ from gateway.config.schema import Sample as Table
 from gateway.outcome import ENDINGS, Outcome
 from gateway.plan import Sample
 from gateway.telemetry.sampling import bound, compile_sample, keeps
-from gateway.telemetry.trace import Arrival, Role
+from gateway.telemetry.trace import Arrival, Role, outgoing
 from tests.kit.calls import call_of, head_of
 
 shares = st.floats(0, 1)
@@ -35,6 +35,18 @@ def test_a_larger_share_keeps_all_that_a_smaller_one_does(one: float, other: flo
 @pytest.mark.parametrize(("share", "first", "last"), [(0.0, False, False), (0.5, True, False), (1.0, True, True)])
 def test_none_is_none_and_all_is_all(share: float, first: bool, last: bool) -> None:
     assert (bound(share) > "0" * 16, bound(share) > "f" * 16) == (first, last)
+
+
+@pytest.mark.parametrize("first", ["0" * 16, "f" * 16])
+@pytest.mark.parametrize(("last", "kept"), [("7" + "f" * 15, True), (HALF, False)])
+def test_the_last_digits_of_an_id_decide_here_and_in_what_an_upstream_is_told(
+    first: str, last: str, kept: bool
+) -> None:
+    call = call_of(head_of("/"))
+    call.id, call.outcome = first + last, Outcome.NEWS
+    sample = compile_sample(Table(news=0.5, empty=0.5), held=True)
+    assert keeps(call, sample) == kept
+    assert outgoing(call, sample.sent).endswith("-03\r\n") == kept
 
 
 @pytest.mark.parametrize(

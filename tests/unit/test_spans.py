@@ -169,12 +169,13 @@ def test_the_trace_of_a_caller_is_linked_or_adopted() -> None:
 def test_what_a_route_keeps_secret_is_in_no_span() -> None:
     call_head = head_of("/bots/tok3n/updates?offset=tok3n&tok3n=", ("User-Agent", "x"))
     request = RequestShape(Scene().plan.request.drops, rewrite="/v2/{token}/x")
-    for shape in (Scene().plan.request, request):
+    for shape, asked in ((Scene().plan.request, "/bots/***/updates"), (request, "/v2/{token}/x")):
         scene = play(
             "ordinary", head(200, b"x", True), head=call_head, rule=Rule(None, "/bots/{token}/updates", ()),
             secret_params=("token",), request=shape, path="/bots/{token}/updates",
         )  # fmt: skip
         text = "".join(span.to_json() for span in spans(scene)).replace("tok3n=REDACTED", "")
+        assert spans(scene)[1].attributes["url.full"].endswith(f"{asked}?offset=REDACTED&tok3n=REDACTED")
         assert "tok3n" not in text and "/bots/***/updates" in text
 
 
@@ -198,11 +199,17 @@ def test_who_called_is_shown_as_in_the_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "address", "port"),
-    [("a.test", "a.test", 80), ("a.test:81", "a.test", 81), ("[::1]", "::1", 80), ("[::1]:81", "::1", 81)],
+    ("scheme", "host", "address", "port"),
+    [
+        ("http", "a.test", "a.test", 80),
+        ("https", "a.test", "a.test", 443),
+        ("https", "a.test:81", "a.test", 81),
+        ("https", "[::1]", "::1", 443),
+        ("http", "[::1]:81", "::1", 81),
+    ],
 )
-def test_the_server_is_who_the_client_asked_for(host: str, address: str, port: int) -> None:
+def test_the_server_is_who_the_client_asked_for(scheme: str, host: str, address: str, port: int) -> None:
     asked = head_of("/updates")
-    asked.host = host
+    asked.host, asked.scheme = host, scheme
     shown = spans(play("ordinary", head(200, b"x", True), head=asked))[0].attributes
-    assert (shown["server.address"], shown["server.port"]) == (address, port)
+    assert (shown["url.scheme"], shown["server.address"], shown["server.port"]) == (scheme, address, port)

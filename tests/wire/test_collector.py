@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from gateway.telemetry import keeping, otlp_traces
 from gateway.telemetry.otlp_traces import BATCH, MAX_QUEUED, Traces
+from tests.kit.certificates import make_certificate
 from tests.kit.gateways import (
     SIGNED_IN,
     InProcess,
@@ -37,8 +39,9 @@ def otlp() -> Iterator[Collector]:
         yield found
 
 
-def traced(port: int, more: str = ALL) -> str:
-    return f'[telemetry]\notlp = "http://127.0.0.1:{port}"\n{more}'
+def traced(where: int | str, more: str = ALL) -> str:
+    url = where if isinstance(where, str) else f"http://127.0.0.1:{where}"
+    return f'[telemetry]\notlp = "{url}"\n{more}'
 
 
 def traces(gw: InProcess) -> Traces:
@@ -77,6 +80,63 @@ async def test_a_collector_that_says_no_is_named_with_its_reason(
         await until(lambda: "401" in caplog.text)
 
 
+async def test_a_collector_may_speak_tls_under_a_certificate_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path / "tls", "127.0.0.1")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(make_certificate(tmp_path / "other", "127.0.0.1").cert))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(certificate.cert))
+    with collector(tls=certificate.server()) as otlp:
+        async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.url)) as (_, raw):
+            await raw.ask(get())
+            await until(lambda: len(otlp.spans) == 2)
+
+
+async def test_a_collector_whose_certificate_nobody_knows_gets_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp_traces, "TIMEOUT", 0.5)  # seconds: no time to try again
+    with collector(tls=make_certificate(tmp_path / "tls", "127.0.0.1").server()) as otlp:
+        async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.url)) as (gw, raw):
+            await raw.ask(get())
+            traces(gw).flush()
+            await until(lambda: traces(gw).dropped == 2)
+            await until(lambda: "takes nothing" in caplog.text)
+        assert not otlp.asked
+
+
+async def test_a_collector_may_have_an_address_of_ipv6(tmp_path: Path) -> None:
+    with collector(host="::1") as otlp:
+        async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.url)) as (_, raw):
+            await raw.ask(get())
+            await until(lambda: len(otlp.spans) == 2)
+
+
+async def test_a_collector_that_is_elsewhere_has_taken_nothing(
+    otlp: Collector, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    otlp.status = 301
+    async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.port)) as (gw, raw):
+        await raw.ask(get())
+        traces(gw).flush()
+        await until(lambda: traces(gw).dropped == 2)
+        await until(lambda: "it is elsewhere" in caplog.text)
+
+
+@pytest.mark.parametrize("piece", [b"." * 16384, b"."])
+async def test_an_answer_without_an_end_is_not_read_to_it(
+    otlp: Collector, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
+    monkeypatch.setattr(otlp_traces, "TIMEOUT", 0.2 if piece == b"." else 3600.0)  # seconds
+    monkeypatch.setattr(keeping, "CLOSE_WITHIN", 0.01)
+    otlp.endless = piece
+    async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.port)) as (gw, raw):
+        await raw.ask(get())
+        traces(gw).flush()
+        await until(lambda: traces(gw).dropped == 2)
+        await until(lambda: "does not end" in caplog.text)
+
+
 async def test_a_silent_collector_harms_no_call_and_takes_no_more_memory_than_it_may(
     otlp: Collector, tmp_path: Path
 ) -> None:
@@ -88,6 +148,47 @@ async def test_a_silent_collector_harms_no_call_and_takes_no_more_memory_than_it
         assert otlp.asked == 1 and not otlp.spans
         assert traces(gw)._queued <= MAX_QUEUED and traces(gw).dropped >= calls * 2 - MAX_QUEUED - BATCH
     assert (await gw.records(calls))[-1]["outcome"] == "answered"
+
+
+async def test_what_was_sent_makes_room_in_the_queue(
+    otlp: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp_traces, "MAX_QUEUED", 3)
+    async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.port)) as (gw, raw):
+        for calls in range(1, 6):
+            await raw.ask(get())
+            traces(gw).flush()
+            await until(lambda: traces(gw)._queued == 0 and len(otlp.spans) == 2 * calls, f"{calls} calls")  # noqa: B023
+        assert traces(gw).dropped == 0
+
+
+async def test_a_collector_that_comes_and_goes_is_not_told_each_time(
+    otlp: Collector, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp_traces, "QUIET", 3600.0)
+    async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.port)) as (gw, raw):
+        for status in (401, 200, 401, 200):
+            otlp.status = status
+            await raw.ask(get())
+            traces(gw).flush()
+            await until(lambda: traces(gw)._queued == 0)
+        assert traces(gw).dropped == 4 and len(otlp.spans) == 4
+    assert sum(record.getMessage().startswith("traces: ") for record in caplog.records) == 1
+
+
+async def test_a_collector_that_is_known_to_be_gone_is_not_waited_for(otlp: Collector, tmp_path: Path) -> None:
+    otlp.status = 401
+    async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.port)) as (gw, raw):
+        await raw.ask(get())
+        traces(gw).flush()
+        await until(lambda: traces(gw).dropped == 2)
+        otlp.gate.clear()
+        await raw.ask(get())
+        traces(gw).finish()
+        await until(lambda: otlp.asked == 2)
+        await asyncio.to_thread(traces(gw).close, 3600.0)
+        assert traces(gw)._thread.is_alive()
+        otlp.gate.set()
 
 
 @OWN_LOOP

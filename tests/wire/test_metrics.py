@@ -7,11 +7,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.admin import metrics
+from gateway.admin.metrics import write
 from tests.kit.gateways import Running, bearer, config, gateway, hold, route
 from tests.kit.limits import alice, cap, limited
 from tests.kit.raw import client, get, post
@@ -226,3 +230,21 @@ async def test_the_page_tells_of_the_loop(tmp_path: Path) -> None:
         assert most[()] >= recent[()] >= 0
         assert (await samples(gw, "longpoll_gc_pause_max_seconds"))[()] >= 0
         assert json.loads((await soon(gw.admin("/healthz")))[1])["status"] == "ok"
+
+
+async def test_pages_that_are_asked_for_at_once_are_written_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way: list[object] = []
+    most: list[int] = []
+
+    def watched(*asked: Any) -> Iterator[str]:
+        under_way.append(asked)
+        most.append(len(under_way))
+        yield from write(*asked)
+        under_way.pop()
+
+    monkeypatch.setattr(metrics, "write", watched)
+    async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw:
+        pages = await asyncio.gather(*(gw.admin("/metrics") for _ in range(8)))
+    assert [status for status, _ in pages] == [200] * 8 and most == [1] * 8

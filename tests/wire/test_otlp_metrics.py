@@ -7,12 +7,18 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.resources import Resource
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from gateway.config.schema import Telemetry
+from gateway.telemetry.instruments import INSTRUMENTS, Gauges
+from gateway.telemetry.otlp_metrics import Pusher
+from gateway.telemetry.series import Reading, Series
 from tests.kit.gateways import config, gateway, gateway_process, hold, process_config, route
 from tests.kit.otlp import Collector, attributes, collector
 from tests.kit.raw import client, get
@@ -70,6 +76,29 @@ async def test_what_happened_last_is_sent_at_the_end(tmp_path: Path, monkeypatch
             await raw.ask(get("/web/1"))
             assert found.asked == 0
         assert calls(found) == {("web", "answered"): 1}
+
+
+async def test_the_loop_turns_between_two_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "1")
+    loop, turns, read_in = asyncio.get_running_loop(), [0], list[int]()
+
+    def turn() -> None:
+        turns[0] += 1
+        loop.call_soon(turn)
+
+    def read() -> Iterator[Reading]:
+        for reading in Series().read(Gauges(held={}, connections=1, log_lines_dropped=0, draining=False)):
+            read_in.append(turns[0])
+            yield reading
+
+    turn()
+    with collector() as found:
+        pusher = Pusher(loop, Telemetry(otlp=found.url), Resource({}), read)
+        await until(lambda: "longpoll.draining" in {metric.name for metric in found.metrics})
+        seen = read_in[: len(INSTRUMENTS)]
+        assert len(set(seen)) == len(seen)
+        pusher.finish()
+        await asyncio.to_thread(pusher.close, 1.0)
 
 
 async def test_a_collector_that_was_away_has_lost_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
-from gateway.config.fields import Flag, HeaderValue, RuleHeader, Text, Url
+from gateway.config.fields import CollectorUrl, Flag, HeaderValue, RuleHeader, Text
 from gateway.config.schema.base import Table
 
 
@@ -34,7 +34,7 @@ class Telemetry(Table):
     along. `trust_incoming` adopts the trace of a caller; `consumer_label` makes the consumer a label of metrics."""
 
     service_name: Text = "longpoll-gateway"
-    otlp: Url | None = Field(default=None, examples=["http://127.0.0.1:4318"])
+    otlp: CollectorUrl | None = Field(default=None, examples=["http://127.0.0.1:4318"])
     headers: dict[RuleHeader, HeaderValue] = Field(default_factory=dict)
     sample: Sample = Field(default_factory=Sample)
     trust_incoming: Flag = False

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.call import Call
+from gateway.call import Call, Try
 from gateway.identity.claims import Identity
 from gateway.outcome import Outcome
 from gateway.telemetry import tallies as module
+from gateway.telemetry.record import build
 from gateway.telemetry.tallies import KEPT_GONE, OTHER, Tallies, error_type
 from tests.kit.calls import head_of
 from tests.kit.serving import POLLS, Scene
@@ -72,6 +73,21 @@ def test_a_poll_is_its_hold_and_its_work_and_what_its_news_took() -> None:
     assert tally.work.sum == pytest.approx(1.0)
     assert tally.news.sum == 0.0002
     assert tally.clamped == {"max": 1}
+
+
+def test_a_poll_that_was_sent_again_was_held_all_the_while() -> None:
+    endpoint = SCENE.upstream.endpoints[0]
+    never = Try(endpoint, 100.0, 100.5, False, Outcome.UPSTREAM_REFUSED)
+    died = Try(endpoint, 100.5, 120.0, True, Outcome.UPSTREAM_RESET)
+    again = call(Outcome.NEWS, poll=True, tries=(never, died), sent_at=120.5)
+    counted = tallies()
+    counted.count(again)
+    counted.mark(again, "0" * 32, "0" * 16, 0.0)
+    tally = counted.routes["updates"]
+    assert (tally.hold.sum, tally.work.sum) == (28.5, 1.5)
+    assert [found.value for found in (tally.hold.exemplars or {}).values()] == [28.5]
+    record = build(again, 0.0, 130.0, frozenset())
+    assert (record["held"], record["work"]) == (28.5, 1.5)
 
 
 def test_a_poll_that_never_reached_an_upstream_was_not_held() -> None:
