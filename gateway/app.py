@@ -149,6 +149,7 @@ class App:
         self._edge.limits, self._edge.half_close = snapshot.edge, config.server.half_close
         self._edge.room.allow(built.files.connections, snapshot.edge.per_address, snapshot.edge.exempt)
         self._forwarder.allow(built.files.connections)
+        self._serve.parked = self._telemetry.parked if config.log.start_of_hold else None
         self._store.retain(built.limits)
         self._limits.renew(built.limits)
         self._telemetry.tallies.renew(snapshot)

@@ -22,8 +22,10 @@ EXIT_CODES = """Exit codes: 0 done; 1 a configuration has problems, or what was 
 2 wrong usage, or the system has it not: a file cannot be read, an address cannot be listened on."""
 
 _LAZY = {"poll": "gateway.poll:poll_command", "explain": "gateway.explain:explain_command",
-         "health": "gateway.health:health_command"}  # fmt: skip
-_LATER = frozenset(("calls", "report", "top", "init", "plan", "tenants", "keys", "subscriptions"))
+         "health": "gateway.health:health_command", "top": "gateway.top:top_command",
+         "calls": "gateway.past.command:calls_command",
+         "report": "gateway.past.report_command:report_command"}  # fmt: skip
+_LATER = frozenset(("init", "plan", "tenants", "keys", "subscriptions"))
 _REMEDIES = {
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path",
@@ -123,13 +125,15 @@ def routes(path: Path) -> None:
 
 
 @cli.command()
-def schema() -> None:
+@click.option("--record", is_flag=True, help="That of a line of the call log instead.")
+def schema(record: bool) -> None:
     """Print the JSON Schema of the configuration, for editors."""
     import json
 
     from gateway.config.jsonschema import document_schema
+    from gateway.telemetry.schema import record_schema
 
-    click.echo(json.dumps(document_schema(), indent=2))
+    click.echo(json.dumps(record_schema() if record else document_schema(), indent=2))
 
 
 @cli.command(cls=ConfigCommand, short_help="Print a token for a provider whose signing key is here.")

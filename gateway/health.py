@@ -1,5 +1,5 @@
 """`gateway health`: asks a running gateway's admin listener how it is and says so in one sentence, for the health
-checks of Docker and the like. Of the configuration it reads one key: a file that is being edited is no illness.
+checks of Docker and the like. A configuration that is being edited is no illness.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ import json
 import re
 import socket
 import sys
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import click
 
 from gateway.config.addresses import Listen, parse_listen
 from gateway.options import ConfigCommand, config_option
+from gateway.reaching import admin_listen, near, with_port
 
 TIMEOUT = 5.0  # seconds for the connection, and again for the answer
-DEFAULT_LISTEN = "127.0.0.1:9090"  # of admin.listen
 _MAX_ANSWER = 1 << 16
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _WORDS = ("status", "detail", "error")  # keys under which the listener says what it has to say
 _UNSEEN = re.compile(r"[^\x20-\x7e]")
 
@@ -30,7 +27,7 @@ class _Connection(http.client.HTTPConnection):
     """A connection to where the gateway listens: over a unix socket where that is one."""
 
     def __init__(self, listen: Listen) -> None:
-        host = _EVERYWHERE.get(listen.host, listen.host) if listen.path is None else "localhost"
+        host = near(listen).host if listen.path is None else "localhost"
         super().__init__(host, listen.port, timeout=TIMEOUT)
         self._path = listen.path
 
@@ -77,34 +74,9 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def admin_listen(path: Path) -> Listen:
-    """`admin.listen` of a configuration; nothing else of it is looked at.
-
-    Raises click.ClickException when it cannot be told, OSError when the file cannot be read.
-    """
-    with path.open("rb") as file:
-        try:
-            data = tomllib.load(file)
-        except (ValueError, RecursionError):  # TOML or UTF-8; tables that nest too deep
-            raise click.ClickException(f"{path}: is not valid TOML; gateway check {path} says where") from None
-    admin: Any = data.get("admin")
-    if not isinstance(admin, dict):
-        raise click.ClickException(f"{path}: has no admin listener to ask; add [admin]")
-    try:
-        return _one(parse_listen(admin.get("listen", DEFAULT_LISTEN), path.absolute().parent))
-    except ValueError as error:
-        raise click.ClickException(f"{path}: admin.listen: {error}") from None
-
-
-def _one(listen: Listen) -> Listen:
-    if listen.path is None and listen.port == 0:
-        raise ValueError("port 0 is another one at every start; write a number")
-    return listen
-
-
 def _address(_: click.Context, __: click.Parameter, value: str | None) -> Listen | None:
     try:
-        return None if value is None else _one(parse_listen(value, Path.cwd()))
+        return None if value is None else with_port(parse_listen(value, Path.cwd()))
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

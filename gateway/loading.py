@@ -64,6 +64,7 @@ def for_a_restart(opened: Config, new: Config) -> list[str]:
         "admin": (opened.admin, new.admin),
         "state": (opened.state, new.state),
         "log.calls": (opened.log.calls, new.log.calls),
+        "log.rotate": (opened.log.rotate, new.log.rotate),
         "telemetry": (opened.telemetry.model_copy(update={"sample": new.telemetry.sample}), new.telemetry),
     }
     return [

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.admin import counts, ending, live
+from gateway.admin import counts, ending, listing, live, overview
 from gateway.admin.metrics import Gauges
 from gateway.call import Call
 
@@ -43,8 +44,34 @@ class Operator:
     def log_lines_dropped(self) -> int:
         return self._telemetry.log.dropped
 
-    def held(self, limit: int) -> dict[str, object]:
-        return live.held(self._calls(), self._timers.now(), limit)
+    async def held(self, asked: listing.Listing) -> dict[str, object]:
+        return await listing.page(self._calls(), asked, self._timers.now)
+
+    def sources(self) -> overview.Sources:
+        room, reloads, telemetry = self._edge.room, self._reloads, self._telemetry
+        return overview.Sources(
+            calls=self._calls,
+            now=self._timers.now,
+            snapshot=self._edge.serve.snapshot,
+            tallies=telemetry.tallies,
+            store=self._store,
+            limits=self._limits,
+            ready=self.ready(),
+            draining=self._app.draining,
+            connections=(room.open, room.limit),
+            shed={str(reason): number for reason, number in room.shed.items()},
+            reload={**reloads.counts, "failure": reloads.failure, "at": reloads.last},
+            dropped={
+                "log_lines": telemetry.log.dropped,
+                "spans": telemetry.traces.dropped if telemetry.traces is not None else 0,
+            },
+        )
+
+    def call_log(self) -> Path | None:
+        return self._telemetry.file
+
+    def upstreams(self) -> list[dict[str, object]]:
+        return live.upstreams(self._edge.serve.snapshot, self._telemetry.tallies.endpoints)
 
     def routes(self) -> list[dict[str, object]]:
         return live.routes(self._edge.serve.snapshot)
@@ -74,4 +101,5 @@ class Operator:
         )
 
     def _calls(self) -> Iterator[Call | None]:
-        return (connection.call for connection in self._edge.connections)
+        """Read one by one, also while connections come and go: each as it stands when its turn comes."""
+        return (connection.call for connection in list(self._edge.connections))

@@ -117,4 +117,6 @@ class Snapshot:
     trusted: Networks = ()  # proxies whose X-Forwarded-For is believed
     secret_prefixes: tuple[str, ...] = ()  # how paths with a secret in them begin
     log_values: frozenset[str] = frozenset()  # query names whose values may be logged
+    log_peer: str = "full"  # how much of a client's address may be: "full", "network", "none"
+    log_cursor: bool = True  # whether cursors may be
     sample: Sample = Sample()  # for calls that no plan was found for

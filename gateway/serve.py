@@ -48,6 +48,7 @@ class Serve:
         self.snapshot = snapshot
         self.draining: Drain | None = None
         self.sheds_hold: Callable[[], bool] = lambda: False  # set by the edge: no room for another parked call
+        self.parked: Callable[[Call, Snapshot], None] | None = None  # wants to know of every hold that begins
         self.arrives: Arrives | None = None  # what spans will show of a head, where there are any
         self._clock = clock
         self._timers = timers
@@ -105,6 +106,8 @@ class Serve:
         if verdict is None:
             call.state = PARKED
             verdict = self._forwarder.forward(call, plan)
+            if self.parked is not None and verdict is None and call.hold is not None and call.state is PARKED:
+                self.parked(call, self.snapshot)
         if verdict is failure.TOO_LATE and call.hold is not None:
             self._quiet(call, self._timers.now())
         elif verdict is not None:

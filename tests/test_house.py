@@ -57,8 +57,15 @@ BEHAVIOUR = [
     "descriptors",
     "sockets",
 ]
-BEHAVIOUR += ["sparing", "options", "checking", "config.compile", "config.limits"]  # the last two bind functions of all
-EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain"]
+BEHAVIOUR += [
+    "sparing",
+    "options",
+    "reaching",
+    "checking",
+    "config.compile",
+    "config.limits",
+]  # the last two bind functions of all
+EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "top", "past"]
 TOP = ["operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]
 

@@ -36,13 +36,13 @@ def read_pairs(query: Sequence[tuple[str, str]]) -> Pairs:
 
 def counts(snapshot: Snapshot, limits: Limits, store: Store, pairs: Pairs, now: float) -> list[dict[str, object]]:
     """What is left or held under each pair of limit and key, in their order; without pairs what there is."""
-    known = _known(snapshot)
+    rules = known(snapshot)
     if not pairs:
-        return [_listed(name, rule, store) for name, rule in list(known.items())[:MAX_LISTED]]
-    return [_count(limit, key, known.get(limit), limits, store, now) for limit, key in pairs]
+        return [_listed(name, rule, store) for name, rule in list(rules.items())[:MAX_LISTED]]
+    return [_count(limit, key, rules.get(limit), limits, store, now) for limit, key in pairs]
 
 
-def _known(snapshot: Snapshot) -> dict[str, RateLimit | Cap]:
+def known(snapshot: Snapshot) -> dict[str, RateLimit | Cap]:
     """Every limit once, by what the store calls it: that of a policy is one on all its routes."""
     found: dict[str, RateLimit | Cap] = {}
     for plan in snapshot.plans:
@@ -52,14 +52,14 @@ def _known(snapshot: Snapshot) -> dict[str, RateLimit | Cap]:
     return found
 
 
-def _kind(rule: RateLimit | Cap) -> str:
+def kind_of(rule: RateLimit | Cap) -> str:
     if not isinstance(rule, Cap):
         return "rate"
     return "hold_cap" if rule.polls else "concurrency_cap"
 
 
 def _listed(limit: str, rule: RateLimit | Cap, store: Store) -> dict[str, object]:
-    return {"limit": limit, "kind": _kind(rule), "keys": store.keys(limit)}
+    return {"limit": limit, "kind": kind_of(rule), "keys": store.keys(limit)}
 
 
 def _count(
@@ -70,6 +70,6 @@ def _count(
         return {**asked, "kind": None}
     waiting = limits.in_line(limit, key)
     if isinstance(rule, Cap):
-        return {**asked, "kind": _kind(rule), "held": store.held(limit, key), "max": rule.max, "waiting": waiting}
+        return {**asked, "kind": kind_of(rule), "held": store.held(limit, key), "max": rule.max, "waiting": waiting}
     left, reset = store.level(Tokens(limit, key, rule.rate), now)
     return {**asked, "kind": "rate", "left": left, "burst": rule.rate.burst, "reset": ceil(reset), "waiting": waiting}

@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationError
+from pydantic import AfterValidator, Field
 
-from gateway.call import State
+from gateway.admin.choice import PICKY, Choice, matcher, read
+from gateway.admin.live import slices
 from gateway.config.fields import Count, Duration, Flag, default
 from gateway.config.problems import ConfigError, Problem
-from gateway.config.schema.base import Table
-from gateway.config.translate import translate
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -24,9 +23,7 @@ NOTE = "by operator"
 SLICE = 200  # calls ended in one turn of the loop: about 10 ms
 STEP = 0.05  # seconds between slices that are spread: finer is of no use to anybody
 LONGEST = 600.0  # seconds over which an end may be spread; the operator's connection stays open for so long
-
-_HELD = (State.WAITING, State.PARKED)
-_NOT_A_CHOICE = {"limit", "within", "dry_run"}
+WHERE = "filter"
 
 
 def _bearable(within: float) -> float:
@@ -35,25 +32,9 @@ def _bearable(within: float) -> float:
     return within
 
 
-def _word(value: object) -> object:
-    if value is None or (isinstance(value, str) and value):
-        return value
-    raise ValueError("is no text; write text in quotes")
+class Selection(Choice):
+    """Which calls to end, and how. `all` stands for a choice of none."""
 
-
-Word = Annotated[str | None, PlainValidator(_word)]
-
-
-class Selection(Table):
-    """Which calls: those for which all that is given is true. `all` stands for a choice of none."""
-
-    route: Word = None
-    consumer: Word = None
-    tenant: Word = None
-    endpoint: Word = None
-    peer: Word = None
-    id: Word = None
-    older_than: Duration | None = None
     all: Flag = False
     limit: Count | None = Field(default=None, examples=[100])
     within: Annotated[Duration, AfterValidator(_bearable)] = default("0s")
@@ -69,20 +50,14 @@ class Ended(NamedTuple):
 
 def read_selection(given: Mapping[str, object]) -> Selection:
     """What an operator wrote. Raises ConfigError with every problem in it."""
-    missing = [
-        Problem("filter", key, "is empty", "write a value, or leave it out") for key in given if given[key] is None
-    ]
-    try:
-        chosen = Selection.model_validate(given)
-    except ValidationError as error:
-        raise ConfigError([*missing, *translate(error, Selection, "filter")]) from None
-    picky = chosen.model_fields_set - _NOT_A_CHOICE - {"all"}
-    if not missing and not picky and not chosen.all:
-        missing = [Problem("filter", "", "chooses nothing", 'write what to end, such as "route", or "all": true')]
+    chosen, problems = read(Selection, given, WHERE)
+    picky = chosen.model_fields_set & PICKY
+    if not problems and not picky and not chosen.all:
+        problems = [Problem(WHERE, "", "chooses nothing", 'write what to end, such as "route", or "all": true')]
     elif picky and chosen.all:
-        missing = [Problem("filter", "all", "is more than the rest of the filter", "remove one of them")]
-    if missing:
-        raise ConfigError(missing)
+        problems = [Problem(WHERE, "all", "is more than the rest of the filter", "remove one of them")]
+    if problems:
+        raise ConfigError(problems)
     return chosen
 
 
@@ -91,9 +66,10 @@ async def end(
 ) -> Ended:
     """Ends what is chosen, the longest held first; only counts it in a dry run. Stops when nobody wants it any more.
 
-    `now` is loop seconds. A call that ends by itself while others are ended is left to it, and is not counted.
+    `now` is loop seconds; `calls` is read while others have their turns, so it must bear that. A call that ends by
+    itself while others are ended is left to it, and is not counted.
     """
-    found, others = choose(calls, chosen, now)
+    found, others = await choose(calls, chosen, now)
     if chosen.dry_run:
         return Ended(len(found), others)
     size, pause = pace(len(found), chosen.within)
@@ -107,9 +83,13 @@ async def end(
     return Ended(ended, others)
 
 
-def choose(calls: Iterable[Call | None], chosen: Selection, now: float) -> tuple[list[Call], int]:
+async def choose(calls: Iterable[Call | None], chosen: Selection, now: float) -> tuple[list[Call], int]:
     """The calls to end, longest held first, and the number of those that are meant and cannot be."""
-    meant = [call for call in calls if call is not None and call.state in _HELD and _is_meant(call, chosen, now)]
+    is_meant = matcher(chosen, now)
+    meant: list[Call] = []
+    for some in slices(calls):
+        meant += filter(is_meant, some)
+        await asyncio.sleep(0)
     found = sorted((call for call in meant if call.evictable), key=lambda call: call.started)
     return found[: chosen.limit], len(meant) - len(found)
 
@@ -120,19 +100,6 @@ def pace(count: int, within: float) -> tuple[int, float]:
         return SLICE, 0.0
     size = min(SLICE, ceil(count * STEP / within))
     return size, within * size / count
-
-
-def _is_meant(call: Call, chosen: Selection, now: float) -> bool:
-    identity, plan, endpoint = call.identity, call.plan, call.endpoint
-    return (
-        chosen.route in (None, plan and plan.route)
-        and chosen.consumer in (None, identity and identity.consumer)
-        and chosen.tenant in (None, identity and identity.tenant)
-        and chosen.endpoint in (None, endpoint and endpoint.name)
-        and chosen.peer in (None, call.peer)
-        and chosen.id in (None, call.id)
-        and (chosen.older_than is None or now - call.started > chosen.older_than)
-    )
 
 
 def _end(call: Call) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiohttp import web
@@ -17,8 +17,22 @@ from aiohttp.typedefs import Middleware
 from gateway.admin import guard
 from gateway.admin.doors import BUSY
 
+if TYPE_CHECKING:
+    from gateway.config.problems import ConfigError
+
 MAX_BODY = 64 * 1024
 BODY_TIMEOUT = 10.0  # seconds
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    # Nothing inline, nothing from elsewhere, and no text that becomes HTML.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+}
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -38,17 +52,14 @@ def answer(value: object, status: int = 200, headers: Mapping[str, str] | None =
 
 async def finish(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.popall("Server", None)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.update(HEADERS)
 
 
 async def asked(request: web.Request) -> dict[str, object]:
     """The filter, as a JSON object in the body or as a query, whose values are text."""
     body = await _body(request)
     if not body:
-        if len(set(request.query)) < len(request.query):
-            raise web.HTTPBadRequest(reason="a key of the filter is given twice")
-        return {key: _value(key, text) for key, text in request.query.items()}
+        return query(request)
     if request.query:
         raise web.HTTPBadRequest(reason="the filter is in the body and in the query; write it in one of them")
     try:
@@ -58,6 +69,18 @@ async def asked(request: web.Request) -> dict[str, object]:
     if not isinstance(asked, dict):
         raise web.HTTPBadRequest(reason='the body is not a JSON object; write one such as {"route": "updates"}')
     return asked
+
+
+def query(request: web.Request) -> dict[str, object]:
+    """The parameters of a page, each in the type that JSON would have given it."""
+    if len(set(request.query)) < len(request.query):
+        raise web.HTTPBadRequest(reason="a parameter is given twice")
+    return {key: _value(key, text) for key, text in request.query.items()}
+
+
+def wrong(what: str, error: ConfigError) -> web.Response:
+    """The answer to parameters that cannot be used: what is wrong with each, and what to write."""
+    return answer({"error": what, "problems": [str(one) for one in error.problems]}, 400)
 
 
 async def _body(request: web.Request) -> bytes:
@@ -72,7 +95,7 @@ async def _body(request: web.Request) -> bytes:
 
 def _value(key: str, text: str) -> object:
     """A value of a query in the type that JSON would have given it."""
-    if key in ("all", "dry_run"):
+    if key in ("all", "dry_run", "poll"):
         return {"true": True, "false": False}.get(text, text)
     return int(text) if key == "limit" and text.isdecimal() and len(text) < 12 else text
 

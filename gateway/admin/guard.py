@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.config.schema import Admin
 
 WRITES = "Gateway-Admin"  # no form can send it, and no page of elsewhere without being asked about it first
+PAGES = {"/": "overview", "/held": "held", "/trends": "trends"}  # of the dashboard: there is no data in them
 OPEN = frozenset({"/healthz", "/readyz"})
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]{0,5})?")
 
@@ -54,9 +55,9 @@ def refuse(rules: Access, headers: CIMultiDictProxy[str], scheme: str, path: str
         return No(421, "this Host is none of the admin listener's; use its address, or list the name in admin.hosts")
     if any([origin.lower()] != [f"{scheme}://{host}" for host in hosts] for origin in headers.getall("Origin", [])):
         return No(403, "the request comes from a web page of another origin")
-    if "cross-site" in headers.getall("Sec-Fetch-Site", []):
+    if "cross-site" in headers.getall("Sec-Fetch-Site", []) and not _follows_a_link(headers, path):
         return No(403, "the request comes from a web page of another site")
-    if rules.token is not None and path not in OPEN and not _has_token(rules.token, headers):
+    if rules.token is not None and not is_open(path) and not _has_token(rules.token, headers):
         return No(401, "the admin token is needed: Authorization: Bearer ..")
     return None
 
@@ -66,6 +67,16 @@ def refuse_write(rules: Access, headers: CIMultiDictProxy[str]) -> No | None:
     if rules.token is None and WRITES not in headers:
         return No(403, f"a request that changes something needs the header {WRITES}: 1")
     return None
+
+
+def is_open(path: str) -> bool:
+    """Whether a path is answered without the token: there is nothing to know from it."""
+    return path in OPEN or path in PAGES or path.startswith("/static/")
+
+
+def _follows_a_link(headers: CIMultiDictProxy[str], path: str) -> bool:
+    """From a wiki or a chat to a page of the dashboard: the page has no data, and nobody may frame it."""
+    return path in PAGES and headers.getall("Sec-Fetch-Mode", []) == ["navigate"]
 
 
 def _is_own(rules: Access, host: str) -> bool:

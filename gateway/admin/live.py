@@ -1,31 +1,75 @@
-"""What is under way, as plain values: the calls held now and the compiled routes. Reads, never changes."""
+"""What is under way, as plain values: a call that is held, how many there are, the compiled routes, the upstreams.
+Reads, never changes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.call import Call, State
 from gateway.clock import NEVER
 from gateway.telemetry.record import shown_path
+from gateway.waiting import Spot
 
 if TYPE_CHECKING:
+    from gateway.outcome import Outcome
     from gateway.plan import Plan, Snapshot
+    from gateway.upstream.balance import Endpoint, Upstream
 
-_HELD = (State.WAITING, State.PARKED)
+HELD = (State.PARKED, State.WAITING)  # the usual one first
+SLICE = 250  # calls looked at in one turn of the loop: about a millisecond
+
+Value: TypeAlias = str | float | None
+Ended: TypeAlias = "Mapping[tuple[str, str], Mapping[Outcome, int]]"  # by upstream and endpoint
+
+# What is told of a call that is held, in this order, and how it is read. Times that run are told by `describe`.
+READ: dict[str, Callable[[Call], Value]] = {
+    "id": lambda call: call.id,
+    "route": lambda call: call.plan.route if call.plan is not None else None,
+    "consumer": lambda call: call.identity.consumer if call.identity is not None else None,
+    "tenant": lambda call: call.identity.tenant if call.identity is not None else None,
+    "peer": lambda call: call.peer,
+    "method": lambda call: call.method,
+    "path": shown_path,
+    "state": lambda call: call.state.name.lower(),
+    "poll": lambda call: call.hold is not None,
+    "hold_asked": lambda call: call.asked,
+    "hold_granted": lambda call: call.granted,
+    "clamped_by": lambda call: call.clamped_by,
+    "endpoint": lambda call: call.endpoint.name if call.endpoint is not None else None,
+    "attempts": lambda call: call.attempts,
+    "endable": lambda call: call.evictable,
+}
 
 
-def held(calls: Iterable[Call | None], now: float, limit: int) -> dict[str, object]:
-    """The parked and waiting calls, longest first; at most `limit` are listed, all are counted."""
-    found = sorted((call for call in calls if call is not None and call.state in _HELD), key=lambda call: call.started)
-    return {"held": len(found), "calls": [_describe(call, now) for call in found[:limit]]}
+def describe(call: Call, now: float) -> dict[str, object]:
+    """One call that is held. `now` is loop seconds, what is told are seconds from it."""
+    told: dict[str, object] = {name: read(call) for name, read in READ.items()}
+    told["since"] = round(now - call.started, 3)
+    told["ends_in"] = round(call.deadline - now, 3) if call.deadline != NEVER else None
+    told["waited"] = round(waited(call, now), 3)
+    return told
+
+
+def waited(call: Call, now: float) -> float:
+    """Seconds in line for a limit so far."""
+    return call.waited + (now - call.up.since if isinstance(call.up, Spot) else 0.0)
+
+
+def slices(calls: Iterable[Call | None]) -> Iterator[list[Call]]:
+    """Those that are held, a few at a time, for who lets others have a turn in between: each as it stands then."""
+    left = iter(calls)
+    while some := list(islice(left, SLICE)):
+        yield [call for call in some if call is not None and call.state in HELD]
 
 
 def count(calls: Iterable[Call | None], snapshot: Snapshot) -> dict[tuple[str, str], int]:
     """How many calls are held, by route and state; a route without any has its zeros."""
-    counts = {(plan.route, state): 0 for plan in snapshot.plans for state in _HELD}
+    counts = {(plan.route, state): 0 for plan in snapshot.plans for state in HELD}
     for call in calls:
-        if call is not None and call.state in _HELD and call.plan is not None:
+        if call is not None and call.state in HELD and call.plan is not None:
             key = (call.plan.route, call.state)
             counts[key] = counts.get(key, 0) + 1  # a route that is no more may still have polls
     return {(route, state.name.lower()): count for (route, state), count in counts.items()}
@@ -39,28 +83,6 @@ def at_endpoints(snapshot: Snapshot) -> dict[tuple[str, str], int]:
             key = (upstream.name, endpoint.name)
             counts[key] = counts.get(key, 0) + endpoint.held
     return counts
-
-
-def _describe(call: Call, now: float) -> dict[str, object]:
-    identity = call.identity
-    return {
-        "id": call.id,
-        "route": call.plan.route if call.plan is not None else None,
-        "consumer": identity.consumer if identity is not None else None,
-        "tenant": identity.tenant if identity is not None else None,
-        "peer": call.peer,
-        "method": call.method,
-        "path": shown_path(call),
-        "state": call.state.name.lower(),
-        "poll": call.hold is not None,
-        "since": round(now - call.started, 3),
-        "ends_in": round(call.deadline - now, 3) if call.deadline != NEVER else None,
-        "hold_asked": call.asked,
-        "hold_granted": call.granted,
-        "clamped_by": call.clamped_by,
-        "endpoint": call.endpoint.name if call.endpoint is not None else None,
-        "attempts": call.attempts,
-    }
 
 
 def routes(snapshot: Snapshot) -> list[dict[str, object]]:
@@ -79,4 +101,31 @@ def _route(plan: Plan) -> dict[str, object]:
         "max_hold": hold.max if hold is not None else None,
         "no_news": hold.answer if hold is not None else None,
         "response_timeout": plan.response_timeout,
+    }
+
+
+def upstreams(snapshot: Snapshot, ended: Ended) -> list[dict[str, object]]:
+    """Every upstream with its endpoints, how much each carries now, and how the calls it got have ended."""
+    return [_upstream(upstream, ended) for upstream in snapshot.upstreams.values()]
+
+
+def _upstream(upstream: Upstream, ended: Ended) -> dict[str, object]:
+    return {
+        "name": upstream.name,
+        "held": upstream.held,
+        "max_held": upstream.max_held,
+        "endpoints": [_endpoint(endpoint, ended) for endpoint in upstream.endpoints],
+    }
+
+
+def _endpoint(endpoint: Endpoint, ended: Ended) -> dict[str, object]:
+    calls = ended.get((endpoint.upstream.name, endpoint.name), {})
+    return {
+        "name": endpoint.name,
+        "weight": endpoint.weight,
+        "held": endpoint.held,
+        "idle": len(endpoint.idle),
+        "connections": endpoint.open,
+        "overruns": endpoint.overruns,
+        "calls": {str(outcome): number for outcome, number in calls.items() if number},
     }

@@ -12,6 +12,7 @@ from gateway.config.checks.holds import check_holds
 from gateway.config.checks.kinds import check_kinds
 from gateway.config.checks.limits import check_limits
 from gateway.config.checks.listeners import check_listeners
+from gateway.config.checks.log import check_log
 from gateway.config.checks.names import check_names
 from gateway.config.checks.process import check_process
 from gateway.config.checks.providers import check_providers
@@ -25,6 +26,7 @@ from gateway.config.settings import Config
 
 _RULES: tuple[Callable[[View], Findings], ...] = (
     check_listeners,
+    check_log,
     check_names,
     check_routes,
     check_kinds,

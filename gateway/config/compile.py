@@ -65,6 +65,8 @@ def compile_config(
         fresh=fresh,
         trusted=tuple(ipaddress.ip_network(each) for each in config.server.trusted_proxies),
         log_values=_log_values(config),
+        log_peer=config.log.peer,
+        log_cursor=config.log.cursor,
         sample=compile_sample(config.telemetry.sample, False),
         secret_prefixes=tuple(sorted({plan.path.partition("{")[0] for plan in plans if plan.secret_params}, key=len)),
     )

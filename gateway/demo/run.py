@@ -41,7 +41,7 @@ drain = "1s"
 listen = "127.0.0.1:{admin_port}"
 
 [log]
-calls = "stdout"
+calls = ["stdout", "file:{calls}"]
 query_values = ["last_event_id", "timeout"]
 
 [jwt.demo]
@@ -164,6 +164,7 @@ def write_config(folder: Path, port: int, admin_port: int, upstream_port: int) -
             admin_port=admin_port,
             upstream_port=upstream_port,
             secret=secret_file,
+            calls=folder / "calls.jsonl",
             issuer=ISSUER,
             audience=AUDIENCE,
         ),
@@ -220,11 +221,21 @@ curl -sS {timing} '{url}/updates?last_event_id=1&timeout=20'
 
 {url}/#token={scene.token}
 
-6. The gateway's own view, and the service's (its "gone" counts clients that left):
+6. The gateway's dashboard, on which polls are seen, and ended, while they are held:
+
+{admin}/
+
+7. The same to ask for, and the service's own view (its "gone" counts clients that left):
 
 curl -sS -w '\\n' {admin}/healthz
 curl -sS -w '\\n' {admin}/api/held
 curl -sS -w '\\n' {url}/stats
+{scene.command} top --url {admin}/
+
+8. What was: calls that have ended, and what they add up to:
+
+{scene.command} calls -c {shlex.quote(str(scene.config))}
+{scene.command} report -c {shlex.quote(str(scene.config))}
 
 Ctrl-C ends the demo. Below: the record of every call, as it ends.
 """

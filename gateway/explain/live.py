@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from gateway.config.references import read_secret
 from gateway.explain.model import Count
+from gateway.reaching import base_url
 
 if TYPE_CHECKING:
     from gateway.config.addresses import Listen
@@ -21,7 +22,6 @@ TIMEOUT = 1.0  # seconds
 ABSENT = "the gateway is not running here: counts unknown"
 _LONGEST = 6000  # bytes of a query
 _READ = 256 * 1024  # bytes of an answer
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def ask(
@@ -59,19 +59,12 @@ async def _ask(listen: Listen, token: str | None, pairs: list[Pair], seconds: fl
             connector=connector, headers=headers, timeout=timeout, trust_env=False
         ) as session:  # fmt: skip
             for some in _batches(pairs, MAX_PAIRS):
-                url = URL(f"{_base(listen)}/api/limits?{_query(some)}", encoded=True)
+                url = URL(f"{base_url(listen)}/api/limits?{_query(some)}", encoded=True)
                 async with session.get(url, allow_redirects=False) as answer:
                     found |= _read(answer.status, await answer.content.read(_READ), some)
     except aiohttp.ClientError as error:
         raise OSError(str(error)) from None
     return found
-
-
-def _base(listen: Listen) -> str:
-    if listen.path is not None:
-        return "http://localhost"
-    host = _ANY.get(listen.host, listen.host)
-    return f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}"
 
 
 def _query(pairs: list[Pair]) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from gateway.call import Lease
@@ -123,6 +124,11 @@ class MemoryStore:
 
     def keys(self, limit: str) -> int:
         return len(self._meters.get(limit, ())) + len(self._holders.get(limit, ()))
+
+    def newest(self, limit: str, most: int) -> Sequence[str]:
+        meters = self._meters.get(limit)
+        known = chain(reversed(self._holders.get(limit, {})), reversed(meters.until if meters is not None else {}))
+        return list(islice(known, most))
 
     def watch(self, freed: Freed) -> None:
         self._freed = freed

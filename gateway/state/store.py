@@ -114,5 +114,8 @@ class Store(Protocol):
     def keys(self, limit: str) -> int:
         """Keys that are remembered under a limit."""
 
+    def newest(self, limit: str, most: int) -> Sequence[str]:
+        """Some of those keys: the last that came, at most so many."""
+
     def watch(self, freed: Callable[[str, str], None]) -> None:
         """From now on `freed(limit, key)` is called whenever a place or a token was given back."""

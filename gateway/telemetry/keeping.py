@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from gateway.telemetry.lag import Lag
 from gateway.telemetry.log import CLOSE_WITHIN, CallLog
-from gateway.telemetry.record import build
+from gateway.telemetry.places import log_file, open_places
+from gateway.telemetry.record import build, start
 from gateway.telemetry.series import Series
 from gateway.telemetry.tallies import Tallies
 from gateway.telemetry.trace import arrivals, span_id, trace_id
@@ -34,18 +35,21 @@ class Telemetry:
         self._loop = loop
         self._clock = clock
         self._timers = timers
+        self.file = log_file(config.log)  # opened at the start: a reload names no other
         self._table = table = config.telemetry
         self._resource: Resource | None = None
         self._pusher: Pusher | None = None
-        self.log = CallLog(loop, config.log.calls)
         self.tallies = Tallies(Lag(loop), label_consumers=table.consumer_label)
         self.traces: Traces | None = None
         self.arrives = arrivals(table.otlp is not None, table.trust_incoming)
         if table.otlp is not None:  # or nothing of it is even imported
             from gateway.telemetry.otlp import resource
-            from gateway.telemetry.otlp_traces import Traces
 
             self._resource = resource(table)
+        self.log = CallLog(loop, open_places(config, self._resource))
+        if self._resource is not None:
+            from gateway.telemetry.otlp_traces import Traces
+
             self.traces = Traces(loop, table, self._resource)
 
     def start(self, gauges: Callable[[], Gauges]) -> None:
@@ -61,11 +65,15 @@ class Telemetry:
         """A call ended: it is counted, and its record is written. The path of every call."""
         self.tallies.count(call)
         wall, now = self._clock.wall(), self._timers.now()
-        record = build(call, wall, now, snapshot.log_values, snapshot.secret_prefixes)
+        record = build(call, wall, now, snapshot)
         self.log.write(record)
         traces = self.traces
         if traces is not None and traces.settled(call, record, (call.plan or snapshot).sample, wall - now):
             self.tallies.mark(call, trace_id(call), span_id(call, 0), wall)
+
+    def parked(self, call: Call, snapshot: Snapshot) -> None:
+        """A hold began: a line says so, where the operator wants it."""
+        self.log.write(start(call, self._clock.wall(), self._timers.now(), snapshot))
 
     def close(self) -> None:
         """Takes at most CLOSE_WITHIN, whatever hangs."""

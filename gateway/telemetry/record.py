@@ -4,25 +4,27 @@ whoever reads the log (docs/record.md). Never a token, a secret, or a query valu
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from gateway.clock import NEVER
 from gateway.head import parse_query
 from gateway.outcome import ENDINGS, Outcome
 from gateway.telemetry.trace import trace_id
 
 if TYPE_CHECKING:
     from gateway.call import Call
+    from gateway.plan import Snapshot
 
 VERSION = 1  # of the schema; a field may be added under the same number, never changed or taken away
 MAX_TEXT = 512  # characters of anything a client could make long
 MAX_ARGS = 32
+MAX_METHOD = 32
 
 
-def build(
-    call: Call, wall: float, now: float, log_values: frozenset[str], secret_prefixes: tuple[str, ...] = ()
-) -> dict[str, object]:
+def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, object]:
     """The record of a settled call. `wall` is Unix seconds and `now` loop seconds of the same instant.
 
     Times are in seconds with microseconds, sizes in bytes; what does not apply to a call is absent.
@@ -38,13 +40,13 @@ def build(
         "id": call.id,
         "trace": trace_id(call) if call.arrival is not None else call.id,
         "route": call.plan.route if call.plan is not None else None,
-        "method": call.method,
-        "path": shown_path(call, secret_prefixes),
+        "method": call.method[:MAX_METHOD],
+        "path": shown_path(call, snapshot.secret_prefixes),
         "status": call.status or None,
         "outcome": outcome._value_,  # `.value` is a descriptor: five times the price
         "blame": ending.blame._value_,
         "level": ending.level,
-        "peer": call.peer,
+        "peer": call.peer if snapshot.log_peer == "full" else shown_peer(call.peer, snapshot.log_peer),
         "took": int(took * 1e6) / 1e6,  # to the microsecond; `round` costs five times as much
         "work": int((took - held - call.waited) * 1e6) / 1e6,
         "bytes_in": call.bytes_in,
@@ -55,7 +57,7 @@ def build(
         record["consumer"] = call.identity.consumer
         record["tenant"] = call.identity.tenant
     if call.query:
-        record["query"], values = _query(call.query, log_values)
+        record["query"], values = _query(call.query, snapshot.log_values)
         if values:
             record["query_values"] = values
     if call.endpoint is not None:
@@ -68,13 +70,53 @@ def build(
         record["hold_granted"] = round(call.granted, 3) if call.granted is not None else None
         record["clamped_by"] = call.clamped_by
         record["held"] = int(held * 1e6) / 1e6
-        if call.cursor is not None:
+        if call.news_latency is not None:
+            record["news_latency"] = int(call.news_latency * 1e6) / 1e6
+        if call.cursor is not None and snapshot.log_cursor:
             record["cursor"] = clean(call.cursor[:MAX_TEXT])
     if call.waited:
         record["waited"] = int(call.waited * 1e6) / 1e6
     if call.note is not None:
         record["note"] = call.note
     return record
+
+
+def start(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, object]:
+    """The line of a hold that begins: who waits, and until when. The record of the call follows at its end."""
+    identity, granted = call.identity, call.granted
+    return {
+        "v": VERSION,
+        "kind": "start",
+        "time": timestamp(wall),
+        "id": call.id,
+        "trace": trace_id(call),
+        "route": call.plan.route if call.plan is not None else None,
+        "consumer": identity.consumer if identity is not None else None,
+        "tenant": identity.tenant if identity is not None else None,
+        "peer": shown_peer(call.peer, snapshot.log_peer),
+        "path": shown_path(call, snapshot.secret_prefixes),
+        "hold_asked": call.asked,
+        "hold_granted": round(granted, 3) if granted is not None else None,
+        "clamped_by": call.clamped_by,
+        "endpoint": call.endpoint.name if call.endpoint is not None else None,
+        "ends_at": timestamp(wall + call.deadline - now) if call.deadline != NEVER else None,
+    }
+
+
+@lru_cache(maxsize=4096)
+def shown_peer(peer: str, how: str) -> str | None:
+    """A client's address as it may be shown: of IPv4 the first 24 bits, of IPv6 48, or nothing of it."""
+    if how == "full":
+        return peer
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:  # a unix socket
+        return None if how == "none" else peer
+    if how == "none":
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    address = mapped if mapped is not None else address
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
 def shown_path(call: Call, secret_prefixes: tuple[str, ...] = ()) -> str:

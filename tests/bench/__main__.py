@@ -17,7 +17,9 @@ import click
 import orjson
 import uvloop
 
-from .measure import MEASURES, Figures, Scale
+from .measure import MEASURES as OF_CALLS
+from .measure import Figures, Scale
+from .pages import pages
 from .process import MeasureError, core_speed, pin
 from .proxies import LOAD_CORE, PROXIES, PROXY_CORE, stage
 from .table import added, lay_out, median, render
@@ -27,6 +29,8 @@ Samples = dict[str, list[Figures]]
 
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
+OWN = ("pages",)  # what only the gateway has
+MEASURES = {**OF_CALLS, "pages": pages}
 
 
 def _say(text: str) -> None:
@@ -42,7 +46,7 @@ async def run(measures: list[str], proxies: list[str], scale: Scale, repeat: int
         turns = repeat * (scale.short_turns if measure == "short" else 1)
         for turn in range(turns):
             for kind in proxies if turn % 2 == 0 else proxies[::-1]:
-                if kind in VARIANTS and measure not in ADDED:
+                if (kind in VARIANTS and measure not in ADDED) or (kind != "gateway" and measure in OWN):
                     continue
                 _say(f"{measure} {turn + 1}/{turns}: {kind}")
                 async with stage(kind) as on:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Protocol, cast
 
-from .wire import answer_end
+from .wire import answer_end, body
 
 PER_SOURCE = 500  # connections from one 127.0.1.x address: below any per-address limit, far from any port limit
 DIAL_AT_ONCE = 50  # below the backlog of an ordinary listener
@@ -179,7 +179,7 @@ class ClosedLoop:
 
 
 class Control:
-    """A connection to the upstream itself, for its counters."""
+    """A connection to the upstream itself, for its counters, or to the gateway's admin listener."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -189,17 +189,18 @@ class Control:
     async def connect(cls, port: int) -> Control:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
-    async def _ask(self, line: str) -> bytes:
-        self._writer.write(f"{line} HTTP/1.1\r\nHost: upstream\r\n\r\n".encode())
+    async def ask(self, line: str) -> bytes:
+        """A whole answer."""
+        self._writer.write(f"{line} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         data = b""
         while not answer_end(data):
-            data += await self._reader.read(4096)
-        return data.partition(b"\r\n\r\n")[2]
+            data += await self._reader.read(1 << 20)
+        return data
 
     async def publish(self) -> int:
         """Answers every held poll; how many there were."""
-        return int(await self._ask("POST /publish"))
+        return int(body(await self.ask("POST /publish")))
 
     async def stats(self) -> dict[str, float]:
-        stats: dict[str, float] = json.loads(await self._ask("GET /stats"))
+        stats: dict[str, float] = json.loads(body(await self.ask("GET /stats")))
         return stats

@@ -31,6 +31,7 @@ class Scale:
     short: float = 2.0
     unseen: int = 7000  # requests a turn with a token never seen before
     storm: int = 1000
+    listed: int = 8000  # held polls that pages are made of
     patience: float = 5.0  # how long a storm or a drain is waited for
 
     def quick(self) -> Scale:

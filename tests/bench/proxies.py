@@ -130,9 +130,9 @@ def limited(ports: Ports, directory: Path) -> list[str]:
 
 
 def watched(ports: Ports, directory: Path) -> list[str]:
-    """The same as `gateway` with traces and metrics by consumer."""
+    """The same as `gateway` with traces, metrics by consumer and a line when a hold begins."""
     extra = SEEN.format(collector=ports.collector)
-    return _run(ports, directory, extra, ["signed-in"], ["signed-in"])
+    return _run(ports, directory, extra, ["signed-in"], ["signed-in"], "start_of_hold = true")
 
 
 def _run(ports: Ports, directory: Path, extra: str, now: list[str], poll: list[str], log: str = "") -> list[str]:
@@ -181,6 +181,7 @@ class Stage:
 
     proxy: Process
     port: int
+    admin: int
     control: Control
     listening: float
     tokens: Iterator[str]
@@ -204,4 +205,4 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
             proxy = started.enter_context(spawn(kind, PROXIES[kind](ports, directory), PROXY_CORE, directory))
             listening = await proxy.listening(ports.proxy)
             control = await Control.connect(ports.upstream)
-            yield Stage(proxy, ports.proxy, control, listening, tokens())
+            yield Stage(proxy, ports.proxy, ports.admin, control, listening, tokens())

@@ -37,3 +37,7 @@ def answer_end(data: bytes) -> int:
 
 def status(answer: bytes) -> int:
     return int(answer[9:12])
+
+
+def body(answer: bytes) -> bytes:
+    return answer.partition(b"\r\n\r\n")[2]

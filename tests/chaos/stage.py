@@ -33,6 +33,7 @@ listen = "127.0.0.1:{ports.admin}"
 
 [log]
 calls = "file:{folder}/calls.jsonl"
+rotate = false
 
 [jwt.main]
 issuer = "{issuer}"
@@ -172,7 +173,7 @@ async def stage(
     folder: Path, *, env: Mapping[str, str] | None = None, before: Sequence[str] = (), **parts: Unpack[Parts]
 ) -> AsyncIterator[Chaos]:
     """A fresh upstream and a fresh gateway on `parts` of CONFIG; both are gone when the block is left."""
-    ports = Ports(*free_ports(3))
+    ports = Ports(*free_ports(4))
     (folder / "secret").write_text(SECRET)
     path = folder / "gateway.toml"
     path.write_text(configuration(ports, folder, **parts))

@@ -26,6 +26,7 @@ import jwt
 from gateway.app import App
 from gateway.clock import Clock
 
+from .schema import wrongs
 from .waiting import until, until_sync
 
 Record = dict[str, Any]
@@ -68,8 +69,10 @@ def config(
     listen: Sequence[str] = ("127.0.0.1:0",),
     admin: str = "127.0.0.1:0",
     calls: str = "calls.jsonl",
+    rotate: str = "false",
 ) -> str:
-    """A whole configuration: `upstreams` are URLs or ports of "up", the others lines of their tables."""
+    """A whole configuration: `upstreams` are URLs or ports of "up", the others lines of their tables. The log is not
+    rotated, or a test would miss its records when an hour ends."""
     urls = [f"http://127.0.0.1:{one}" if isinstance(one, int) else one for one in upstreams]
     return f"""
 [server]
@@ -79,12 +82,19 @@ listen = {json.dumps(list(listen))}
 listen = "{admin}"
 [log]
 calls = "file:{calls}"
+rotate = {rotate}
 {log}
 [upstream.up]
 endpoints = {json.dumps(urls)}
 {upstream}
 {more}
 {routes}"""
+
+
+def to_collector(text: str, url: str, beside: bool = False) -> str:
+    """The configuration with records going to a collector too, or only there."""
+    places = '["file:calls.jsonl", "otlp"]' if beside else '"otlp"'
+    return text.replace('"file:calls.jsonl"', places) + f'\n[telemetry]\notlp = "{url}"\n'
 
 
 def hold(name: str = "poll", **values: object) -> str:
@@ -141,7 +151,9 @@ class Running:
     async def records(self, count: int) -> list[Record]:
         """The call log, once it holds `count` records."""
         await until(lambda: len(read_records(self.log)) >= count, f"{count} records in {self.log}")
-        return read_records(self.log)
+        records = read_records(self.log)
+        assert [wrong for record in records for wrong in wrongs(record)] == []
+        return records
 
     async def record(self) -> Record:
         """The only record there is."""

@@ -71,6 +71,8 @@ def plain(value: Any) -> Any:
     kind = value.WhichOneof("value")
     if kind == "array_value":
         return [plain(one) for one in value.array_value.values]
+    if kind == "kvlist_value":
+        return {each.key: plain(each.value) for each in value.kvlist_value.values}
     return getattr(value, kind) if kind else None
 
 

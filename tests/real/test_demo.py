@@ -84,7 +84,10 @@ def test_the_printed_lines_do_what_they_say(demo: Demo) -> None:
         poll = threading.Thread(target=lambda: answers.append(session.get(url, timeout=40)))
         poll.start()
         until_sync(lambda: demo.held() == 1, "a held poll")
-        assert json.loads(fetch(f"http://127.0.0.1:{demo.admin_port}/api/held")[1])
+        (held,) = json.loads(fetch(f"http://127.0.0.1:{demo.admin_port}/api/held")[1])["calls"]
+        top = [sys.executable, "-m", "gateway", "top", "--url", f"http://127.0.0.1:{demo.admin_port}", "--once"]
+        seen = subprocess.run(top, capture_output=True, text=True, check=True, timeout=50).stdout.splitlines()
+        assert seen[-1].split()[:3] == [held["route"], held["consumer"], "parked"]
         with demo.session as other:
             other.post(demo.url("/publish"), json={"message": "news"}, timeout=20)
         poll.join(20)
@@ -108,3 +111,10 @@ def test_ctrl_c_ends_it_cleanly_although_a_poll_is_held(demo: Demo) -> None:
         assert [(answer.status_code, answer.json()) for answer in answers] == [(200, [])]
     assert demo.text.rstrip().endswith("bye")
     assert "Traceback" not in demo.text
+
+
+def test_the_dashboard_is_where_the_greeting_says(demo: Demo) -> None:
+    address = f"http://127.0.0.1:{demo.admin_port}/"
+    assert f"\n{address}\n" in demo.text
+    status, page = fetch(address)
+    assert status == 200 and b"longpoll-gateway" in page

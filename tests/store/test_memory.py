@@ -122,3 +122,13 @@ def test_reloads_that_name_ever_new_limits_leave_nothing_behind() -> None:
         taken[1][0].release()
         store.retain({f"r{number + 1}", f"c{number + 1}"})
     assert (store.size, len(store._meters), len(store._holders)) == (0, 0, 0)
+
+
+def test_the_newest_keys_of_a_limit_are_told_and_no_more_than_asked_for() -> None:
+    store = MemoryStore()
+    assert list(store.newest("free", 10)) == []
+    for number in range(50):
+        take(store, (Tokens("free", f"k{number}", SLOW),), poll(), 100.0)
+    take(store, (Place("cap", "alice", 3, "alice", False, 0.0),), poll(), 100.0)
+    assert list(store.newest("free", 3)) == ["k49", "k48", "k47"]
+    assert list(store.newest("cap", 3)) == ["alice"] and len(store.newest("free", 100)) == 50

@@ -14,7 +14,8 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.telemetry import log
+from gateway.telemetry import files, log, writer
+from gateway.telemetry.files import LogFile, Stream
 from gateway.telemetry.log import FLUSH_BYTES, FLUSH_EVERY, CallLog
 from tests.kit.serving import HandLoop
 from tests.kit.waiting import until_sync
@@ -26,7 +27,12 @@ def loop() -> HandLoop:
 
 
 def open_log(loop: HandLoop, path: Path | None) -> CallLog:
-    return CallLog(cast(asyncio.AbstractEventLoop, loop), path)
+    sink = Stream() if path is None else LogFile(path, 1 << 40)
+    return CallLog(cast(asyncio.AbstractEventLoop, loop), [sink])
+
+
+def queued(log: CallLog) -> int:
+    return log._writers[0]._queued
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -54,7 +60,7 @@ def drain(reader: int, log: CallLog) -> bytes:
                 data += piece
         except BlockingIOError:
             return False
-        return not log._thread.is_alive()
+        return not log._writers[0]._thread.is_alive()
 
     until_sync(closed, "the writer ends")
     return data
@@ -116,14 +122,14 @@ def test_without_a_path_lines_go_to_standard_output(loop: HandLoop, capfd: pytes
 def test_a_pipe_that_nobody_reads_costs_lines_and_never_the_loop(
     loop: HandLoop, pipe: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "MAX_QUEUED", 300_000)
+    monkeypatch.setattr(writer, "MAX_QUEUED", 300_000)
     path, reader = pipe
     written = open_log(loop, path)
     for number in range(3000):
         written.write({"n": number, "text": "x" * 500})  # returns at once, or this test hangs
     written.flush()
     assert written.dropped > 1000
-    assert written._queued <= 300_000
+    assert queued(written) <= 300_000
     monkeypatch.setattr(log, "CLOSE_WITHIN", 0.01)
     written.close()  # returns although the writer hangs
     data = drain(reader, written)
@@ -135,7 +141,7 @@ def test_a_pipe_that_nobody_reads_costs_lines_and_never_the_loop(
 def test_a_log_that_was_behind_takes_lines_again(
     loop: HandLoop, pipe: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "MAX_QUEUED", 200_000)
+    monkeypatch.setattr(writer, "MAX_QUEUED", 200_000)
     path, reader = pipe
     written = open_log(loop, path)
     for _ in range(1000):
@@ -151,7 +157,7 @@ def test_a_log_that_was_behind_takes_lines_again(
             data += os.read(reader, 1 << 20)
         except BlockingIOError:
             pass
-        return written._queued == 0
+        return queued(written) == 0
 
     until_sync(empty, "the pipe is empty")
     written.write({"last": True})
@@ -164,13 +170,13 @@ def test_a_writer_that_is_behind_writes_what_waits_at_once(
 ) -> None:
     """Batch by batch it never caught up with a busy loop, and lines were lost that the disk had room for."""
     writes: list[int] = []
-    really = log._write
+    really = files._write
 
     def watched(fd: int, data: bytes) -> tuple[int, OSError | None]:
         writes.append(len(data))
         return really(fd, data)
 
-    monkeypatch.setattr(log, "_write", watched)
+    monkeypatch.setattr(files, "_write", watched)
     path, reader = pipe
     written = open_log(loop, path)
     for number in range(12_000):  # 6 MB in a hundred batches, and nobody reads yet
@@ -180,7 +186,7 @@ def test_a_writer_that_is_behind_writes_what_waits_at_once(
     written.close()
     found = [json.loads(line)["n"] for line in drain(reader, written).splitlines()]
     assert found == list(range(12_000)) and written.dropped == 0
-    assert len(writes) <= 9 and max(writes) <= log.WRITE_BYTES + FLUSH_BYTES + 600
+    assert len(writes) <= 9 and max(writes) <= writer.WRITE_BYTES + FLUSH_BYTES + 600
 
 
 FULL = Path("/dev/full")
@@ -192,14 +198,14 @@ def test_a_full_disk_counts_and_complains_at_most_once_a_second(
     loop: HandLoop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(log, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=lambda: clock.now))
     written = open_log(loop, FULL)
     for number in range(30):
         clock.now = 100.0 + number / 10  # three seconds
         for _ in range(2):
             written.write({"n": number})
         written.flush()
-        until_sync(lambda wanted=2 * number + 2: written.dropped == wanted and written._queued == 0)  # type: ignore[misc]
+        until_sync(lambda wanted=2 * number + 2: written.dropped == wanted and queued(written) == 0)  # type: ignore[misc]
     written.close()
     complaints = capsys.readouterr().err.splitlines()
     assert len(complaints) == 3
@@ -219,7 +225,7 @@ class Gone:
 @needs_full
 def test_a_standard_error_that_is_gone_does_not_end_the_log(loop: HandLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Gone())
-    monkeypatch.setattr(log, "_once_a_second", lambda say: say)
+    monkeypatch.setattr(writer, "once_a_second", lambda say: say)
     written = open_log(loop, FULL)
     for _ in range(3):
         written.write({})
@@ -247,7 +253,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_line_spoils_no_other(
         for number in range(3):
             written.write({"n": number, "text": "x" * 30})
         written.flush()
-        until_sync(lambda: written._queued == 0, "the batch is done with")
+        until_sync(lambda: queued(written) == 0, "the batch is done with")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     written.write({"n": 3})

@@ -95,7 +95,7 @@ def test_a_file_without_its_option_is_told_the_option(capsys: pytest.CaptureFixt
     )
 
 
-@pytest.mark.parametrize("command", ["calls", "report", "top", "init", "plan", "tenants", "keys", "subscriptions"])
+@pytest.mark.parametrize("command", ["init", "plan", "tenants", "keys", "subscriptions"])
 def test_a_command_of_a_later_version_is_told_from_a_slip(capsys: pytest.CaptureFixture[str], command: str) -> None:
     code, _, err = ran(capsys, command, "--since", "1h")
     last = f"Error: '{command}' is not available in this version; 'gateway --help' lists what is"

@@ -48,6 +48,8 @@ def loaded(folder: Path, text: str = "", server: str = "", head: str = HEAD) -> 
         ({"server": 'vanished_after = "33s"'}, ["server.vanished_after"]),
         ({"text": '[admin]\nlisten = "127.0.0.1:9"\n'}, ["admin"]),
         ({"text": '[log]\ncalls = "file:other.jsonl"\n'}, ["log.calls"]),
+        ({"text": '[log.rotate]\nkeep = "24h"\n'}, ["log.rotate"]),
+        ({"text": '[log]\npeer = "none"\ncursor = false\nstart_of_hold = true\n'}, []),
         ({"text": '[log]\nlevel = "error"\n'}, []),
         ({"text": "[telemetry]\nsample = { news = 1 }\n"}, []),
         ({"text": "[telemetry]\ntrust_incoming = true\n"}, ["telemetry"]),

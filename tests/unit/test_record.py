@@ -20,10 +20,12 @@ from gateway.holds.cursor import compile_cursor
 from gateway.identity.claims import Identity, name_of
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
+from gateway.plan import Snapshot
 from gateway.policies.cors import compile_cors
 from gateway.routing import Rule
-from gateway.telemetry.record import MAX_ARGS, MAX_TEXT, build, timestamp
+from gateway.telemetry.record import MAX_ARGS, MAX_TEXT, build, start, timestamp
 from tests.kit.calls import head_of
+from tests.kit.schema import wrongs
 from tests.kit.serving import POLLS, WALL, HandLoop, Scene
 
 GOLDEN = {
@@ -61,6 +63,8 @@ def ended(outcome: Outcome) -> Call:
     if outcome in HELD:
         call.hold = POLLS["template"]
         call.asked, call.granted, call.clamped_by, call.cursor = 90.0, 60.0, "max", "5"
+    if outcome is Outcome.NEWS:
+        call.news_latency = 0.000125
     if outcome in (Outcome.ANSWERED, Outcome.NEWS, Outcome.EMPTY, Outcome.TRUNCATED, Outcome.UPSTREAM_ERROR):
         call.first_byte_at = 126.0
     if outcome in (Outcome.UPSTREAM_RESET, Outcome.TRUNCATED):
@@ -70,9 +74,18 @@ def ended(outcome: Outcome) -> Call:
     return call
 
 
-def line_of(call: Call, allowed: frozenset[str] = frozenset({"since"})) -> bytes:
+def shown(*allowed: str, peer: str = "full", cursor: bool = True) -> Snapshot:
+    """A configuration that allows these query values."""
+    made = Scene().serve.snapshot
+    return replace(made, log_values=frozenset(allowed), log_peer=peer, log_cursor=cursor)
+
+
+SINCE = shown("since")
+
+
+def line_of(call: Call, snapshot: Snapshot = SINCE) -> bytes:
     """As `CallLog` writes it."""
-    return orjson.dumps(build(call, WALL + 126.5, 126.5, allowed), default=str, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(build(call, WALL + 126.5, 126.5, snapshot), default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -142,7 +155,7 @@ def test_any_text_of_a_query_makes_one_valid_line(name: str, value: str) -> None
     call.query = "&".join(
         "".join(f"%{byte:02x}" for byte in part.encode("utf-8", "surrogatepass")) for part in (name, value)
     )
-    assert json.loads(line_of(call, frozenset({name})))
+    assert json.loads(line_of(call, shown(name)))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +172,7 @@ def test_everything_a_client_can_make_long_is_cut() -> None:
     call.path = "/" + "x" * 8000
     call.query = "&".join(f"{'n' * 200}{number}={'v' * 2000}" for number in range(100)) + "&since=" + "v" * 9000
     call.cursor = "c" * 9000
-    record = build(call, WALL, 126.5, frozenset({"since"}))
+    record = build(call, WALL, 126.5, SINCE)
     assert len(cast(str, record["path"])) == len(cast(str, record["cursor"])) == MAX_TEXT
     assert len(cast(list[str], record["query"])) <= MAX_ARGS and max(map(len, cast(list[str], record["query"]))) <= 64
     assert len(line_of(call)) < 4096
@@ -168,9 +181,9 @@ def test_everything_a_client_can_make_long_is_cut() -> None:
 def test_of_a_query_only_names_and_allowed_values_are_shown() -> None:
     call = ended(Outcome.NEWS)
     call.query = "since=5&access_token=secret&since=6"
-    record = build(call, WALL, 126.5, frozenset({"since"}))
+    record = build(call, WALL, 126.5, SINCE)
     assert record["query"] == ["since", "access_token", "since"] and "secret" not in str(record)
-    assert "query_values" not in build(call, WALL, 126.5, frozenset())
+    assert "query_values" not in build(call, WALL, 126.5, shown())
 
 
 BOT = Rule(None, "/bot/{token}/updates", ("GET",))
@@ -200,7 +213,7 @@ def test_of_two_secrets_of_which_one_begins_the_other_nothing_is_left() -> None:
     assert call.plan is not None
     call.plan = replace(call.plan, secret_params=("x", "y"))
     call.params, call.path = {"x": "abc", "y": "abcdef"}, "/a/abc/abcdef"
-    assert build(call, WALL, 126.5, frozenset())["path"] == "/a/***/***"
+    assert build(call, WALL, 126.5, shown())["path"] == "/a/***/***"
 
 
 TIMES = st.lists(st.floats(0.0, 1e9), min_size=4, max_size=4).map(sorted)
@@ -212,9 +225,47 @@ def test_no_duration_is_ever_negative(times: list[float], sent: bool, answered: 
     call.started, sent_at, first, call.ended = times
     call.hold = hold
     call.sent_at, call.first_byte_at = sent_at if sent else None, first if sent and answered else None
-    record = build(call, WALL, times[3], frozenset())
+    record = build(call, WALL, times[3], shown())
     durations = [cast(float, record[name]) for name in ("took", "work", "held", "first_byte") if name in record]
     assert all(value >= 0 for value in durations)
+
+
+@pytest.mark.parametrize(
+    ("peer", "network", "none"),
+    [
+        ("192.0.2.77", "192.0.2.0/24", None),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48", None),
+        ("::ffff:192.0.2.77", "192.0.2.0/24", None),
+        ("fe80::1%eth0", "fe80::/48", None),
+        ("::1", "::/48", None),
+        ("unix", "unix", None),
+        ("", "", None),
+    ],
+)
+def test_of_an_address_its_network_or_nothing_may_be_shown(peer: str, network: str, none: None) -> None:
+    for call, kept in ((ended(Outcome.NEWS), start), (ended(Outcome.NEWS), build)):
+        call.peer = peer
+        shown_peers = [kept(call, WALL, 126.5, shown(peer=how))["peer"] for how in ("full", "network", "none")]
+        assert shown_peers == [peer, network, none]
+
+
+def test_a_start_says_when_the_hold_ends_and_hides_what_a_record_hides() -> None:
+    call = ended(Outcome.NEWS)
+    assert call.plan is not None
+    call.plan, call.params = replace(call.plan, secret_params=("x",)), {"x": "s3cret"}
+    call.path, call.query, call.deadline = "/a/s3cret", "token=s3cret", 160.0
+    line = start(call, WALL + 126.5, 126.5, SINCE)
+    assert (line["path"], line["time"], line["ends_at"]) == (
+        "/a/***", timestamp(WALL + 126.5), timestamp(WALL + 160.0),
+    )  # fmt: skip
+    assert wrongs(line) == [] and "s3cret" not in str(line)
+
+
+def test_a_start_of_a_hold_that_nothing_ends_says_so() -> None:
+    call = ended(Outcome.NEWS)
+    call.identity, call.asked, call.granted, call.plan, call.endpoint = None, None, None, None, None
+    line = start(call, WALL, 126.5, SINCE)
+    assert line["ends_at"] is None and line["consumer"] is None and wrongs(line) == []
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ BASE = int(WALL * 1e9)
 def spans(scene: Scene) -> list[ReadableSpan]:
     """Those of a settled call; they can be encoded."""
     now = scene.loop.now
-    record = build(scene.call, WALL + now, now, frozenset())
+    record = build(scene.call, WALL + now, now, scene.serve.snapshot)
     found = Spans(Resource({})).of(scene.call, record, BASE)
     assert len(encode_spans(found).resource_spans[0].scope_spans[0].spans) == len(found)
     return found

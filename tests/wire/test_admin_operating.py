@@ -4,10 +4,12 @@ something that is operated; the metrics of a real gateway.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -17,6 +19,8 @@ from gateway.admin.api import make_admin
 from gateway.admin.ending import Ended, Selection
 from gateway.admin.guard import Access
 from gateway.admin.metrics import Gauges
+from gateway.telemetry.lag import Lag
+from gateway.telemetry.tallies import Tallies
 from tests.kit.gateways import InProcess, config, gateway, hold, route
 from tests.kit.raw import RawClient, client, get, post
 from tests.kit.upstreams import HoldingUpstream
@@ -39,11 +43,11 @@ class Machine:
     def log_lines_dropped(self) -> int:
         return 0
 
-    def held(self, limit: int) -> dict[str, object]:
-        return {"held": 0, "calls": []}
+    def sources(self) -> SimpleNamespace:
+        return SimpleNamespace(tallies=Tallies(Lag(asyncio.get_running_loop())))
 
-    def routes(self) -> list[dict[str, object]]:
-        return []
+    def call_log(self) -> None:
+        return None
 
     async def end_held(self, chosen: Selection, wanted: Callable[[], bool]) -> Ended:
         return Ended(0, 0)

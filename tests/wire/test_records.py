@@ -105,7 +105,7 @@ async def test_a_pipe_nobody_reads_harms_no_call(tmp_path: Path) -> None:
         async with client(gw.port) as raw:
             for number in range(20):
                 assert (await raw.ask(get(f"/{number}"))).status == 200
-            await until(lambda: gw.app._telemetry.log._queued)
+            await until(lambda: gw.app._telemetry.log._writers[0]._queued)
             data = bytearray()
 
             def read() -> bool:

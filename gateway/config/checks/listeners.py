@@ -1,5 +1,5 @@
-"""What the process itself opens, and whom it believes: an address can be listened on once, the log must be a file, and
-a network that is everybody is no proxy.
+"""What the process itself opens, and whom it believes: an address can be listened on once, and a network that is
+everybody is no proxy.
 """
 
 from __future__ import annotations
@@ -9,15 +9,12 @@ from gateway.config.checks.finding import Findings, Notice, View
 
 
 def check_listeners(view: View) -> Findings:
-    """Addresses named twice, between `server.listen` and `admin.listen` too, and a log that cannot be one."""
+    """Addresses named twice, between `server.listen` and `admin.listen` too."""
     taken: dict[Listen, str] = {}
     for number, address in enumerate(view.config.server.listen):
         yield from _once(view, taken, address, f"server.listen[{number}]")
     if view.config.admin is not None:
         yield from _once(view, taken, view.config.admin.listen, "admin.listen")
-    calls = view.config.log.calls
-    if calls is not None and calls.is_dir():
-        yield view.main("log.calls", f"{calls} is a directory; name a file in it")
     for number, network in enumerate(view.config.server.trusted_proxies):
         if network.endswith("/0"):
             text = (

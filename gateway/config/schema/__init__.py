@@ -19,12 +19,13 @@ from gateway.config.schema.kinds import Headers as Headers
 from gateway.config.schema.kinds import HoldCap as HoldCap
 from gateway.config.schema.kinds import Jwt as Jwt
 from gateway.config.schema.kinds import RateLimit as RateLimit
+from gateway.config.schema.log import Log as Log
+from gateway.config.schema.log import Rotate as Rotate
 from gateway.config.schema.route import Match as Match
 from gateway.config.schema.route import Policy as Policy
 from gateway.config.schema.route import Route as Route
 from gateway.config.schema.server import Admin as Admin
 from gateway.config.schema.server import Front as Front
-from gateway.config.schema.server import Log as Log
 from gateway.config.schema.server import Server as Server
 from gateway.config.schema.server import State as State
 from gateway.config.schema.server import Tls as Tls

@@ -9,8 +9,9 @@ from pydantic import BeforeValidator, Field
 from gateway.config.fields import Name, Text
 from gateway.config.schema.base import Table
 from gateway.config.schema.identity import JwtProvider
+from gateway.config.schema.log import Log
 from gateway.config.schema.route import Policy, Route
-from gateway.config.schema.server import Admin, Log, Server, State
+from gateway.config.schema.server import Admin, Server, State
 from gateway.config.schema.telemetry import Telemetry
 from gateway.config.schema.upstream import Upstream
 

@@ -1,11 +1,10 @@
-"""The tables of the process itself: `[server]`, `[admin]`, `[state]`, `[log]`. Times are seconds, sizes bytes."""
+"""The tables of the process itself: `[server]`, `[admin]`, `[state]`. Times are seconds, sizes bytes."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from gateway.config.fields import (
     Count,
@@ -25,7 +24,6 @@ from gateway.config.fields import (
     only,
 )  # fmt: skip
 from gateway.config.fronts import complete
-from gateway.config.references import parse_file
 from gateway.config.schema.base import Table
 
 
@@ -124,30 +122,3 @@ class State(Table):
         Literal["memory://"], later("shared://", "redis:", "rediss:", instead='"memory://"')
     ] = "memory://"  # fmt: skip
     on_failure: Later = None
-
-
-def _calls(value: object, info: ValidationInfo) -> Path | None:
-    if value == "stdout":
-        return None
-    if value == "otlp":
-        raise ValueError('"otlp" is not available in this version; write "stdout" or "file:PATH"')
-    if not isinstance(value, str) or not value.startswith("file:"):
-        raise ValueError('is not a destination; write "stdout" or "file:PATH"')
-    base = info.context.get("base") if isinstance(info.context, dict) else None
-    return parse_file(value, base if isinstance(base, Path) else Path())
-
-
-class Log(Table):
-    """`[log]`: the record of calls. `calls` is the file it goes to, None for standard output.
-
-    `query_values` names the query parameters whose values may be logged; of all others only the name is.
-    """
-
-    calls: Annotated[
-        Path | None,
-        PlainValidator(_calls),
-        WithJsonSchema({"type": "string", "examples": ["stdout", "file:var/calls.jsonl"]}),
-    ] = default("stdout")
-    query_values: tuple[Text, ...] = ()
-    level: Literal["debug", "info", "notice", "warning", "error"] = "info"
-    start_of_hold: Later = None

@@ -30,8 +30,6 @@ LATER = [
     ("state.url", f'{STATE}url = "redis://h:6379/0"'),
     ("state.url", f'{STATE}url = "rediss://h:6379/0"'),
     ("state.on_failure", f'{STATE}on_failure = "local"'),
-    ("log.calls", f'{LOG}calls = "otlp"'),
-    ("log.start_of_hold", f"{LOG}start_of_hold = false"),
     # who calls, and where it goes
     ("jwt.x.keys.discovery", '[jwt.x]\nalgorithms = ["RS256"]\nkeys = { discovery = true }'),
     ("jwt.x.keys.jwks_url", '[jwt.x]\nalgorithms = ["RS256"]\nkeys = { jwks_url = "https://id/keys" }'),
@@ -89,10 +87,12 @@ def test_what_a_later_version_knows_is_refused_where_it_stands(tmp_path: Path, k
 
 
 def test_what_is_refused_hides_nothing_else(tmp_path: Path) -> None:
-    text = f'{UPSTREAM}{JWT}[server]\nramp = "1/s"\ndrain = "40s"\n[log]\nstart_of_hold = true\nlevel = "loud"\n'
+    text = (
+        f'{UPSTREAM}{JWT}[server]\nramp = "1/s"\ndrain = "40s"\n[state]\non_failure = "local"\n[log]\nlevel = "loud"\n'
+    )
     assert [line.split(": ")[1] for line in checked(tmp_path, text).problems] == [
         "server.ramp",
+        "state.on_failure",
         "log.level",
-        "log.start_of_hold",
         "server.drain",
     ]

@@ -243,6 +243,15 @@ def test_a_problem_of_a_shared_policy_is_said_once(tmp_path: Path) -> None:
             "server.trusted_proxies[1]: ::/0 is everybody: whoever calls may choose the address that limits, allow lists and "
             "the log see; write the networks of your proxies",
         ),
+        (
+            BASE + ROUTE + "[log.rotate]\nkeep = '24h'\n",
+            'log.rotate: only a file is rotated, and records go to stdout; write log.calls = "file:PATH", or remove it',
+        ),
+        (
+            BASE + ROUTE + "[log]\ncalls = ['stdout', 'otlp']\nrotate = { parquet = false }\n[telemetry]\notlp = 'http://h:1'\n",
+            'log.rotate: only a file is rotated, and records go to stdout and otlp; write log.calls = "file:PATH", or '
+            "remove it",
+        ),
     ],
 )  # fmt: skip
 def test_what_may_be_meant_is_a_notice(tmp_path: Path, text: str, line: str) -> None:

@@ -86,7 +86,7 @@ def test_a_poll_that_was_sent_again_was_held_all_the_while() -> None:
     tally = counted.routes["updates"]
     assert (tally.hold.sum, tally.work.sum) == (28.5, 1.5)
     assert [found.value for found in (tally.hold.exemplars or {}).values()] == [28.5]
-    record = build(again, 0.0, 130.0, frozenset())
+    record = build(again, 0.0, 130.0, SCENE.serve.snapshot)
     assert (record["held"], record["work"]) == (28.5, 1.5)
 
 

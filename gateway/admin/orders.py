@@ -1,0 +1,29 @@
+"""The pages that change the whole gateway: another configuration, or the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from gateway.admin.exchange import answer
+
+if TYPE_CHECKING:
+    from gateway.admin.api import Operated
+
+
+class Orders:
+    """One method a page."""
+
+    def __init__(self, gateway: Operated) -> None:
+        self._gateway = gateway
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/api/reload", self.reload), web.post("/api/drain", self.drain)]
+
+    async def reload(self, _: web.Request) -> web.Response:
+        problems = await self._gateway.reload()
+        return answer({"reloaded": False, "problems": problems}, 422) if problems else answer({"reloaded": True})
+
+    async def drain(self, _: web.Request) -> web.Response:
+        return answer(self._gateway.begin_drain(), 202)

@@ -1,0 +1,1 @@
+"""Tests of `gateway top`: what it shows and whom it asks."""
