@@ -92,6 +92,13 @@ def test_hours_outside_the_window_are_not_even_opened(tmp_path: Path) -> None:
     assert asked(tmp_path / "calls.jsonl", window, lambda past: (past.files, past.notes)) == (1, ())
 
 
+def test_a_file_that_was_closed_within_the_first_second_of_a_window_is_read(tmp_path: Path) -> None:
+    """Its name tells the second; a window such as the last hour begins between two of them."""
+    closed = Names.of(tmp_path / "calls.jsonl").closed(f"{NOON:%Y%m%dT%H%M%SZ}", 900_000)
+    write(closed, [call(NOON + timedelta(seconds=0.6), "updates", "answered")])
+    assert asked(tmp_path / "calls.jsonl", Window(NOON + timedelta(seconds=0.5), NOON + HOUR), count) == 1
+
+
 def test_a_torn_last_line_is_no_call_yet_and_no_fault(tmp_path: Path) -> None:
     live = tmp_path / "calls.jsonl"
     write(live, iter(some(3)))
