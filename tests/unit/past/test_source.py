@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import orjson
@@ -227,6 +229,47 @@ def test_while_lines_are_replaced_by_parquet_each_call_counts_once(tmp_path: Pat
     assert asked(live, Window(), count) == 5
     names.journal.unlink()
     assert asked(live, Window(), count) == 5
+
+
+def once_before(target: object, name: str, change: Callable[[], None], patched: pytest.MonkeyPatch) -> None:
+    """Something changes the directory just before the first use of this function of the system's."""
+    real, first = getattr(target, name), [change]
+
+    def meanwhile(*args: Any, **more: Any) -> Any:
+        if first:
+            first.pop()()
+        return real(*args, **more)
+
+    patched.setattr(target, name, meanwhile)
+
+
+def test_lines_replaced_between_two_looks_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal was not there yet when it was read; the directory is listed when both files are."""
+    live = tmp_path / "calls.jsonl"
+    names = Names(live)
+    closed, hour = names.closed("20250115T130000Z", 1), names.hour("20250115T12Z", 1)
+    write(closed, iter(some(5)))
+
+    def replaced() -> None:
+        compacted(hour, closed)
+        names.journal.write_bytes(Journal((closed.name,), (hour.name,)).text())
+
+    once_before(Path, "glob", replaced, monkeypatch)
+    assert asked(live, Window(), count) == 5
+
+
+def test_lines_closed_between_listing_and_opening_are_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = tmp_path / "calls.jsonl"
+    write(live, iter(some(5)))
+
+    def rotated() -> None:
+        live.rename(Names(live).closed("20250115T130000Z", 1))
+        write(live, iter(some(2)))
+
+    once_before(os, "open", rotated, monkeypatch)
+    assert asked(live, Window(), count) == 7
 
 
 def test_a_file_that_is_removed_meanwhile_is_asked_for_no_more(tmp_path: Path) -> None:
