@@ -128,7 +128,9 @@ def worker(cycles: int, gap: float = 0.01, rest: float = 0.05) -> Iterator[Recor
 
 def loop(polls: int, held: float = 0.1) -> Iterator[Record]:
     """So many in a minute."""
-    return (poll(NOON + timedelta(seconds=number * 0.9), "feed", "empty", held, consumer="c") for number in range(polls))
+    return (
+        poll(NOON + timedelta(seconds=number * 0.9), "feed", "empty", held, consumer="c") for number in range(polls)
+    )
 
 
 @pytest.mark.parametrize(
