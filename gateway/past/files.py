@@ -127,9 +127,9 @@ def _touches(name: Path, window: Window) -> bool:
 
 
 def _ended_after(name: Path, window: Window) -> bool:
-    """Whether a file was closed late enough to hold calls of the window."""
+    """Whether a file was closed late enough to hold calls of the window; its name tells the second, rounded down."""
     closed = _stamp(_CLOSED, name, "%Y%m%dT%H%M%SZ")
-    return closed is None or closed >= window.since
+    return closed is None or closed + timedelta(seconds=1) > window.since
 
 
 def _stamp(pattern: re.Pattern[str], name: Path, layout: str) -> datetime | None:

@@ -58,7 +58,7 @@ def _until(names: Names, name: str) -> float:
         if names.is_hour(name):
             return (_instant(stamp, "%Y%m%dT%HZ") + timedelta(hours=1)).timestamp()
         return _instant(stamp, "%Y%m%dT%H%M%SZ").timestamp()
-    except ValueError:  # a name that somebody made up
+    except (ValueError, OverflowError):  # a name that somebody made up, or the last hour there is
         return float("inf")
 
 

@@ -22,11 +22,16 @@ def sift(line: bytes) -> tuple[str, bytes] | None:
         raise ValueError("no object")
     if KIND in record:
         return None
+    if record.get("v") is None or not isinstance(record.get("id"), str):
+        raise ValueError("no record")  # who reads lines leaves it out, too
     hour = _hour(record.get("time"))
     strange = [name for name, value in record.items() if not _fits(name, value)]
     if strange:
         record[MORE] = {name: record.pop(name) for name in strange}
-    return hour, orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    try:
+        return hour, orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError as error:  # it reads deeper than it writes
+        raise ValueError(str(error)) from None
 
 
 def _hour(time: object) -> str:

@@ -43,6 +43,7 @@ def test_files_are_as_old_as_their_names_say_and_those_of_others_are_not_seen(tm
         "calls-20260101T120001Z-000005.jsonl": NOON + 1,
         "calls-20260101T120001Z-000005.broken": NOON + 1,
         "calls-20269901T12Z-1.parquet": float("inf"),
+        "calls-99991231T23Z-1.parquet": float("inf"),  # of a clock that was far off
     }
     for name in [*own, "calls.jsonl", "calls-eu-20260101T12Z-3.parquet", "calls-20260101T12Z-3.parquet.tmp", "x"]:
         (tmp_path / name).write_bytes(b"x" * 7)

@@ -75,9 +75,8 @@ def test_a_file_is_closed_when_its_hour_ends_also_if_nothing_is_written(path: Pa
 
 def test_a_file_of_an_hour_before_is_closed_at_the_next_start(path: Path) -> None:
     Log(path).write("a")
-    os.utime(path, (NOON, NOON))
+    os.utime(path, (NOON - HOUR, NOON - HOUR))
     log = Log(path)
-    log.clock.now = NOON + HOUR + 1
     log.write("b")
     assert len(log.names()) == 1 and path.read_bytes() == line("b")
 
@@ -169,6 +168,7 @@ def test_without_a_descriptor_to_spare_nothing_is_lost(path: Path, monkeypatch: 
     assert path.read_bytes() == line("a") + line("b")
     log.write("c")
     assert path.read_bytes() == line("a") + line("b") + line("c"), "it is not tried with every batch"
+    assert log.file.tend() == RETRY, "nor in a loop"
     log.clock.now += RETRY
     log.write("d")
     assert path.read_bytes() == line("d") and calls(path) == dict.fromkeys("abcd", 1)

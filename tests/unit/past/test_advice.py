@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from gateway.past.signs import Ended, Loop, Refused, Served, Signs, Slot
 from gateway.past.source import asked
 from gateway.past.when import Window
 from tests.kit import history
-from tests.kit.sick_days import SICK, WELL, write
+from tests.kit.sick_days import NOON, SICK, WELL, Record, call, poll, write
 
 
 def advised(log: Path) -> list[dict[str, Any]]:
@@ -87,6 +89,7 @@ SERVED = Served("r", "e", 1000, 0, 0, 1000, {"max": 0, "front": 0, "token": 0})
 SLOT = Slot("c", "r", 3, 0.95, 40, 20, 0, 0)
 LOOP = Loop("r", 1, "c", 60, 60, "empty", 0.01, 25.0)
 REFUSED = Refused("r", 2000, 100, 0, 5, "c", 30)
+USUAL = tuple(Ended("r", step, 9, 3, step / 2, True) for step in range(40))  # 120 leave in 30 s, four in each
 BORDERS: list[tuple[str, Signs, Signs]] = [
     ("one_slot", Signs(slots=(SLOT,)), Signs(slots=(replace(SLOT, behind=19),))),
     ("one_slot", Signs(slots=(replace(SLOT, behind=0, starved=20),)), Signs(slots=(replace(SLOT, overlaps=1),))),
@@ -102,6 +105,8 @@ BORDERS: list[tuple[str, Signs, Signs]] = [
      Signs(served=(replace(SERVED, clamped={**SERVED.clamped, "front": 499}),), asked={("r", "front"): (90.0, 57.0)})),
     ("edge_cut", Signs(ended=(Ended("r", 60, 20, 20, 30.1, True), Ended("r", 70, 20, 0, None, False))),
      Signs(ended=(Ended("r", 60, 20, 20, 30.1, True), Ended("r", 70, 21, 0, None, False)))),
+    ("edge_cut", Signs(ended=(*USUAL, Ended("r", 60, 20, 20, 30.1, True))),
+     Signs(ended=(*USUAL, Ended("r", 50, 9, 1, 25.1, False), Ended("r", 60, 20, 20, 30.1, True)))),
 ]  # fmt: skip
 
 
@@ -109,6 +114,49 @@ BORDERS: list[tuple[str, Signs, Signs]] = [
 def test_thresholds_are_where_they_are_said_to_be(kind: str, sick: Signs, well: Signs) -> None:
     assert [each.kind for each in advice_for(sick)] == [kind]
     assert advice_for(well) == []
+
+
+def worker(cycles: int, gap: float = 0.01, rest: float = 0.05) -> Iterator[Record]:
+    """Polls, and so long after the end of each a job, and then a rest."""
+    at = NOON
+    for _ in range(cycles):
+        yield poll(at, "feed", "empty", 24.999, consumer="runner")
+        at += timedelta(seconds=25 + gap)
+        yield call(at, "builds", "answered", took=0.2, consumer="runner")
+        at += timedelta(seconds=0.2 + rest)
+
+
+def loop(polls: int, held: float = 0.1) -> Iterator[Record]:
+    """So many in a minute."""
+    return (
+        poll(NOON + timedelta(seconds=number * 0.9), "feed", "empty", held, consumer="c") for number in range(polls)
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "sick", "well"),
+    [
+        ("one_slot", worker(24), worker(23)),  # seen for ten minutes, and not quite
+        ("one_slot", worker(60, rest=5.8), worker(60, rest=6.8)),  # 80 % of its time
+        ("one_slot", worker(60, gap=0.9), worker(60, gap=1.1)),  # only when the poll had ended
+        ("one_slot", worker(60, gap=-0.05), worker(60, gap=-0.15)),  # two things at once, more than clocks differ
+        ("tight_loop", loop(60), loop(59)),
+        ("tight_loop", loop(60, 0.99), loop(60, 1.0)),  # over within a second
+    ],
+)
+def test_signs_are_seen_where_they_are_said_to_begin(
+    tmp_path: Path, kind: str, sick: Iterator[Record], well: Iterator[Record]
+) -> None:
+    write(tmp_path / "sick.jsonl", sick)
+    write(tmp_path / "well.jsonl", well)
+    assert [each["kind"] for each in advised(tmp_path / "sick.jsonl")] == [kind]
+    assert advised(tmp_path / "well.jsonl") == []
+
+
+@pytest.mark.parametrize(("most", "consumer"), [(80, "c"), (79, None)])
+def test_a_limit_is_one_clients_matter_when_that_meets_it_nearly_alone(most: int, consumer: str | None) -> None:
+    (found,) = advice_for(Signs(refused=(replace(REFUSED, most_count=most),)))
+    assert found.consumer == consumer
 
 
 def test_clients_that_loop_on_a_refusal_are_told_once_and_as_a_loop() -> None:

@@ -5,7 +5,6 @@ connection that can do nothing but read them.
 from __future__ import annotations
 
 import os
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from gateway.past.files import NoLogError
 from gateway.past.source import Past, asked, connect, narrowed
 from gateway.past.when import Window
-from gateway.telemetry.naming import Journal, Names
+from gateway.telemetry.naming import Names
 from tests.kit import history
 from tests.kit.sick_days import NOON, Record, call, write
 
@@ -90,6 +89,13 @@ def test_hours_outside_the_window_are_not_even_opened(tmp_path: Path) -> None:
         name.write_bytes(b"no Parquet at all")
     window = Window(history.START + 9 * HOUR, history.START + 10 * HOUR)
     assert asked(tmp_path / "calls.jsonl", window, lambda past: (past.files, past.notes)) == (1, ())
+
+
+def test_a_file_that_was_closed_within_the_first_second_of_a_window_is_read(tmp_path: Path) -> None:
+    """Its name tells the second; a window such as the last hour begins between two of them."""
+    closed = Names.of(tmp_path / "calls.jsonl").closed(f"{NOON:%Y%m%dT%H%M%SZ}", 900_000)
+    write(closed, [call(NOON + timedelta(seconds=0.6), "updates", "answered")])
+    assert asked(tmp_path / "calls.jsonl", Window(NOON + timedelta(seconds=0.5), NOON + HOUR), count) == 1
 
 
 def test_a_torn_last_line_is_no_call_yet_and_no_fault(tmp_path: Path) -> None:
@@ -201,74 +207,6 @@ def test_parquet_whose_description_is_damaged_hides_no_other(tmp_path: Path) -> 
     found, notes = asked(tmp_path / "calls.jsonl", Window(), lambda past: (count(past), past.notes))
     assert 0 < found < 200
     assert notes == (f"{first.name} is damaged, or no part of a log, and is left out",)
-
-
-def test_while_lines_are_replaced_by_parquet_each_call_counts_once(tmp_path: Path) -> None:
-    """At every step of a compaction, also the one at which it crashed."""
-    live = tmp_path / "calls.jsonl"
-    names = Names(live)
-    closed, hour = names.closed("20250115T130000Z", 1), names.hour("20250115T12Z", 1)
-    unfinished = hour.with_name(hour.name + ".tmp")
-    write(closed, iter(some(5)))
-    compacted(unfinished, closed)
-    assert asked(live, Window(), count) == 5
-    names.journal.write_bytes(Journal((closed.name,), (hour.name,)).text())
-    assert asked(live, Window(), count) == 5
-    unfinished.rename(hour)
-    assert asked(live, Window(), count) == 5
-    closed.unlink()
-    assert asked(live, Window(), count) == 5
-    names.journal.unlink()
-    assert asked(live, Window(), count) == 5
-
-
-def test_a_file_that_is_removed_meanwhile_is_asked_for_no_more(tmp_path: Path) -> None:
-    history.write_parquet(tmp_path, history.Day(2400))
-    oldest = min(tmp_path.glob("*.parquet"))
-    asks = []
-
-    def question(past: Past) -> int:
-        asks.append(past.files)
-        oldest.unlink(missing_ok=True)
-        return count(past)
-
-    assert 0 < asked(tmp_path / "calls.jsonl", Window(), question) < 2400
-    assert asks == [24, 23]
-
-
-def test_calls_are_counted_once_while_the_log_is_written_rotated_and_compacted(tmp_path: Path) -> None:
-    live = tmp_path / "calls.jsonl"
-    names = Names(live)
-    written, over = [0], threading.Event()
-    write(live, iter(some(1)))
-
-    def gateway() -> None:
-        for number in range(40):
-            write(live, iter(some(25)))
-            written[0] += 25
-            closed, hour = names.closed("20250115T130000Z", number), names.hour("20250115T12Z", number)
-            live.rename(closed)
-            write(live, iter(()))
-            compacted(hour.with_name(hour.name + ".tmp"), closed)
-            tmp_path.joinpath("journal").write_bytes(Journal((closed.name,), (hour.name,)).text())
-            tmp_path.joinpath("journal").rename(names.journal)
-            hour.with_name(hour.name + ".tmp").rename(hour)
-            closed.unlink()
-            names.journal.unlink()
-        over.set()
-
-    thread = threading.Thread(target=gateway)
-    thread.start()
-    looks = 0
-    while not over.is_set():
-        least = written[0]
-        found = asked(live, Window(), ids)
-        assert len(found) == len(set(found))
-        assert least <= len(found) <= written[0] + 26
-        looks += 1
-    thread.join()
-    assert looks > 1
-    assert asked(live, Window(), count) == 1001
 
 
 def test_a_part_of_the_window_can_be_looked_at_alone(day: Path) -> None:
