@@ -139,8 +139,8 @@ async def test_a_record_tells_the_hold_from_the_work(tmp_path: Path) -> None:
         record = await gw.record()
     assert set(record) == {
         "v", "time", "id", "trace", "route", "method", "path", "status", "outcome", "blame", "level", "peer", "took",
-        "work", "bytes_in", "bytes_out", "attempts", "consumer", "tenant", "query", "query_values", "endpoint", "news_latency",
-        "first_byte", "dialect", "hold_asked", "hold_granted", "clamped_by", "held", "cursor",
+        "work", "bytes_in", "bytes_out", "attempts", "consumer", "tenant", "query", "query_values", "endpoint",
+        "first_byte", "news_latency", "dialect", "hold_asked", "hold_granted", "clamped_by", "held", "cursor",
     }  # fmt: skip
     expected = {
         "v": 1, "route": "updates", "method": "GET", "path": "/updates", "status": 200, "outcome": "news",
