@@ -8,6 +8,7 @@ if a crash has left both. So whoever reads takes the list from `readable`, and a
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,12 +99,20 @@ def readable(live: Path) -> Readable:
     names = Names.of(live)
     seen: tuple[Journal, list[str]] | None = None
     for _ in range(_PATIENCE):
-        found = Journal.read(names.journal), sorted(path.name for path in names.live.parent.glob("*"))
+        found = Journal.read(names.journal), sorted(_listed(names.live.parent))
         if found == seen:
             break
         seen = found
     assert seen is not None
     return _chosen(names, *seen)
+
+
+def _listed(folder: Path) -> list[str]:
+    """What lies there. A directory that may not be looked into raises, for it is not empty."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _chosen(names: Names, journal: Journal, there: list[str]) -> Readable:

@@ -10,7 +10,7 @@ from gateway.head import RequestHead
 from gateway.outcome import Outcome
 from gateway.policies.cors import compile_cors
 from gateway.routing import Rule
-from gateway.telemetry.record import build
+from gateway.telemetry.record import MAX_TEXT, build
 from tests.kit.calls import head_of
 from tests.kit.serving import WALL, Scene
 
@@ -56,6 +56,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
     [
         ("/bot/s3cret", "/bot/***"), ("/BOT/s3cret/updates", "/BOT/***"), ("/v1/bot/s3cret/updates", "/v1/bot/***"),
         ("/bot/s3cret/a/b", "/bot/***"), ("/else/there", "/else/there"), (f"/no/{JWT}/x", "/no/***/x"),
+        (f"/Bearer%20{JWT}", "/Bearer%20***"),
         (f"/{'x' * 505}/{JWT}", f"/{'x' * 505}/***"),
     ],
 )  # fmt: skip
@@ -71,6 +72,14 @@ def test_a_token_is_shown_in_no_path_and_as_no_name() -> None:
     call.path, call.query = f"/files/{JWT}", f"{JWT}&{JWT}x=1"
     record = build(call, WALL, 126.5, SINCE)
     assert (record["path"], record["query"]) == ("/files/***", ["***", "***"])
+
+
+@pytest.mark.parametrize("wild", ["eyJ", "eyJ.", "eyJ-", "eyJ%20", "eyJa.b", "%41eyJ", "a.eyJa."])
+def test_what_looks_like_a_megabyte_of_tokens_takes_no_time(wild: str) -> None:
+    """A search that begins again and again would take minutes."""
+    call = ended(Outcome.NO_ROUTE)
+    call.plan, call.path, call.query = None, "/" + wild * (1_000_000 // len(wild)), wild * 2000
+    assert len(str(build(call, WALL, 126.5, PREFIXES)["path"])) == MAX_TEXT or "***" in line_of(call).decode()
 
 
 def test_of_two_secrets_of_which_one_begins_the_other_nothing_is_left() -> None:

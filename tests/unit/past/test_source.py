@@ -170,6 +170,19 @@ def test_no_log_at_all_is_said_with_what_to_do(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.timeout(10)
+def test_a_directory_that_may_not_be_looked_into_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "calls.jsonl", iter(some(5)))
+
+    def refused(path: Path) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", refused)
+    with pytest.raises(PermissionError, match=str(tmp_path)):
+        asked(tmp_path / "calls.jsonl", Window(), count)
+
+
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "calls.jsonl")
     for path in (tmp_path / "calls.jsonl", tmp_path, Path("/dev/null")):

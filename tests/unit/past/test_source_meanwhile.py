@@ -61,7 +61,7 @@ def test_lines_replaced_between_two_looks_count_once(tmp_path: Path, monkeypatch
         compacted(hour, closed)
         names.journal.write_bytes(Journal((closed.name,), (hour.name,)).text())
 
-    once_before(Path, "glob", replaced, monkeypatch)
+    once_before(os, "listdir", replaced, monkeypatch)
     assert asked(live, Window(), count) == 5
 
 
