@@ -37,8 +37,8 @@ def latency(value: float) -> str:
 
 
 def span(value: float) -> str:
-    """Seconds of which there may be many."""
-    return f"{value:,.0f} s"
+    """Seconds of which there may be many: a million of them are hours to a person."""
+    return f"{value:,.0f} s" if value < 100_000 else f"{value / 3600:,.0f} h"
 
 
 AMOUNTS = (

@@ -49,7 +49,10 @@ def report_command(path: Path | None, log: Path | None, since: str, until: str |
     if output is None:
         click.echo(text)
     else:
-        output.write_text(text + "\n", "utf-8")
+        try:
+            output.write_text(text + "\n", "utf-8")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(output)) from None  # a full disk is told without a name
         note(f"{output} is written")
 
 

@@ -5,6 +5,7 @@ gateway starts it when it has closed a file; it may be run by hand at any time, 
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import os
 import sys
@@ -75,10 +76,16 @@ def _tried(work: Callable[[], None], what: str, say: Say) -> bool:
     try:
         work()
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        say(f"{what} could not be compacted and stays as it is: {reason}")
+        say(f"{what} could not be compacted and stays as it is: {_reason(error)}")
         return False
     return True
+
+
+def _reason(error: Exception) -> str:
+    """In a sentence: DuckDB tells of a full disk in JSON."""
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
+        return "the disk is full; make room, or lower log.rotate.disk"
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _expire(names: Names, keep: float | None, disk: int | None, now: float, say: Say) -> None:

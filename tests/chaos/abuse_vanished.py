@@ -111,7 +111,7 @@ async def _scene(sheet: Sheet, folder: Path, clients: Cable, service: Cable) -> 
     async with stage(folder) as on:
         (second := folder / "between").mkdir()
         (second / "secret").write_bytes((folder / "secret").read_bytes())
-        ports = Ports(*free_ports(3))._replace(upstream=on.ports.upstream)
+        ports = Ports(*free_ports(4))._replace(upstream=on.ports.upstream)
         text = configuration(
             ports, second, server=f'vanished_after = "{VANISHED:g}s"\nwrite_idle_timeout = "60s"',
             routes=NOW + POLL + AWAY.format(host=host, port=port),
