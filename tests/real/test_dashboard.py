@@ -24,6 +24,11 @@ LONG = hold(max='"60s"', absent='"60s"')
 JWT = SIGNED_IN.replace("[policy.", 'tenant = "tenant"\n[policy.', 1)
 CAP = '[[policy.poll.hold_cap]]\nmax = 3\nper = "consumer"\n'
 PAGES = ["overview", "held", "trends"]
+# Cells that lie over the next one, and those of which a word is a column of letters.
+CRAMPED = """[...document.querySelectorAll("#rows td, #rows th, #endpoints td")]
+  .filter((cell) => cell.textContent.length > 9 && cell.offsetWidth)
+  .filter((cell) => cell.scrollWidth > cell.clientWidth + 1 || cell.clientWidth < 80)
+  .map((cell) => cell.textContent)"""
 
 
 @pytest.fixture(autouse=True)
@@ -264,13 +269,16 @@ async def test_every_page_fits_asks_nobody_else_and_says_nothing_to_the_console(
 ) -> None:
     news = ScriptedUpstream(*[(answer(b'[{"id": 1}]'),) if n % 3 else (answer(b"[]"),) for n in range(30)],
                             then=(asyncio.Event(),))  # fmt: skip
-    async with news as up, gateway(signed_in(up), tmp_path) as gw:
+    trusted = '[server]\ntrusted_proxies = ["127.0.0.1"]\n'
+    async with news as up, gateway(signed_in(up).replace("[server]\n", trusted), tmp_path) as gw:
         for number in range(30):
             async with client(gw.port) as raw:
                 assert (await raw.ask(get("/news", bearer(f"client-{number % 4}")))).status == 200
         await gw.records(30)
         long = "a-consumer-with-a-name-that-is-longer-than-anybody-would-like-it-to-be-on-a-phone"
-        held = [get(f"/a/long/path/{'x' * 60}/{n}", bearer(long if n > 7 else f"client-{n % 4}")) for n in range(10)]
+        who = [bearer(long if n > 7 else f"client-{n % 4}", tenant="a-tenant-with-a-long-name-gmbh") for n in range(10)]
+        peer = "X-Forwarded-For: 2001:db8:85a3::8a2e:370:7334"
+        held = [get(f"/a/long/path/{'x' * 60}/{n}", one, peer) for n, one in enumerate(who)]
         async with polling(gw, *held), window(gw, scheme, width) as looking:
             for name in PAGES:
                 page = await looking.open("/" if name == "overview" else f"/{name}")
@@ -280,3 +288,4 @@ async def test_every_page_fits_asks_nobody_else_and_says_nothing_to_the_console(
                 ).to_be_visible()
                 await keep(page, f"{name}-{scheme}-{width}")
                 assert await page.evaluate("document.documentElement.scrollWidth") <= width
+                assert await page.evaluate(CRAMPED) == []
