@@ -92,7 +92,9 @@ async def test_a_plot_of_what_is_no_numbers_is_refused_and_the_next_is_drawn(tmp
         b'{"figures": [{"kind": "bars", "title": "<b>", "labels": ["&"], "series": [["<i>", [1]]], "unit": "count"}]}'
     )
     bad = [b'{"figures": 7}', b"{}", b'{"figures": [{"kind": "pie"}]}', good.replace(b"[1]", b'["1"]'),
-           good.replace(b'"count"', b'"__class__"'), good.replace(b"[1]", b"[" + b"1," * 1000 + b"1]")]  # fmt: skip
+           good.replace(b'"count"', b'"__class__"'), good.replace(b"[1]", b"[" + b"1," * 1000 + b"1]"),
+           good.replace(b"[1]", b"[1e308, -1e308]").replace(b"bars", b"lines"),
+           b'{"figures": ' + b"[" * 900 + b"]" * 900 + b"}"]  # fmt: skip
     async with gateway(config(1), tmp_path) as gw, client(gw.admin_port) as raw:
         for question in bad:
             assert (await raw.ask(post(question, "/api/draw", "Gateway-Admin: 1"))).status == 400
