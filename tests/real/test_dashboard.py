@@ -20,6 +20,7 @@ pytestmark = needs_chromium
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 TOKEN = "an admin token of the tests, \N{SNOWMAN} and all"
+MADE = "main img, main script, dialog img"  # what EVIL would make
 LONG = hold(max='"60s"', absent='"60s"')
 JWT = SIGNED_IN.replace("[policy.", 'tenant = "tenant"\n[policy.', 1)
 CAP = '[[policy.poll.hold_cap]]\nmax = 3\nper = "consumer"\n'
@@ -148,7 +149,16 @@ async def test_what_a_client_can_write_stays_text(tmp_path: Path) -> None:
                 await expect(page.locator(where)).to_contain_text(EVIL)
             await page.get_by_role("button", name="End the call").click()
             await expect(page.locator("#confirm-facts")).to_contain_text(EVIL)
-            assert await page.locator("main img, main script, dialog img").count() == 0
+            assert await page.locator(MADE).count() == 0
+            await page.get_by_role("button", name="End it").click()
+            await gw.record()
+            await looking.open("/trends")
+            for by in ("consumer", "tenant"):
+                await page.get_by_label("By", exact=True).select_option(by)
+                await expect(page.locator("#trend-rows")).to_contain_text(EVIL)
+                await expect(page.locator("#key-title")).to_have_text(by.capitalize())
+                await expect(page.locator("#plots figure")).to_have_count(2)
+            assert await page.locator(MADE).count() == 0
             assert "owned" not in await page.title()
         refused = await page.evaluate(
             "() => { try { document.body.innerHTML = 'x'; return 'done' } catch { return 'refused' } }"
