@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.kit.browser import PATIENCE, Looking, keep, needs_chromium, window
+from tests.kit.browser import PATIENCE, Looking, needs_chromium, window
 from tests.kit.gateways import SIGNED_IN, InProcess, bearer, config, gateway, hold, route
 from tests.kit.polls import polling
 from tests.kit.raw import RawClient, client, get
-from tests.kit.upstreams import ScriptedUpstream, answer
+from tests.kit.upstreams import ScriptedUpstream
 
 pytestmark = needs_chromium
 
@@ -24,12 +24,6 @@ MADE = "main img, main script, dialog img"  # what EVIL would make
 LONG = hold(max='"60s"', absent='"60s"')
 JWT = SIGNED_IN.replace("[policy.", 'tenant = "tenant"\n[policy.', 1)
 CAP = '[[policy.poll.hold_cap]]\nmax = 3\nper = "consumer"\n'
-PAGES = ["overview", "held", "trends"]
-# Cells that lie over the next one, and those of which a word is a column of letters.
-CRAMPED = """[...document.querySelectorAll("#rows td, #rows th, #endpoints td")]
-  .filter((cell) => cell.textContent.length > 9 && cell.offsetWidth)
-  .filter((cell) => cell.scrollWidth > cell.clientWidth + 1 || cell.clientWidth < 80)
-  .map((cell) => cell.textContent)"""
 
 
 @pytest.fixture(autouse=True)
@@ -270,32 +264,3 @@ async def test_without_a_file_of_calls_trends_say_so(tmp_path: Path) -> None:
             page = looking.page
             await expect(page.locator("#why")).to_contain_text('write log.calls = "file:PATH"')
             await expect(page.locator("#found")).to_be_hidden()
-
-
-@pytest.mark.parametrize("width", [1280, 400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page_fits_asks_nobody_else_and_says_nothing_to_the_console(
-    tmp_path: Path, scheme: str, width: int
-) -> None:
-    news = ScriptedUpstream(*[(answer(b'[{"id": 1}]'),) if n % 3 else (answer(b"[]"),) for n in range(30)],
-                            then=(asyncio.Event(),))  # fmt: skip
-    trusted = '[server]\ntrusted_proxies = ["127.0.0.1"]\n'
-    async with news as up, gateway(signed_in(up).replace("[server]\n", trusted), tmp_path) as gw:
-        for number in range(30):
-            async with client(gw.port) as raw:
-                assert (await raw.ask(get("/news", bearer(f"client-{number % 4}")))).status == 200
-        await gw.records(30)
-        long = "a-consumer-with-a-name-that-is-longer-than-anybody-would-like-it-to-be-on-a-phone"
-        who = [bearer(long if n > 7 else f"client-{n % 4}", tenant="a-tenant-with-a-long-name-gmbh") for n in range(10)]
-        peer = "X-Forwarded-For: 2001:db8:85a3::8a2e:370:7334"
-        held = [get(f"/a/long/path/{'x' * 60}/{n}", one, peer) for n, one in enumerate(who)]
-        async with polling(gw, *held), window(gw, scheme, width) as looking:
-            for name in PAGES:
-                page = await looking.open("/" if name == "overview" else f"/{name}")
-                await expect(page.locator("#state")).to_have_text("serving")
-                await expect(
-                    page.locator({"held": "#rows tr", "trends": "#plots figure"}.get(name, "#plot-0 figure")).first
-                ).to_be_visible()
-                await keep(page, f"{name}-{scheme}-{width}")
-                assert await page.evaluate("document.documentElement.scrollWidth") <= width
-                assert await page.evaluate(CRAMPED) == []
