@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from gateway.admin import stream
 from gateway.telemetry.tallies import Tallies
@@ -167,3 +168,19 @@ async def test_a_bug_of_ours_is_told_and_does_not_end_it(tmp_path: Path, monkeyp
         while "error" in (found := await event(raw)):
             pass
         assert found["held"]["total"] == 0
+
+
+async def test_who_comes_when_it_is_over_is_told_so_and_nothing_begins_again(tmp_path: Path) -> None:
+    ended = stream.Stream(lambda: asyncio.sleep(0, {}))
+    assert not ended.watched
+    await ended.close()
+    application = web.Application()
+    application.router.add_get("/", ended.watch)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    path = str(tmp_path / "late.sock")
+    await web.UnixSite(runner, path).start()
+    async with client(Path(path)) as raw:
+        told = await raw.ask(get("/"))
+        assert (told.status, b"the gateway ends" in bytes(told.body), producers()) == (503, True, [])
+    await runner.cleanup()
