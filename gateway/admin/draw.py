@@ -51,7 +51,7 @@ def answer(line: bytes) -> dict[str, object]:
         if not isinstance(figures, list) or len(figures) > MOST_FIGURES:
             raise ValueError(f"figures: is no list of at most {MOST_FIGURES}")
         return {"html": "".join([figure(one) for one in figures])}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ArithmeticError) as error:  # the last: numbers that fit no axis
         return {"error": f"the plot cannot be drawn: {error}; ask as the dashboard does"}
 
 

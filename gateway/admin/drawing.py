@@ -41,6 +41,10 @@ class Drawing:
 
     async def draw(self, question: Mapping[str, object]) -> str:
         """Figures as HTML. Raises NoAnswerError."""
+        try:
+            asked = orjson.dumps(question) + b"\n"
+        except orjson.JSONEncodeError:  # tables in tables in tables
+            raise NoAnswerError(400, "the plot is nested too deeply; ask as the dashboard does") from None
         if self._waiting >= MOST_WAITING:
             raise NoAnswerError(429, "others are being drawn; ask again in a moment")
         self._waiting += 1
@@ -48,14 +52,14 @@ class Drawing:
             async with self._turn:
                 if self._closed:
                     raise NoAnswerError(503, "the gateway ends")
-                return await self._drawn(question)
+                return await self._drawn(asked)
         finally:
             self._waiting -= 1
 
-    async def _drawn(self, question: Mapping[str, object]) -> str:
+    async def _drawn(self, question: bytes) -> str:
         try:
             async with asyncio.timeout(self._timeout):
-                told = orjson.loads(await self._talk(orjson.dumps(question) + b"\n"))
+                told = orjson.loads(await self._talk(question))
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             self._end()
             if not self._closed:

@@ -53,7 +53,7 @@ def refuse(rules: Access, headers: CIMultiDictProxy[str], scheme: str, path: str
     hosts = [host.lower() for host in headers.getall("Host", [])]
     if not all(_is_own(rules, host) for host in hosts):
         return No(421, "this Host is none of the admin listener's; use its address, or list the name in admin.hosts")
-    if any([origin.lower()] != [f"{scheme}://{host}" for host in hosts] for origin in headers.getall("Origin", [])):
+    if not all(_is_own_page(origin.lower(), scheme, hosts) for origin in headers.getall("Origin", [])):
         return No(403, "the request comes from a web page of another origin")
     if "cross-site" in headers.getall("Sec-Fetch-Site", []) and not _follows_a_link(headers, path):
         return No(403, "the request comes from a web page of another site")
@@ -77,6 +77,11 @@ def is_open(path: str) -> bool:
 def _follows_a_link(headers: CIMultiDictProxy[str], path: str) -> bool:
     """From a wiki or a chat to a page of the dashboard: the page has no data, and nobody may frame it."""
     return path in PAGES and headers.getall("Sec-Fetch-Mode", []) == ["navigate"]
+
+
+def _is_own_page(origin: str, scheme: str, hosts: list[str]) -> bool:
+    """Also when an edge before this listener speaks TLS: nobody else has a page of this name and port."""
+    return len(hosts) == 1 and origin in (f"{scheme}://{hosts[0]}", f"https://{hosts[0]}")
 
 
 def _is_own(rules: Access, host: str) -> bool:

@@ -21,7 +21,8 @@ from gateway.top.where import Where
 EVERY = 1.0  # seconds between two looks
 ROWS = "300"  # of the table at most: who looks for more filters
 
-WIDEST = 40  # characters of a cell
+WIDEST, NARROWEST = 40, 9  # characters of a cell
+TIMES = 40  # of a line: state and times, which are to be seen beside who and where
 
 Calls = DataTable[Text]
 
@@ -58,6 +59,7 @@ class Top(App[None]):
         self._gateway = Gateway(where, token)
         self._every = every
         self._hurry = asyncio.Event()
+        self._widest = WIDEST
 
     def compose(self) -> ComposeResult:
         yield Static(f"{self._gateway.where.name}: asking ..", id="state", markup=False)
@@ -127,8 +129,14 @@ class Top(App[None]):
         mark = {self.sort.removeprefix("-"): " v" if self.sort.startswith("-") else " ^"}
         titles = [column.title + mark.get(column.key, "") for column in COLUMNS]
         calls = {str(call.get("id")): row(call) for call in self.seen.calls}
-        _refill(self.query_one("#calls", DataTable), titles, calls)
-        _refill(self.query_one("#routes", DataTable), ROUTE_COLUMNS, {each[0]: each for each in by_route(self.seen)})
+        widest = min(max((self.size.width - TIMES) // 2, NARROWEST), WIDEST)
+        _refill(self.query_one("#calls", DataTable), titles, calls, widest, anew=widest != self._widest)
+        self._widest = widest
+        routes = {each[0]: each for each in by_route(self.seen)}
+        _refill(self.query_one("#routes", DataTable), ROUTE_COLUMNS, routes, WIDEST)
+
+    def on_resize(self) -> None:
+        self._fill()
 
     # -- keys ----------------------------------------------------------------------------------------------------
 
@@ -181,15 +189,18 @@ class Top(App[None]):
         return next((call for call in self.seen.calls if call.get("id") == key), None)
 
 
-def _refill(table: Calls, titles: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
-    """Other rows; who was selected stays so, wherever it stands now, and the table where it was scrolled to."""
+def _refill(
+    table: Calls, titles: Sequence[str], rows: Mapping[str, Sequence[str]], widest: int, anew: bool = False
+) -> None:
+    """Other rows; who was selected stays so, wherever it stands now, and the table where it was scrolled to. `anew`
+    where columns may become narrower: they never do so by themselves."""
     at, before, scrolled = table.cursor_row, [each.key.value for each in table.ordered_rows], table.scroll_offset
-    titled = [str(column.label) for column in table.ordered_columns] == list(titles)
+    titled = not anew and [str(column.label) for column in table.ordered_columns] == list(titles)
     table.clear(columns=not titled)
     if not titled:
         table.add_columns(*map(Text, titles))
     for key, cells in rows.items():
-        table.add_row(*[Text(_clipped(cell)) for cell in cells], key=key)
+        table.add_row(*[_clipped(cell, widest) for cell in cells], key=key)
     if rows:
         places = {key: place for place, key in enumerate(rows)}
         place = places.get(before[at] or "", at) if at < len(before) else at
@@ -197,5 +208,8 @@ def _refill(table: Calls, titles: Sequence[str], rows: Mapping[str, Sequence[str
         table.scroll_to(scrolled.x, scrolled.y, animate=False, immediate=True)
 
 
-def _clipped(cell: str) -> str:
-    return cell if len(cell) <= WIDEST else f"{cell[: WIDEST - 2]}.."
+def _clipped(cell: str, widest: int) -> Text:
+    """As wide as there is place for, however wide its letters are."""
+    text = Text(cell)
+    text.truncate(widest, overflow="ellipsis")
+    return text

@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.kit.browser import PATIENCE, Looking, keep, needs_chromium, window
+from tests.kit.browser import PATIENCE, Looking, needs_chromium, window
 from tests.kit.gateways import SIGNED_IN, InProcess, bearer, config, gateway, hold, route
 from tests.kit.polls import polling
 from tests.kit.raw import RawClient, client, get
-from tests.kit.upstreams import ScriptedUpstream, answer
+from tests.kit.upstreams import ScriptedUpstream
 
 pytestmark = needs_chromium
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 TOKEN = "an admin token of the tests, \N{SNOWMAN} and all"
+MADE = "main img, main script, dialog img"  # what EVIL would make
 LONG = hold(max='"60s"', absent='"60s"')
 JWT = SIGNED_IN.replace("[policy.", 'tenant = "tenant"\n[policy.', 1)
 CAP = '[[policy.poll.hold_cap]]\nmax = 3\nper = "consumer"\n'
-PAGES = ["overview", "held", "trends"]
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +143,16 @@ async def test_what_a_client_can_write_stays_text(tmp_path: Path) -> None:
                 await expect(page.locator(where)).to_contain_text(EVIL)
             await page.get_by_role("button", name="End the call").click()
             await expect(page.locator("#confirm-facts")).to_contain_text(EVIL)
-            assert await page.locator("main img, main script, dialog img").count() == 0
+            assert await page.locator(MADE).count() == 0
+            await page.get_by_role("button", name="End it").click()
+            await gw.record()
+            await looking.open("/trends")
+            for by in ("consumer", "tenant"):
+                await page.get_by_label("By", exact=True).select_option(by)
+                await expect(page.locator("#trend-rows")).to_contain_text(EVIL)
+                await expect(page.locator("#key-title")).to_have_text(by.capitalize())
+                await expect(page.locator("#plots figure")).to_have_count(2)
+            assert await page.locator(MADE).count() == 0
             assert "owned" not in await page.title()
         refused = await page.evaluate(
             "() => { try { document.body.innerHTML = 'x'; return 'done' } catch { return 'refused' } }"
@@ -255,28 +264,3 @@ async def test_without_a_file_of_calls_trends_say_so(tmp_path: Path) -> None:
             page = looking.page
             await expect(page.locator("#why")).to_contain_text('write log.calls = "file:PATH"')
             await expect(page.locator("#found")).to_be_hidden()
-
-
-@pytest.mark.parametrize("width", [1280, 400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page_fits_asks_nobody_else_and_says_nothing_to_the_console(
-    tmp_path: Path, scheme: str, width: int
-) -> None:
-    news = ScriptedUpstream(*[(answer(b'[{"id": 1}]'),) if n % 3 else (answer(b"[]"),) for n in range(30)],
-                            then=(asyncio.Event(),))  # fmt: skip
-    async with news as up, gateway(signed_in(up), tmp_path) as gw:
-        for number in range(30):
-            async with client(gw.port) as raw:
-                assert (await raw.ask(get("/news", bearer(f"client-{number % 4}")))).status == 200
-        await gw.records(30)
-        long = "a-consumer-with-a-name-that-is-longer-than-anybody-would-like-it-to-be-on-a-phone"
-        held = [get(f"/a/long/path/{'x' * 60}/{n}", bearer(long if n > 7 else f"client-{n % 4}")) for n in range(10)]
-        async with polling(gw, *held), window(gw, scheme, width) as looking:
-            for name in PAGES:
-                page = await looking.open("/" if name == "overview" else f"/{name}")
-                await expect(page.locator("#state")).to_have_text("serving")
-                await expect(
-                    page.locator({"held": "#rows tr", "trends": "#plots figure"}.get(name, "#plot-0 figure")).first
-                ).to_be_visible()
-                await keep(page, f"{name}-{scheme}-{width}")
-                assert await page.evaluate("document.documentElement.scrollWidth") <= width

@@ -50,6 +50,17 @@ async def test_a_link_from_elsewhere_opens_a_page_and_nothing_more(tmp_path: Pat
         assert (await raw.ask(get("/", host="rebound.example.com"))).status == 421
 
 
+async def test_behind_a_proxy_that_speaks_tls_polls_are_ended_and_plots_drawn_too(tmp_path: Path) -> None:
+    text = config(1).replace("[admin]\n", '[admin]\nhosts = ["gateway.example.com"]\n')
+    pages = {"https://gateway.example.com": 200, "https://gateway.example.com:8443": 403, "https://example.com": 403}
+    async with gateway(text, tmp_path) as gw, client(gw.admin_port) as raw:
+        for page, status in pages.items():
+            for path, body in (("/api/held/end", b'{"all": true}'), ("/api/draw", b'{"figures": []}')):
+                fields = ("Gateway-Admin: 1", f"Origin: {page}", f"Content-Length: {len(body)}")
+                asked = get(path, *fields, method="POST", host="gateway.example.com") + body
+                assert (await raw.ask(asked)).status == status
+
+
 async def test_nothing_outside_of_the_folder_is_served(tmp_path: Path) -> None:
     async with gateway(config(1), tmp_path) as gw, client(gw.admin_port) as raw:
         for path in (
@@ -68,8 +79,10 @@ async def test_no_page_may_be_framed_run_what_is_written_into_it_or_ask_anybody_
         policy = dict(one.strip().split(" ", 1) for one in str(page.one("Content-Security-Policy")).split(";"))
         assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
         assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
-        assert policy["require-trusted-types-for"] == "'script'"
+        assert policy["require-trusted-types-for"] == "'script'" and policy["trusted-types"] == "'none'"
+        assert policy["form-action"] == "'none'" and policy["img-src"] == "'self'"
         assert (page.one("X-Frame-Options"), page.one("Referrer-Policy")) == ("DENY", "no-referrer")
+        assert page.one("Cross-Origin-Resource-Policy") == "same-origin"
         body = bytes(page.body)
         assert not re.search(rb"<script>|style=| on[a-z]+=|https?://", body)
 
@@ -79,7 +92,9 @@ async def test_a_plot_of_what_is_no_numbers_is_refused_and_the_next_is_drawn(tmp
         b'{"figures": [{"kind": "bars", "title": "<b>", "labels": ["&"], "series": [["<i>", [1]]], "unit": "count"}]}'
     )
     bad = [b'{"figures": 7}', b"{}", b'{"figures": [{"kind": "pie"}]}', good.replace(b"[1]", b'["1"]'),
-           good.replace(b'"count"', b'"__class__"'), good.replace(b"[1]", b"[" + b"1," * 1000 + b"1]")]  # fmt: skip
+           good.replace(b'"count"', b'"__class__"'), good.replace(b"[1]", b"[" + b"1," * 1000 + b"1]"),
+           good.replace(b"[1]", b"[1e308, -1e308]").replace(b"bars", b"lines"),
+           b'{"figures": ' + b"[" * 900 + b"]" * 900 + b"}"]  # fmt: skip
     async with gateway(config(1), tmp_path) as gw, client(gw.admin_port) as raw:
         for question in bad:
             assert (await raw.ask(post(question, "/api/draw", "Gateway-Admin: 1"))).status == 400

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from gateway.admin import stream
 from gateway.telemetry.tallies import Tallies
-from tests.kit.gateways import config, gateway, hold, route
+from tests.kit.gateways import InProcess, config, gateway, hold, route
 from tests.kit.polls import polling
 from tests.kit.raw import RawClient, client, connect, get
 from tests.kit.upstreams import ScriptedUpstream, answer
@@ -113,10 +114,38 @@ async def test_who_takes_nothing_is_left_and_who_reads_is_not_kept_waiting(
             await soon(raw.reader.readuntil(b"\r\n\r\n"))
             raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
         one_more = asyncio.ensure_future(admitted(gw.admin_port))
-        while not one_more.done():
+        while not one_more.done() or connections(gw) > 1:
             assert await soon(reading.reader.read(65536)), "who reads goes on"
         for raw in lazy:
             raw.reset()
+
+
+def connections(gw: InProcess) -> int:
+    assert gw.app._admin is not None and gw.app._admin._runner.server is not None
+    return len(gw.app._admin._runner.server.connections)
+
+
+async def test_who_comes_back_is_told_nothing_of_then(tmp_path: Path) -> None:
+    async with ScriptedUpstream(then=(asyncio.Event(),)) as up, gateway(config(up.port, **POLL), tmp_path) as gw:
+        async with client(gw.admin_port) as raw:
+            await watch(raw)
+            assert (await event(raw))["held"]["total"] == 0
+        await until(lambda: not producers())
+        async with polling(gw, get("/held")), client(gw.admin_port) as raw:
+            await until(lambda: up.requests)
+            await watch(raw)
+            assert (await event(raw))["held"]["total"] == 1
+
+
+async def test_a_hundred_who_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
+    async with gateway(config(1), tmp_path) as gw:
+        before = len(asyncio.all_tasks())
+        for _ in range(100):
+            async with client(gw.admin_port) as raw:
+                await watch(raw)
+                raw.reset()
+        await until(lambda: not connections(gw) and not producers())
+        assert len(asyncio.all_tasks()) <= before
 
 
 async def test_it_ends_with_the_gateway_at_once(tmp_path: Path) -> None:
@@ -139,3 +168,19 @@ async def test_a_bug_of_ours_is_told_and_does_not_end_it(tmp_path: Path, monkeyp
         while "error" in (found := await event(raw)):
             pass
         assert found["held"]["total"] == 0
+
+
+async def test_who_comes_when_it_is_over_is_told_so_and_nothing_begins_again(tmp_path: Path) -> None:
+    ended = stream.Stream(lambda: asyncio.sleep(0, {}))
+    assert not ended.watched
+    await ended.close()
+    application = web.Application()
+    application.router.add_get("/", ended.watch)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    path = str(tmp_path / "late.sock")
+    await web.UnixSite(runner, path).start()
+    async with client(Path(path)) as raw:
+        told = await raw.ask(get("/"))
+        assert (told.status, b"the gateway ends" in bytes(told.body), producers()) == (503, True, [])
+    await runner.cleanup()

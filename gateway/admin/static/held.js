@@ -71,8 +71,8 @@ function make(row) {
 function fill(row, call) {
   row.call = call;
   cells(row, [
-    [seconds(call.since), "number"], [seconds(call.ends_in), "number"], [words(call.route)], [words(call.consumer), "text who"],
-    [words(call.tenant), call.tenant ? "text" : "text none"], [words(call.peer)], [words(`${call.method} ${call.path}`), "path"],
+    [seconds(call.since), "number"], [seconds(call.ends_in), "number"], [words(call.route), "route"], [words(call.consumer), "text who"],
+    [words(call.tenant), call.tenant ? "text" : "text none"], [words(call.peer), "peer"], [words(`${call.method} ${call.path}`), "path"],
   ]);
   ["Held for", "Ends in", "", "", "Tenant", "Peer"].forEach((title, n) => {
     if (title && row.children[n]) row.children[n].dataset.title = title;

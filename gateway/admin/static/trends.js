@@ -2,6 +2,7 @@
 import {Refused, ask, at, cells, count, figures, number, numbers, seconds, share, table, watch} from "./app.js";
 
 const TIMES = new Map([["hour", 3600], ["day", 86400]]);  // seconds
+const MOST = 50;  // names that are asked for
 const percent = (now, before) => before ? `${now >= before ? "+" : ""}${Math.round((now / before - 1) * 100)} %` : null;
 
 function compared(now, before, say = count) {
@@ -30,7 +31,7 @@ function named(key, by) {
   if (!TIMES.has(by)) return key;
   const when = new Date(key);
   return by === "day" ? when.toLocaleDateString(undefined, {timeZone: "UTC"})
-    : when.toLocaleString(undefined, {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit"});
+    : when.toLocaleString(undefined, {month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23"});
 }
 
 // Short, for the axis of a plot.
@@ -42,7 +43,7 @@ function mark(key, by, many) {
 }
 
 function rows({rows: all, by}) {
-  at("rows-title").textContent = `By ${by}`;
+  at("rows-title").textContent = `By ${by}${!TIMES.has(by) && all.length >= MOST ? `, the ${MOST} with the most calls` : ""}`;
   at("key-title").textContent = by[0].toUpperCase() + by.slice(1);
   const ordered = TIMES.has(by) ? all.toReversed() : all;
   at("trend-rows").replaceChildren();
@@ -94,12 +95,12 @@ const NO_LOG = 'No file has the calls of this gateway; write log.calls = "file:P
 let asking = 0;
 async function refresh() {
   if (document.documentElement.dataset.log === "no") { tell(NO_LOG); return; }
-  const mine = ++asking, query = new URLSearchParams({since: at("since").value, by: at("by").value});
+  const mine = ++asking, query = new URLSearchParams({since: at("since").value, by: at("by").value, limit: MOST});
   at("period").textContent = "asking the call log ..";
   try {
     const found = await ask(`./api/trends?${query}`);
     if (mine !== asking) return;
-    const local = (text) => new Date(text).toLocaleString(undefined, {dateStyle: "medium", timeStyle: "short"});
+    const local = (text) => new Date(text).toLocaleString(undefined, {dateStyle: "medium", timeStyle: "short", hourCycle: "h23"});
     at("period").textContent = `${local(found.since)} to ${local(found.until)}, compared with the time of the same length before`;
     tell([...(found.total.calls ? [] : ["No call of this period is in the log."]), ...found.notes].join(" "));
     at("found").hidden = false;

@@ -54,6 +54,15 @@ async def test_one_that_fails_is_replaced(bad: dict[str, Any], caplog: pytest.Lo
     await own.close()
 
 
+async def test_it_is_told_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_ADMIN_TOKEN", "a secret")
+    tell = "import json, os, sys; sys.stdin.readline(); print(json.dumps({'html': ' '.join(os.environ)}), flush=True)"
+    own = Drawing((sys.executable, "-c", tell))
+    told = await own.draw({})
+    assert "PATH" in told and "GATEWAY_ADMIN_TOKEN" not in told
+    await own.close()
+
+
 async def test_a_command_that_is_not_there_is_no_plot() -> None:
     own = Drawing(("/nonexistent/python",))
     with pytest.raises(NoAnswerError):
@@ -113,7 +122,9 @@ async def test_what_is_looked_for_aside_is_looked_for_once_and_when_it_is_due() 
     assert [aside.look(), aside.look()] == [0, 0]
     while not aside.last:
         await asyncio.sleep(0)
-    assert aside.look() == 1 and len(found) == 1
+    assert aside.look() == 1
+    await asyncio.sleep(0)
+    assert len(found) == 1, "it is not due"
     aside._due = 0.0
     aside.look()
     await aside.close(1.0)
@@ -128,6 +139,25 @@ async def test_what_fails_aside_leaves_what_there_was_and_is_told() -> None:
     await aside.close(1.0)
     assert aside.look() == "before" and isinstance(told[0]["exception"], ZeroDivisionError)
     await aside.close(1.0)
+
+
+async def test_nothing_is_looked_for_twice_at_once_and_without_an_answer_the_last_one_stays() -> None:
+    begun: list[int] = []
+    go = asyncio.Event()
+
+    async def find() -> str:
+        begun.append(1)
+        await go.wait()
+        raise NoAnswerError(429, "others ask")
+
+    aside = Aside(find, 0.0, "before")
+    for _ in range(3):
+        aside.look()
+        await asyncio.sleep(0)
+    assert len(begun) == 1
+    go.set()
+    await aside.close(1.0)
+    assert aside.last == "before"
 
 
 async def _fail() -> str:

@@ -89,7 +89,8 @@ def test_a_unix_socket_has_no_name() -> None:
     [
         (("Origin", "http://localhost:9090"), 200),
         (("Origin", "HTTP://LOCALHOST:9090"), 200),
-        (("Origin", "https://localhost:9090"), 403),
+        (("Origin", "https://localhost:9090"), 200),
+        (("Origin", "https://localhost"), 403),
         (("Origin", "http://localhost:3000"), 403),
         (("Origin", "http://localhost"), 403),
         (("Origin", "http://127.0.0.1:9090"), 403),

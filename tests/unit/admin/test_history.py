@@ -76,6 +76,9 @@ def test_what_a_reload_made_forgotten_is_no_call_taken_back(tallies: Tallies) ->
     del tallies.routes["updates"]
     history.sample(EVERY)
     assert dict(history.series())["news"][-1] == 0.0 and history.rates(EVERY) == []
+    tallies.routes["updates"] = RouteTally()
+    end(tallies, Outcome.NEWS, 3)
+    assert history.rates(EVERY) == [], "a route that is there again has not ended fewer than none"
 
 
 async def test_the_question_for_the_plots_has_a_label_for_every_value(tallies: Tallies) -> None:

@@ -114,6 +114,13 @@ def test_the_longest_held_come_first_and_all_are_counted() -> None:
     assert ask(calls, peer="192.0.2.8")["matching"] == 0
 
 
+def test_a_page_as_long_as_a_slice_has_a_next_one() -> None:
+    calls = [held(number) for number in range(2 * SLICE)]
+    first = ask(calls, limit=SLICE)
+    assert ids(first) == [*range(SLICE)]
+    assert ids(ask(calls, limit=SLICE, cursor=first["next"])) == [*range(SLICE, 2 * SLICE)]
+
+
 def test_who_has_no_value_comes_last_in_both_directions() -> None:
     calls = [held(1), held(2, deadline=50.0), held(3, deadline=NEVER), held(4, deadline=70.0)]
     assert ids(ask(calls, sort="ends_in")) == [2, 4, 1, 3]

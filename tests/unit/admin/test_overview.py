@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import orjson
 
-from gateway.admin.edges import edges
+from gateway.admin.edges import MOST, SLICE, edges
 from gateway.admin.overview import MOST_CONSUMERS, MOST_ROUTES, Sources, overview
 from gateway.call import Call, State
 from gateway.identity.claims import Identity
@@ -18,6 +18,7 @@ from gateway.policies.rate_limit import compile_rate_limit
 from gateway.state.bucket import Rate
 from gateway.state.store import Tokens
 from gateway.telemetry.lag import Lag
+from gateway.telemetry.record import clean
 from gateway.telemetry.tallies import RouteTally, Tallies
 from tests.kit.calls import call_of, head_of
 from tests.kit.serving import Scene
@@ -70,11 +71,15 @@ async def test_the_busiest_routes_are_shown_in_the_order_they_are_written_in() -
     seen = sources(scene, [], snapshot=replace(scene.snapshot, plans=plans))
     for number in range(MOST_ROUTES):
         seen.tallies.routes[f"r{2 * number}"] = tally = RouteTally()
-        tally.outcomes = {Outcome.NEWS: 1, Outcome.EMPTY: 3}
+        tally.outcomes = {Outcome.NEWS: 1, Outcome.EMPTY: 2, Outcome.OVERRUN: 1}
     found = cast("dict[str, Any]", await overview(seen, []))
     assert [one["route"] for one in found["held"]["routes"]] == [f"r{2 * n}" for n in range(MOST_ROUTES)]
     assert found["held"]["more_routes"] == MOST_ROUTES
-    assert found["empty_share"]["r4"] == 0.75 and found["totals"]["r4"]["polls"] == {"news": 1, "empty": 3}
+    assert found["empty_share"]["r4"] == 0.75 and found["totals"]["r4"]["polls"] == {
+        "news": 1,
+        "empty": 2,
+        "overrun": 1,
+    }
 
 
 async def test_calls_without_a_route_are_shown_once_there_are_any() -> None:
@@ -98,6 +103,30 @@ async def test_those_who_have_half_of_a_limit_are_near_its_edge_the_fullest_firs
     assert scene.store.level(Tokens(RATE.limit, "dave", Rate(1.0, 10)), scene.timers.now()).left == 1
     found = [(one.kind, one.key, one.used, one.max) for one in await edges(sources(scene, []))]
     assert found == [("hold_cap", "alice", 4, 4), ("rate", "dave", 9, 10), ("hold_cap", "bob", 2, 4)]
+
+
+async def test_the_fullest_is_found_among_more_than_are_looked_at_in_one_turn() -> None:
+    scene = Scene("template", caps=(CAP,))
+    for number in range(3 * SLICE):
+        for _ in range(4 if number == SLICE + 7 else 2):
+            scene.store.lend([CAP.place(f"c{number}", f"c{number}")], parked(scene, f"c{number}"))
+    for _ in range(3):
+        scene.store.lend([CAP.place("a\nb\x1b[31m", "a")], parked(scene, "a"))
+    found = await edges(sources(scene, []))
+    assert [(one.key, one.share) for one in found[:2]] == [(f"c{SLICE + 7}", 1.0), (clean("a\nb\x1b[31m"), 0.75)]
+    assert len(found) == MOST and "\x1b" not in found[1].key
+
+
+async def test_who_holds_and_called_is_listed_once() -> None:
+    scene = Scene("template")
+    seen = sources(scene, [parked(scene, "alice")])
+    for consumer in ("alice", "alice", "bob"):
+        seen.tallies.consumers.count(consumer, 1.0)
+    found = cast("dict[str, Any]", await overview(seen, []))
+    assert [(one["consumer"], one["held"], one["calls"]) for one in found["consumers"]] == [
+        ("alice", 1, 2),
+        ("bob", 0, 1),
+    ]
 
 
 async def test_connections_and_upstreams_have_edges_too() -> None:
