@@ -84,6 +84,7 @@ class Operator:
 
     def gauges(self) -> Gauges:
         room, reloads, traces = self._edge.room, self._reloads, self._telemetry.traces
+        tallies = self._telemetry.tallies  # first: reading them brings the others up to date
         return Gauges(
             held=live.count(self._calls(), self._edge.serve.snapshot),
             connections=room.open,
@@ -92,7 +93,7 @@ class Operator:
             log_lines_dropped=self._telemetry.log.dropped,
             endpoint_held=live.at_endpoints(self._edge.serve.snapshot),
             spans=(traces.kept, traces.dropped) if traces is not None else None,
-            tallies=self._telemetry.tallies,
+            tallies=tallies,
             draining=self._app.draining,
             reloads=reloads.counts["ok"],
             reloads_failed=reloads.counts["failed"],

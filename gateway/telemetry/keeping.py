@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from gateway.telemetry.otlp_traces import Traces
 
 
+TOGETHER = 64  # calls: what is done for each of them in a row costs a third of what it does alone, in cold caches
+WITHIN = 0.05  # seconds in which it is done at the latest
+
+
 class Telemetry:
     """Begins with the process and outlives every reload; `close()` writes out what is left."""
 
@@ -39,7 +43,10 @@ class Telemetry:
         self._table = table = config.telemetry
         self._resource: Resource | None = None
         self._pusher: Pusher | None = None
-        self.tallies = Tallies(Lag(loop), label_consumers=table.consumer_label)
+        self._ended: list[Call] = []
+        self._snapshot: Snapshot | None = None  # under which they ended
+        self._handle: asyncio.TimerHandle | None = None
+        self._tallies = Tallies(Lag(loop), label_consumers=table.consumer_label)
         self.traces: Traces | None = None
         self.arrives = arrivals(table.otlp is not None, table.trust_incoming)
         if table.otlp is not None:  # or nothing of it is even imported
@@ -52,6 +59,12 @@ class Telemetry:
 
             self.traces = Traces(loop, table, self._resource)
 
+    @property
+    def tallies(self) -> Tallies:
+        """What all calls that are over add up to."""
+        self.catch_up()
+        return self._tallies
+
     def start(self, gauges: Callable[[], Gauges]) -> None:
         """What is measured, or sent now and then, begins once there is something to see."""
         self.tallies.lag.start()
@@ -62,14 +75,36 @@ class Telemetry:
             self._pusher = Pusher(self._loop, self._table, self._resource, lambda: series.read(gauges()))
 
     def settled(self, call: Call, snapshot: Snapshot) -> None:
-        """A call ended: it is counted, and its record is written. The path of every call."""
-        self.tallies.count(call)
-        wall, now = self._clock.wall(), self._timers.now()
+        """A call ended: it is kept with others for a moment, and then all are counted and recorded. The path of every
+        call."""
+        self._ended.append(call)
+        self._snapshot = snapshot
+        if len(self._ended) >= TOGETHER:
+            self.catch_up()
+        elif self._handle is None:
+            self._handle = self._loop.call_later(WITHIN, self.catch_up)
+
+    def catch_up(self) -> None:
+        """Counts and records every call that has ended."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        ended, self._ended = self._ended, []
+        for call in ended:
+            try:
+                self._keep(call)
+            except Exception as error:  # a bug in one must not lose the others
+                self._loop.call_exception_handler({"message": "a call was not recorded", "exception": error})
+
+    def _keep(self, call: Call) -> None:
+        snapshot, wall, now = self._snapshot, self._clock.wall(), self._timers.now()
+        assert snapshot is not None
+        self._tallies.count(call)
         record = build(call, wall, now, snapshot)
         self.log.write(record)
         traces = self.traces
         if traces is not None and traces.settled(call, record, (call.plan or snapshot).sample, wall - now):
-            self.tallies.mark(call, trace_id(call), span_id(call, 0), wall)
+            self._tallies.mark(call, trace_id(call), span_id(call, 0), wall)
 
     def parked(self, call: Call, snapshot: Snapshot) -> None:
         """A hold began: a line says so, where the operator wants it."""
@@ -78,7 +113,7 @@ class Telemetry:
     def close(self) -> None:
         """Takes at most CLOSE_WITHIN, whatever hangs."""
         end = self._timers.now() + CLOSE_WITHIN
-        self.tallies.lag.stop()
+        self.tallies.lag.stop()  # reading them catches up
         if self._pusher is not None:
             self._pusher.finish()
         if self.traces is not None:

@@ -45,6 +45,7 @@ def traced(where: int | str, more: str = ALL) -> str:
 
 
 def traces(gw: InProcess) -> Traces:
+    gw.app._telemetry.catch_up()
     found = gw.app._telemetry.traces
     assert found is not None
     return found
