@@ -24,10 +24,15 @@ async def test_a_call_that_cannot_be_recorded_loses_no_other(tmp_path: Path, mon
 
     monkeypatch.setattr(keeping, "build", build)
     with pytest.raises(AssertionError, match="a call was not recorded"):  # the kit fails for bugs of ours
-        async with ScriptedUpstream() as up, gateway(config(up.port), tmp_path) as gw, client(gw.port) as raw:
-            for path in ("/a", "/bad", "/b"):
-                assert (await raw.ask(get(path))).status == 200
-            assert [record["path"] for record in await gw.records(2)] == ["/a", "/b"]
+        await recorded(tmp_path, ["/a", "/bad", "/b"], ["/a", "/b"])
+
+
+async def recorded(folder: Path, asked: list[str], found: list[str]) -> None:
+    """Asks for these paths; the log must have those."""
+    async with ScriptedUpstream() as up, gateway(config(up.port), folder) as gw, client(gw.port) as raw:
+        for path in asked:
+            assert (await raw.ask(get(path))).status == 200
+        assert [record["path"] for record in await gw.records(len(found))] == found
 
 
 async def test_whoever_reads_what_calls_add_up_to_has_the_last_one_in_it(
