@@ -1,5 +1,5 @@
-"""What is kept of calls that are over: one place that hands each settled call to everything that counts, traces or
-records. Nothing here may end a call differently, or keep it waiting.
+"""What is kept of calls that are over: one place that hands settled calls, some together and a moment later, to all
+that counts, traces or records. Nothing here may end a call differently, or keep it waiting.
 """
 
 from __future__ import annotations
