@@ -40,6 +40,7 @@ def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
     meant = router.find(host, head.path, found.allow[0]) if isinstance(found, NotFound) and found.allow else found
     if not isinstance(meant, NotFound):  # also for a method it does not serve: what its path keeps secret stays secret
         call.plan, call.params = meant
+        head.params = meant.params
         if meant.plan.cors is not None:
             call.origin = head.headers.get("Origin")
     if head.method in _NEVER_SERVED:
@@ -63,6 +64,8 @@ def wish(call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
         call.hold = hold
         call.asked, call.told = asked.seconds, asked.told
         call.cursor = hold.cursor(head)
+        if hold.recall is not None:
+            call.recalled = hold.recall(head)
     return None
 
 

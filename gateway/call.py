@@ -11,7 +11,7 @@ from gateway.clock import NEVER
 
 if TYPE_CHECKING:
     from gateway.head import RequestHead, ResponseHead
-    from gateway.holds.plan import HoldPlan
+    from gateway.holds.plan import HoldPlan, Recalled
     from gateway.identity.claims import Identity
     from gateway.outcome import Outcome
     from gateway.pipeline import Reply
@@ -60,7 +60,7 @@ class Call:
         # route
         "plan", "params", "origin",
         # ask: is it a poll, and for how long (seconds)
-        "hold", "asked", "told",
+        "hold", "asked", "told", "recalled",
         # identify
         "identity",
         # limit: instants in loop seconds
@@ -98,6 +98,7 @@ class Call:
         self.hold: HoldPlan | None = None
         self.asked: float | None = None
         self.told: float = NEVER  # what the upstream understands if nothing is rewritten
+        self.recalled: Recalled = ()  # values of the request that the answer is compared with
         self.identity: Identity | None = None
         self.granted: float | None = None
         self.clamped_by: str | None = None

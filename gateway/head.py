@@ -1,15 +1,29 @@
 """The heads of HTTP messages as values: what a parser read, with nothing decided yet. No I/O, no policy.
-A request head lives from `open` to `forward`; it is dropped before a call is parked.
+A request head lives from `open` to `forward`; it is dropped before a call is parked. With it goes what a dialect may
+look at besides: captures of the path, the body, what is known from earlier answers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_plus
 
 from multidict import CIMultiDictProxy
 
+if TYPE_CHECKING:
+    from gateway.holds.content import Content
+
 END = b"\r\n"  # the empty line that ends a head
 RawHeaders = tuple[tuple[bytes, bytes], ...]
+
+
+class Known(NamedTuple):
+    """What earlier answers taught about whoever asks: the hold of his session in seconds, and header fields of the last
+    answer (names in lower case)."""
+
+    hold: float | None = None
+    headers: Mapping[str, str] = {}
 
 
 class RequestHead:
@@ -21,8 +35,8 @@ class RequestHead:
     """
 
     __slots__ = (
-        "_args", "chunked", "expect", "framing", "headers", "host", "keep_alive", "length", "method", "path",
-        "query", "raw_headers", "scheme", "version",
+        "_args", "chunked", "content", "expect", "framing", "headers", "host", "keep_alive", "known", "length",
+        "method", "params", "path", "query", "raw_headers", "scheme", "version",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +67,9 @@ class RequestHead:
         self.keep_alive = keep_alive
         self.expect = expect  # Expect: 100-continue
         self.scheme = scheme
+        self.params: dict[str, str] | None = None  # what the route's path template captured
+        self.content: Content | None = None  # the body, where the dialect has to read it
+        self.known: Known | None = None  # what was learnt from earlier answers, where the dialect asks for it
         self._args: tuple[tuple[str, str], ...] | None = None
 
     @property

@@ -4,24 +4,27 @@ version of this software."""
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import orjson
 
 from gateway.pipeline import HeaderList, Refusal
 
+if TYPE_CHECKING:
+    from gateway.holds.plan import OwnWords
+
 _TYPE = "urn:longpoll-gateway:"
 
 
-def render(
-    refusal: Refusal, call_id: str | None = None, own_words: tuple[HeaderList, bytes] | None = None
-) -> tuple[HeaderList, bytes]:
+def render(refusal: Refusal, call_id: str | None = None, own_words: OwnWords | None = None) -> tuple[HeaderList, bytes]:
     """Header fields and body of a refusal. `call_id` None: nothing was asked yet, a connection is refused. `own_words`
     are a dialect's `refusals` for this status."""
     headers = refusal.headers
     if refusal.retry_after is not None:
         headers = (*headers, (b"Retry-After", b"%d" % refusal.retry_after))
     if own_words is not None:
-        return (*headers, *own_words[0], (b"Cache-Control", b"no-store")), own_words[1]
+        body = own_words.body(own_words.status, refusal.detail, refusal.retry_after)
+        return (*headers, *own_words.headers, (b"Cache-Control", b"no-store")), body
     document = {
         "type": _TYPE + refusal.slug,
         "title": reason(refusal.status),

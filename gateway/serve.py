@@ -273,9 +273,9 @@ class Serve:
         limit = hold.idle_body_limit
         if not ended and limit and len(data) <= limit and (head.length is None or head.length <= limit):
             call.sample = (head, data)
-            call.ending = verdicts.of_answer(hold, head, b"\0" * (limit + 1))  # if it grows longer
+            call.ending = verdicts.of_answer(hold, head, b"\0" * (limit + 1), call.recalled)  # if it grows longer
         else:
-            call.ending = verdicts.of_answer(hold, head, data)
+            call.ending = verdicts.of_answer(hold, head, data, call.recalled)
 
     def _relay(self, call: Call, data: bytes) -> None:
         if call.sample is not None:
@@ -292,7 +292,7 @@ class Serve:
             head, body = call.sample
             call.sample = None
             if call.hold is not None:
-                call.ending = verdicts.of_answer(call.hold, head, body)
+                call.ending = verdicts.of_answer(call.hold, head, body, call.recalled)
                 if call.ending is not NEWS:
                     call.news_latency = None
         self._timers.arm(call, NEVER)
@@ -414,8 +414,11 @@ class Serve:
         else:
             if verdict.outcome is Outcome.OVERLOADED:  # spread, or all who were refused return together
                 verdict = replace(verdict, retry_after=1 + int(9 * random.random()))
-            own = call.hold.refusals.get(verdict.status) if call.hold is not None else None
+            dialect = call.plan.hold if call.plan is not None else None
+            own = dialect.refusals.get(verdict.status) if dialect is not None else None
             headers, body = render(verdict, call.id, own)
+            if own is not None and own.status != verdict.status:
+                verdict = replace(verdict, status=own.status)
         plan, fresh = call.plan, END
         if plan is not None and plan.cors is not None and verdict.outcome is not Outcome.PREFLIGHT:
             headers = (*headers, *cors.response_headers(plan.cors, call.origin))

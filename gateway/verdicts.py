@@ -17,7 +17,7 @@ from gateway.upstream import failure
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.head import ResponseHead
-    from gateway.holds.plan import HoldPlan
+    from gateway.holds.plan import HoldPlan, Recalled
 
 FULL_TIME = 0.9  # share of the granted hold after which an empty answer was not given early
 _RAN_OUT = frozenset({Outcome.BLANK, Outcome.OVERRUN, Outcome.EXPIRED, Outcome.DRAINED})
@@ -29,9 +29,9 @@ def of_status(status: int) -> Outcome:
     return Outcome.UPSTREAM_ERROR if status >= 500 else Outcome.ANSWERED
 
 
-def of_answer(hold: HoldPlan, head: ResponseHead, body: bytes) -> Outcome:
+def of_answer(hold: HoldPlan, head: ResponseHead, body: bytes, recalled: Recalled = ()) -> Outcome:
     """The ending of a poll that was answered. `body` is all of it, or more than `idle_body_limit` bytes of it."""
-    if hold.idle(head, body):
+    if hold.idle(head, body, recalled):
         return Outcome.EMPTY
     return Outcome.NEWS if head.status < 400 else of_status(head.status)
 

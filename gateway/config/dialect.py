@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.holds.blank import compile_template
 from gateway.holds.cursor import compile_cursor
 from gateway.holds.idle import compile_idle
-from gateway.holds.plan import AskPlace, HoldPlan, Jitter
+from gateway.holds.plan import AskPlace, HoldPlan, Jitter, OwnWords
 from gateway.holds.predicate import compile_when
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ def compile_hold(table: schema.Hold, dialect: str) -> HoldPlan:
         idle_body_limit=limit,
         cursor=compile_cursor([place for place in table.cursor.request if place not in secret]),
         replay=table.replay,
-        refusals={
-            int(status): (
-                tuple((n.encode(), v.encode()) for n, v in _texts(words.headers).items()),
-                words.body.encode(),
-            )
-            for status, words in table.refusals.items()
-        },
+        refusals={int(status): _own_words(int(status), words) for status, words in table.refusals.items()},
     )
+
+
+def _own_words(status: int, words: schema.OwnWords) -> OwnWords:
+    body = words.body.encode()
+    headers = tuple((name.encode(), value.encode()) for name, value in _texts(words.headers).items())
+    return OwnWords(words.status or status, headers, lambda status, detail, retry_after: body)
 
 
 def _texts(headers: Mapping[str, object]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import orjson
 from gateway.head import ResponseHead
 from gateway.holds.compare import Check, compile_check
 from gateway.holds.places import is_token
-from gateway.holds.plan import IdleTest
+from gateway.holds.plan import IdleTest, Recalled
 from gateway.holds.pointer import ABSENT, Pointer, compile_pointer, same
 from gateway.holds.words import LATER, did_you_mean
 
@@ -53,7 +53,7 @@ def compile_idle(tests: Sequence[str]) -> tuple[IdleTest, int]:
 
 
 def _combine(statuses: tuple[_HeadTest, ...], headers: tuple[_HeadTest, ...], by_body: _BodyTest | None) -> IdleTest:
-    def idle(head: ResponseHead, body: bytes) -> bool:
+    def idle(head: ResponseHead, body: bytes, recalled: Recalled = ()) -> bool:
         for test in statuses:
             if test(head):
                 return True

@@ -10,7 +10,10 @@ from gateway.head import RequestHead, ResponseHead
 from gateway.pipeline import HeaderList, Reply
 
 Predicate = Callable[[RequestHead], bool]
-IdleTest = Callable[[ResponseHead, bytes], bool]
+Place = Callable[[RequestHead], "str | None"]
+Recalled = tuple["str | None", ...]  # what an idle test compares answers with, read from the request
+IdleTest = Callable[[ResponseHead, bytes, Recalled], bool]
+Unit = Literal["s", "ms", "duration", "iso"]
 
 NONE = "none"
 UNBOUNDED = float("inf")
@@ -31,11 +34,11 @@ class Jitter:
 
 @dataclass(frozen=True, slots=True)
 class AskPlace:
-    """One place where a client may state its wish; `unit` is "s", "ms" or "duration" (10s, 5m, 1h30m)."""
+    """One place where a client may state its wish; `unit` is "s", "ms", "duration" (5m, 1h30m) or "iso" (PT10S)."""
 
-    where: Literal["query", "header", "header-item"]
-    name: str  # of a header-item: "Prefer/wait"
-    unit: Literal["s", "ms", "duration"] = "s"
+    where: Literal["query", "header", "header-item", "form", "json", "xml", "path", "session"]
+    name: str  # of a header-item: "Prefer/wait", of json a pointer, of session a place in an answer
+    unit: Unit = "s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,27 @@ class Template:
     body: Callable[[RequestHead], bytes | None]
     needs: Predicate
     fixed: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWords:
+    """A refusal as a protocol's clients read it. `body` is made of status, detail and seconds to wait (or None)."""
+
+    status: int
+    headers: HeaderList
+    body: Callable[[int, str, int | None], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlan:
+    """Where the hold of a whole session is learnt: the answer to a request of which `when` holds names the session and
+    says the hold. Later polls name the session at `key`. `keep` is in seconds."""
+
+    key: Place
+    when: Predicate
+    id: Callable[[ResponseHead, bytes], str | None]
+    hold: Callable[[ResponseHead, bytes], float | None]  # seconds
+    keep: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +105,21 @@ class HoldPlan:
     idle_body_limit: int  # bytes of body that an idle test may need; 0 when status and headers decide
     cursor: Callable[[RequestHead], str | None]
     replay: Literal["cursor", "cursor-exclusive", "lease", "until-ack", "destructive", "session", "never"]
-    refusals: dict[int, tuple[HeaderList, bytes]]  # status -> this protocol's own words
+    refusals: dict[int, OwnWords]  # by the status they stand for
+    # What only some protocols need; the defaults cost nothing.
+    body_limit: int = 0  # bytes of a request's body that are read; 0: nobody looks into it
+    head_when: Predicate | None = None  # the part of `when` that a head decides: only then is a body read
+    unbounded: Predicate | None = None  # a hold without an end of its own
+    signed: Predicate | None = None  # no byte of such a request may be changed
+    recall: Callable[[RequestHead], Recalled] | None = None  # what `idle` compares answers with
+    early_headers: bool = False  # a first byte is not an answer
+    key: Place | None = None  # who counts as one poller; None: the caller
+    key_secret: bool = False  # that key is not to be shown
+    concurrency: Literal["many", "newest-wins", "oldest-wins", "session-fatal"] = "many"
+    loser: Reply | None = None  # what that poll is told which gives way
+    min_repoll: float = 0.0
+    session: SessionPlan | None = None
+    last: tuple[str, ...] = ()  # header fields of answers to be remembered, in lower case
 
     @property
     def writable(self) -> bool:

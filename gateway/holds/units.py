@@ -1,4 +1,4 @@
-"""How long a wait is, as clients write it: seconds, milliseconds and Go durations. Belongs here: reading such
+"""How long a wait is, as clients write it: seconds, milliseconds, Go and ISO durations. Belongs here: reading such
 a text into seconds and writing seconds back. Strict on purpose: what is not plainly a number is None.
 """
 
@@ -7,19 +7,22 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Unit = Literal["s", "ms", "duration"]
+Unit = Literal["s", "ms", "duration", "iso"]
 
 LONGEST_TEXT = 32  # characters; a longer one is not a wait anybody meant
 SMALLEST: dict[Unit, float] = {
     "s": 1.0,
     "ms": 0.001,
     "duration": 0.001,
+    "iso": 0.001,
 }  # the step of each, in seconds
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _GO_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _GO = re.compile(rf"([+-]?)((?:{_GO_PART.pattern})+)")
 _GO_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_ISO = re.compile(r"([+-]?)P(?=.)(?:([0-9]+)D)?(?:T(?=.)(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+(?:[.,][0-9]*)?)S)?)?")
+_ISO_SECONDS = (86_400.0, 3600.0, 60.0, 1.0)
 _HAIR = 1e-6  # of a unit: keeps 0.029 s from becoming 28 ms through rounding of binary fractions
 
 
@@ -49,10 +52,23 @@ def go_duration(text: str) -> float | None:
     return -total if found[1] == "-" else total
 
 
+def iso_duration(text: str) -> float | None:
+    """Seconds of an ISO 8601 duration (`PT30S`, `PT1M30S`, `P1DT2H`), or None. Months and years are no hold."""
+    text = text.strip(" \t")
+    found = _ISO.fullmatch(text.upper()) if len(text) <= LONGEST_TEXT else None
+    if found is None:
+        return None
+    parts = zip(found.groups()[1:], _ISO_SECONDS, strict=True)
+    total = sum(float(amount.replace(",", ".")) * unit for amount, unit in parts if amount)
+    return -total if found[1] == "-" else total
+
+
 def seconds(text: str, unit: Unit) -> float | None:
     """Seconds of a wish written in `unit`, always finite, or None when it is malformed."""
     if unit == "duration":
         return go_duration(text)
+    if unit == "iso":
+        return iso_duration(text)
     value = number(text)
     return value / 1000 if value is not None and unit == "ms" else value
 
@@ -64,4 +80,6 @@ def render(wait: float, unit: Unit) -> str:
     millis = int(wait * 1000 + _HAIR)
     if unit == "ms":
         return str(millis)
+    if unit == "iso":
+        return f"PT{millis // 1000}.{millis % 1000:03}S" if millis % 1000 else f"PT{millis // 1000}S"
     return f"{millis}ms" if millis % 1000 else f"{millis // 1000}s"

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from gateway import refusals
+from gateway.holds.plan import OwnWords
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal
 from gateway.problem import reason, render
@@ -37,12 +38,12 @@ def test_no_wait_is_told_where_there_is_none() -> None:
 
 
 def test_a_dialect_may_say_it_in_its_own_words() -> None:
-    own = (((b"Content-Type", b"application/json"),), b'{"ok":false}')
+    own = OwnWords(429, ((b"Content-Type", b"application/json"),), lambda *said: b'{"wait":%d}' % said[2])
     headers, body = render(
         Refusal(Outcome.RATE_LIMITED, 429, "x", "X.", headers=((b"X", b"y"),), retry_after=3), "id", own
     )
-    assert body == own[1]
-    assert headers == ((b"X", b"y"), (b"Retry-After", b"3"), *own[0], (b"Cache-Control", b"no-store"))
+    assert body == b'{"wait":3}'
+    assert headers == ((b"X", b"y"), (b"Retry-After", b"3"), *own.headers, (b"Cache-Control", b"no-store"))
 
 
 @pytest.mark.parametrize(("status", "phrase"), [(200, "OK"), (404, "Not Found"), (421, "Misdirected Request"), (599,

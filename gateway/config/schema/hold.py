@@ -13,15 +13,14 @@ from gateway.config.durations import parse_duration
 from gateway.config.fields import (
     Duration,
     Flag,
-    Later,
     LiteralValue,
     Ratio,
     RuleHeader,
+    Size,
     Text,
+    Timeout,
     default,
-    later,
     one_or_list,
-    only,
     place,
 )
 from gateway.config.schema.base import Table
@@ -49,6 +48,29 @@ def _when(value: object, depth: int = 0) -> Any:
     raise ValueError('is not a condition; write a list such as ["query:since present"], or { any = [..] }')
 
 
+def _key_place(value: object) -> str:
+    """Only the shape; what the place is called is looked at when it is compiled."""
+    if value == "consumer" or (isinstance(value, str) and re.fullmatch(r"[a-z-]+:[^\s]+", value)):
+        return value
+    raise ValueError(
+        'names no poller; write "consumer", or a place such as "query:sid", "path:token", "json:/clientId"'
+    )
+
+
+def _answer_place(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(json:/|header:|xml:@)[^\s]+", value):
+        raise ValueError('is not a place in an answer; write "json:/sid", "header:X-Session" or "xml:@sid"')
+    return value
+
+
+_When = Annotated[
+    Any,
+    PlainValidator(_when),
+    WithJsonSchema({"anyOf": [{"type": "array"}, {"type": "object", "maxProperties": 1}]}),
+]
+_KeyPlace = Annotated[str, PlainValidator(_key_place), WithJsonSchema({"type": "string", "examples": ["consumer"]})]
+
+
 def _absent(value: object) -> float | None:
     if value == "none":
         return None
@@ -62,14 +84,15 @@ def _response_place(value: object) -> str:
 
 
 class Ask(Table):
-    """One place where a client may state its wish; a header item is written `"Prefer/wait"`."""
+    """One place where a client may state its wish: a header item is written `"Prefer/wait"`, a JSON value as a pointer
+    `"/timeout"`, an attribute of an XML root `"@wait"`. Of "session" the name is a place in the answer that began the
+    session, such as `"json:/pingInterval"`. `unit` "duration" is 1m30s, "iso" is PT1M30S (ISO 8601)."""
 
-    in_: Annotated[
-        Literal["query", "header", "header-item"],
-        later("form", "json", "path", "session", instead='"query", "header" or "header-item"'),
-    ] = Field(alias="in", examples=["query"])
+    in_: Literal["query", "header", "header-item", "form", "json", "xml", "path", "session"] = Field(
+        alias="in", examples=["query"]
+    )
     name: Text = Field(examples=["timeout"])
-    unit: Literal["s", "ms", "duration"] = "s"
+    unit: Literal["s", "ms", "duration", "iso"] = "s"
 
 
 class JitterSettings(Table):
@@ -95,14 +118,36 @@ class CursorSettings(Table):
 
     request: Annotated[tuple[Text, ...], one_or_list(Text)] = ()
     response: Annotated[str, PlainValidator(_response_place), WithJsonSchema({"type": "string"})] | None = None
-    acknowledges: Annotated[Literal[False], only(False, "false")] = False
+    acknowledges: Flag = False
 
 
 class OwnWords(Table):
-    """A refusal in a protocol's own words instead of problem+json."""
+    """A refusal in a protocol's own words instead of problem+json. `status` replaces the one it stands for. The body
+    may hold {status}, {detail}, {retry_after} (seconds) and {retry_after_ms}."""
 
+    status: Annotated[int, Field(strict=True, ge=200, le=599)] | None = None
     headers: dict[RuleHeader, LiteralValue] = Field(default_factory=dict)
     body: str = ""
+
+
+class Loser(Table):
+    """What that poll is told which has to give way to another of the same poller."""
+
+    status: Annotated[int, Field(strict=True, ge=200, le=599)] = 409
+    headers: dict[RuleHeader, LiteralValue] = Field(default_factory=dict)
+    body: str = ""
+
+
+class Session(Table):
+    """Where a hold is learnt that is agreed once per session: from the answer to a request of which `when` holds. `id`
+    is where that answer names the session, `key` where later polls do. `skip` (a regular expression) is what stands
+    before the JSON of the answer. `keep` is how long a session is remembered that nobody polls."""
+
+    key: _KeyPlace
+    when: _When
+    id: Annotated[str, PlainValidator(_answer_place), WithJsonSchema({"type": "string"})]
+    skip: str = ""
+    keep: Timeout = default("1h")
 
 
 _SecretPlace = Annotated[
@@ -116,14 +161,13 @@ class Hold(Table):
     """A hold dialect. `when` [] means every request is a poll; all of a list must hold.
 
     `absent` is the hold of a poll that states none: seconds, None ("none": an ordinary call) or infinity
-    ("unbounded"). `client_timeout` is what clients of this protocol wait.
+    ("unbounded"). `unbounded` are conditions under which a poll has no end of its own, `signed` those under which no
+    byte of the request may be changed. `body_limit` is how much of a body is read where the dialect looks into it.
+    `client_timeout` is what clients of this protocol wait. `early_headers`: the upstream begins to answer before it has
+    news.
     """
 
-    when: Annotated[
-        Any,
-        PlainValidator(_when),
-        WithJsonSchema({"anyOf": [{"type": "array"}, {"type": "object", "maxProperties": 1}]}),
-    ] = default((), examples=[["query:since present"]])
+    when: _When = default((), examples=[["query:since present"]])
     ask: tuple[Ask, ...] = ()
     absent: Annotated[
         float | None, PlainValidator(_absent), WithJsonSchema({"type": "string", "examples": ["25s", "unbounded"]})
@@ -143,14 +187,16 @@ class Hold(Table):
     replay: Literal[
         "cursor", "cursor-exclusive", "lease", "until-ack", "destructive", "session", "never"
     ] = "never"  # fmt: skip
-    key: Annotated[
-        Literal["consumer"], later("query:", "path:", "header:", "json:", "form:", "cookie:", instead='"consumer"')
-    ] = "consumer"  # fmt: skip
-    concurrency: Annotated[
-        Literal["many"], later("newest-wins", "oldest-wins", "session-fatal", instead='"many"')
-    ] = "many"  # fmt: skip
-    loser: Later = None
-    refusals: dict[Literal["401", "403", "429", "503"], OwnWords] = Field(default_factory=dict)
-    min_repoll: Annotated[str, only("0s", '"0s"')] = "0s"
-    early_headers: Annotated[Literal[False], only(False, "false")] = False
+    key: _KeyPlace = "consumer"
+    concurrency: Literal["many", "newest-wins", "oldest-wins", "session-fatal"] = "many"
+    loser: Loser = Field(default_factory=Loser)
+    refusals: dict[
+        Literal["400", "401", "403", "404", "405", "413", "429", "500", "502", "503", "504"], OwnWords
+    ] = Field(default_factory=dict)  # fmt: skip
+    min_repoll: Duration = default("0s")
+    early_headers: Flag = False
+    unbounded: _When | None = None
+    signed: _When | None = None
+    session: Session | None = None
+    body_limit: Size = default("64KiB")
     secret: tuple[_SecretPlace, ...] = ()

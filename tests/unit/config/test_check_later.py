@@ -52,20 +52,6 @@ LATER = [
     ("policy.p.headers[0].when_claims", f'[{P}headers]]\nwhen_claims = {{ tier = "gold" }}'),
     # holds
     *(
-        ("policy.p.hold.ask[0].in", f'{HOLD}ask = [{{ in = "{place}", name = "x" }}]')
-        for place in ("form", "json", "path", "session")
-    ),
-    ("policy.p.hold.ask[1].in", f'{HOLD}ask = [{{ in = "query", name = "x" }}, {{ in = "json", name = "x" }}]'),
-    *(("policy.p.hold.key", f'{HOLD}key = "{key}"') for key in ("query:queue_id", "path:token", "json:/clientId")),
-    *(
-        ("policy.p.hold.concurrency", f'{HOLD}concurrency = "{value}"')
-        for value in ("newest-wins", "oldest-wins", "session-fatal")
-    ),
-    ("policy.p.hold.loser", f'{HOLD}loser = {{ status = 409, body = "x" }}'),
-    ("policy.p.hold.min_repoll", f'{HOLD}min_repoll = "5s"'),
-    ("policy.p.hold.early_headers", f"{HOLD}early_headers = true"),
-    ("policy.p.hold.cursor.acknowledges", f"{HOLD}cursor = {{ acknowledges = true }}"),
-    *(
         ("policy.p.hold.cursor.request", f'{HOLD}cursor = {{ request = "{place}" }}')
         for place in ("form:offset", "json:/offset", "path:position")
     ),

@@ -167,28 +167,31 @@ def test_a_wrong_key_is_one_line_with_a_remedy(tmp_path: Path, text: str, line: 
             'when: is not a condition; write a list such as ["query:since present"], or { any = [..] }',
         ),
         (
-            "ask = [{ in = 'json', name = 'x' }]",
-            'ask[0].in: "json" is not available in this version; write "query", "header" or "header-item"',
+            "ask = [{ in = 'body', name = 'x' }]",
+            'ask[0].in: is none of the values it can have; write "query", "header", "header-item", "form", "json", '
+            '"xml", "path" or "session"',
         ),
         ("ask = [{ in = 'query' }]", 'ask[0].name: is missing; write name = "timeout"'),
         (
             "ask = [{ in = 'query', name = 'x', unit = 'm' }]",
-            'ask[0].unit: is none of the values it can have; write "s", "ms" or "duration"',
+            'ask[0].unit: is none of the values it can have; write "s", "ms", "duration" or "iso"',
         ),
         ("absent = 'never'", 'absent: "never" is not a duration; write a number and ms, s, m or h, such as "25s"'),
         ("zero = 'blank'", 'zero: is none of the values it can have; write "none" or "default"'),
         ("jitter = { ratio = -1 }", "jitter.ratio: is not a ratio; write a number from 0 to 10, such as 0.0625"),
         ("jitter = { ratio = nan }", "jitter.ratio: is not a ratio; write a number from 0 to 10, such as 0.0625"),
-        ("concurrency = 'newest-wins'", 'concurrency: "newest-wins" is not available in this version; write "many"'),
-        ("min_repoll = '5s'", 'min_repoll: not available in this version; write "0s", or remove it'),
-        ("early_headers = true", "early_headers: not available in this version; write false, or remove it"),
         (
-            "refusals = { 500 = { body = '' } }",
-            'refusals.500: is not a key here; write "401", "403", "429" or "503"',
+            "concurrency = 'newest'",
+            'concurrency: is none of the values it can have; did you mean "newest-wins"?',
         ),
         (
-            "key = 'json:/x'",
-            'key: "json:/x" is not available in this version; write "consumer"',
+            "refusals = { 418 = { body = '' } }",
+            'refusals.418: is not a key here; write "400", "401", "403", "404", "405", "413", "429", "500", "502", '
+            '"503" or "504"',
+        ),
+        (
+            "key = 'tenant'",
+            'key: names no poller; write "consumer", or a place such as "query:sid", "path:token", "json:/clientId"',
         ),
         (
             "secret = ['token']",

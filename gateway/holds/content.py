@@ -1,0 +1,86 @@
+"""The body of a request as a dialect looks at it: form fields, a JSON document, the attributes of an XML root. Belongs
+here: reading each of them once, on first use, from a body that is whole and of bounded length.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from xml.parsers import expat
+
+import orjson
+
+from gateway.head import parse_query
+from gateway.holds.pointer import ABSENT
+
+MALFORMED = "malformed_body"  # notes of a record
+TOO_LONG = "body_not_read"
+_FORM = "application/x-www-form-urlencoded"
+_UNSAID: Final = object()
+_DOCTYPE = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
+
+
+class Content:
+    """A whole body. `media` is its Content-Type without parameters, in lower case, "" when none was sent.
+
+    `malformed` becomes True once a body turns out not to be what its type claims: then nothing is found in it.
+    """
+
+    __slots__ = ("_document", "_form", "_root", "malformed", "media", "raw")
+
+    def __init__(self, raw: bytes, media: str) -> None:
+        self.raw = raw
+        self.media = media
+        self.malformed = False
+        self._form: tuple[tuple[str, str], ...] | None = None
+        self._document: object = _UNSAID
+        self._root: dict[str, str] | None = None
+
+    @property
+    def form(self) -> tuple[tuple[str, str], ...]:
+        """Names and values of a urlencoded form, in order; () for every other type."""
+        if self._form is None:
+            text = self.raw.decode("utf-8", "surrogateescape") if self.media == _FORM else ""
+            self._form = parse_query(text)
+        return self._form
+
+    @property
+    def document(self) -> object:
+        """The parsed JSON document, ABSENT for another type of body and for what is no JSON."""
+        if self._document is _UNSAID:
+            self._document = ABSENT
+            if "json" in self.media or self.media in ("", "text/plain"):
+                try:
+                    self._document = orjson.loads(self.raw)
+                except orjson.JSONDecodeError:
+                    self.malformed = bool(self.raw)
+        return self._document
+
+    @property
+    def root(self) -> dict[str, str]:
+        """The attributes of an XML document's root element, {} for another type of body and for what is no XML.
+
+        Nothing behind the root's start tag is looked at; a document type is refused, it has no place in a message.
+        """
+        if self._root is None:
+            self._root = {}
+            if "xml" in self.media:
+                self._read_root(self._root)
+        return self._root
+
+    def _read_root(self, found: dict[str, str]) -> None:
+        if _DOCTYPE.search(self.raw):
+            self.malformed = True
+            return
+        parser = expat.ParserCreate()
+
+        def start(name: str, attributes: dict[str, str]) -> None:
+            found.update(attributes)
+            parser.StartElementHandler = None
+
+        parser.StartElementHandler = start
+        try:
+            parser.Parse(self.raw, True)
+        except expat.ExpatError:
+            found.clear()
+            self.malformed = True
