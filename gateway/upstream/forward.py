@@ -78,7 +78,7 @@ class Forwarder:
             if left is None:
                 return False
             if call.rewrite:
-                query, wish = ask.write(call.hold, head, left)
+                query, wish, *_ = ask.write(call.hold, head, left)
             call.upstream_due = budget.due(call.hold, left if call.rewrite else call.told, now)
         call.wire = request_head(call, plan, head, endpoint, query, wish, left)
         call.wait_sent = left
