@@ -67,7 +67,7 @@ def compile_hold(table: schema.Hold, dialect: str, path: str = "") -> HoldPlan:
         loser=_loser(table.loser),
         min_repoll=table.min_repoll,
         session=_session(table, ask),
-        last=uses.last_headers(_places(table)),
+        last=uses.last_headers(place for _, place in looked_at(table)),
     )
     return replace(
         plan,
@@ -80,7 +80,7 @@ def _reading(table: schema.Hold) -> tuple[int, Predicate | None]:
     """How much of a body is read, and of which requests: of none where nothing looks into it."""
     agreed = table.session
     handshake = agreed is not None and uses.need_body(uses.places_of(agreed.when))
-    if not handshake and not uses.need_body(_places(table)):
+    if not uses.need_body(place for _, place in looked_at(table)):
         return 0, None
     deciding = uses.head_part(table.when)
     if agreed is None or not handshake:
@@ -88,19 +88,22 @@ def _reading(table: schema.Hold) -> tuple[int, Predicate | None]:
     return table.body_limit, compile_when({"any": [{"all": deciding}, {"all": uses.head_part(agreed.when)}]})
 
 
-def _places(table: schema.Hold) -> Iterator[str]:
-    """Every place in a request that the dialect looks at when the request is a poll."""
-    yield from (f"{each.in_}:{each.name}" for each in table.ask)
-    yield from table.cursor.request
-    yield table.key
+def looked_at(table: schema.Hold) -> Iterator[tuple[str, str]]:
+    """Every place in a request that the dialect looks at, each behind the key that names it."""
+    yield from (("ask", f"{each.in_}:{each.name}") for each in table.ask if each.in_ != "session")
+    yield from (("cursor.request", place) for place in table.cursor.request)
+    yield "key", table.key
+    conditions = [("when", table.when), ("unbounded", table.unbounded), ("signed", table.signed)]
     if table.session is not None:
-        yield table.session.key
-    for condition in (table.when, table.unbounded, table.signed, table.empty.needs):
-        yield from uses.places_of(condition)
-    yield from uses.recalled_by(table.idle)
+        yield "session.key", table.session.key
+        conditions.append(("session.when", table.session.when))
     if table.empty.answer == "template":
+        conditions.append(("empty.needs", table.empty.needs))
         for text in (table.empty.body, *_texts(table.empty.headers).values()):
-            yield from uses.places_in(text)
+            yield from (("empty", place) for place in uses.places_in(text))
+    for key, condition in conditions:
+        yield from ((key, place) for place in uses.places_of(condition))
+    yield from (("idle", place) for place in uses.recalled_by(table.idle))
 
 
 def _condition(written: object) -> Predicate | None:

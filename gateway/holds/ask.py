@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gateway.head import RequestHead
 from gateway.holds import content, units
-from gateway.holds.plan import NONE, UNBOUNDED, UNWRITABLE, AskPlace, HoldPlan
+from gateway.holds.plan import NONE, UNBOUNDED, AskPlace, HoldPlan
 from gateway.holds.rewrite import Rewrite, put
 from gateway.holds.stated import differ, seconds, stated
 
@@ -19,6 +19,8 @@ REPEATED = "repeated_ask"
 ENDLESS = "unbounded_ask"
 OVER_MAX = "over_max"  # reason of a refusal
 _EVERYWHERE = ("query", "header", "header-item")  # every request has room for those
+_BODY = ("form", "json")
+_DIGESTS = ("Content-Digest", "Repr-Digest", "Digest", "Content-MD5")
 
 
 class Ask(NamedTuple):
@@ -116,12 +118,24 @@ def _wish(plan: HoldPlan, place: AskPlace | None, texts: Sequence[str]) -> Ask:
 
 def _is_fixed(plan: HoldPlan, head: RequestHead, place: AskPlace | None) -> bool:
     """Whether no other wait can be written into this request: it is signed (RFC 9421, or as the dialect says), its
-    wish stands where none can be written, or it has no place for one."""
+    wish stands where none can be written, or there is no place for one."""
     if "Signature-Input" in head.headers or (plan.signed is not None and plan.signed(head)):
         return True
-    if place is not None:
-        return place.where in UNWRITABLE or (place.where == "path" and put(place, head, "1") is None)
-    return not any(each.where in _EVERYWHERE or put(each, head, "1") is not None for each in plan.ask)
+    if place is not None and place.where in _BODY:
+        return not _may_differ(head)
+    return not any(_takes(each, head) for each in ((place,) if place is not None else plan.ask))
+
+
+def _takes(place: AskPlace, head: RequestHead) -> bool:
+    """Whether a wait could be written at that place of this request."""
+    if place.where in _EVERYWHERE:
+        return True
+    return put(place, head, "1") is not None and (place.where not in _BODY or _may_differ(head))
+
+
+def _may_differ(head: RequestHead) -> bool:
+    """Whether the body may be another than the client sent: not where it sent a digest of it (RFC 9530, RFC 1864)."""
+    return not any(name in head.headers for name in _DIGESTS)
 
 
 def _default(plan: HoldPlan, note: str | None) -> Ask:
