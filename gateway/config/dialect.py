@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.holds.blank import compile_template
 from gateway.holds.cursor import compile_cursor
 from gateway.holds.idle import compile_idle
+from gateway.holds.own_words import compile_own_words
 from gateway.holds.plan import AskPlace, HoldPlan, Jitter, OwnWords
 from gateway.holds.predicate import compile_when
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def compile_hold(table: schema.Hold, dialect: str) -> HoldPlan:
     """A `hold` table as numbers and bound functions. Raises ValueError for what is no predicate or place."""
-    idle, limit = compile_idle(table.idle)
+    idle, limit, recall = compile_idle(table.idle)
     secret = {str(place) for place in table.secret}  # a cursor that is one is not kept, so that no record shows it
     empty = table.empty
     template = None
@@ -41,6 +42,7 @@ def compile_hold(table: schema.Hold, dialect: str) -> HoldPlan:
         template=template,
         idle=idle,
         idle_body_limit=limit,
+        recall=recall,
         cursor=compile_cursor([place for place in table.cursor.request if place not in secret]),
         replay=table.replay,
         refusals={int(status): _own_words(int(status), words) for status, words in table.refusals.items()},
@@ -48,9 +50,7 @@ def compile_hold(table: schema.Hold, dialect: str) -> HoldPlan:
 
 
 def _own_words(status: int, words: schema.OwnWords) -> OwnWords:
-    body = words.body.encode()
-    headers = tuple((name.encode(), value.encode()) for name, value in _texts(words.headers).items())
-    return OwnWords(words.status or status, headers, lambda status, detail, retry_after: body)
+    return compile_own_words(words.status or status, _texts(words.headers), words.body)
 
 
 def _texts(headers: Mapping[str, object]) -> dict[str, str]:

@@ -182,7 +182,7 @@ class Hold(Table):
     margin: Duration = default("5s")
     client_timeout: Duration | None = None
     empty: Empty = Field(default_factory=Empty)
-    idle: tuple[Text, ...] = ("status == 204",)
+    idle: _When = default(("status == 204",), examples=[["status == 204"]])
     cursor: CursorSettings = Field(default_factory=CursorSettings)
     replay: Literal[
         "cursor", "cursor-exclusive", "lease", "until-ack", "destructive", "session", "never"
