@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.holds.plan import OwnWords
 from gateway.holds.substitute import Escape, Parts, check_parts, cut, escape_for, escape_in
-from gateway.holds.words import did_you_mean
+from gateway.holds.words import did_you_mean, shown
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Reply
 
@@ -30,7 +30,7 @@ def compile_own_words(status: int, headers: Mapping[str, str], body: str) -> Own
     for part in parts:
         if not isinstance(part, str) and part.name == "detail" and not (part.quoted if kind == "json" else kind):
             remedy = 'write "{detail}" in quotes' if kind == "json" else 'write Content-Type = "text/plain"'
-            raise ValueError(f"`{body}`: {{detail}} is a text; {remedy}")
+            raise ValueError(f"{shown(body)}: {{detail}} is a text; {remedy}")
     return OwnWords(status, _fields(headers, media), _filler(parts, kind, escape))
 
 

@@ -15,7 +15,7 @@ import orjson
 
 from gateway.head import RequestHead
 from gateway.holds.places import KINDS, Place, compile_place
-from gateway.holds.words import did_you_mean
+from gateway.holds.words import did_you_mean, shown
 
 Escape = Callable[[str], "str | None"]
 
@@ -91,7 +91,7 @@ def check_parts(parts: Parts, kind: str, text: str) -> None:
         else:
             expat.ParserCreate().Parse(filled.encode(), True)
     except (orjson.JSONDecodeError, expat.ExpatError):
-        raise ValueError(f"`{text}` is not {kind.upper()}; correct it, or its Content-Type") from None
+        raise ValueError(f"{shown(text)} is not {kind.upper()}; correct it, or its Content-Type") from None
 
 
 def compile_text(text: str, escaping: tuple[str, Escape]) -> Render:
@@ -106,7 +106,7 @@ def compile_text(text: str, escaping: tuple[str, Escape]) -> Render:
     if len(parts) == 1:
         return Render(lambda head: literal, False, literal)
     if not kind:
-        raise ValueError(f'`{text}`: say what the body is; write headers = {{ Content-Type = "text/plain" }}')
+        raise ValueError(f'{shown(text)}: say what the body is; write headers = {{ Content-Type = "text/plain" }}')
     filling = tuple(
         part if isinstance(part, str) else (compile_place(part.name), escape_in(part, kind, escape)) for part in parts
     )
