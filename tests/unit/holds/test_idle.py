@@ -107,35 +107,6 @@ def test_a_test_tells_no_news_from_news(text, status, headers, body, idle):
     assert test(response(status, headers), body) is idle
 
 
-NESTED = [
-    ({"all": ["status == 204", "header:Closed absent"]}, 204, {}, b"", True),
-    ({"all": ["status == 204", "header:Closed absent"]}, 204, {"closed": "1"}, b"", False),
-    ({"all": ["status == 204", {"not": "header:Closed present"}]}, 204, {"closed": "1"}, b"", False),
-    ({"all": ["status == 404", "json:/code == MessageNotExist"]}, 404, {}, b'{"code":"MessageNotExist"}', True),
-    ({"all": ["status == 404", "json:/code == MessageNotExist"]}, 404, {}, b'{"code":"QueueNotExist"}', False),
-    ({"all": ["status == 404", {"any": ["body empty", "header:X present"]}]}, 404, {"x": "1"}, b"no", True),
-    ({"any": ["status == 204", "body empty"]}, 500, {}, b"", False),
-    ({"any": ["status == 204", "body empty"]}, 200, {}, b"", True),
-    ({"all": ["xml: empty", "xml:@type absent"]}, 200, {}, b"<body/>", True),
-    ({"all": ["xml: empty", "xml:@type absent"]}, 200, {}, b"<body type='error'/>", False),
-    ({"not": "json:/news present"}, 200, {}, b"{}", True),
-    ({"not": "json:/news present"}, 200, {}, b'{"news":1}', False),
-    ({"not": "json:/news present"}, 200, {}, b"<html>", False),
-    ({"not": "json:/news present"}, 200, {"content-encoding": "gzip"}, b"{}", False),
-    ({"not": "json:/news present"}, 200, {}, b"{}" + b" " * BODY_LIMIT, False),
-    ({"not": "json:/news present"}, 500, {}, b"{}", False),
-    ({"not": "status == 200"}, 500, {}, b"", False),
-    ({"not": {"not": "json:/news present"}}, 200, {}, b"<html>", False),
-    ({"not": {"all": ["json:/news present", "status == 200"]}}, 200, {}, b"<html>", False),
-    ({"not": {"any": ["json:/news present", "status == 200"]}}, 200, {}, b"<html>", False),
-]
-
-
-@pytest.mark.parametrize(("expr", "status", "headers", "body", "idle"), NESTED)
-def test_tests_combine_and_what_cannot_be_judged_is_news(expr, status, headers, body, idle):
-    assert compile_idle([expr])[0](response(status, headers), body) is idle
-
-
 @pytest.mark.parametrize("status", [200, 202, 204, 304, 404, 408, 503])
 def test_a_status_may_mean_no_news_whatever_its_class(status):
     test = compile_idle([f"status == {status}"])[0]
