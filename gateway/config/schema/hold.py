@@ -160,8 +160,8 @@ class Session(Table):
 
 _SecretPlace = Annotated[
     Place,
-    PlainValidator(place("path", "query", "header", "cookie")),
-    WithJsonSchema({"type": "string", "pattern": "^(path|query|header|cookie):"}),
+    PlainValidator(place("path", "query", "header", "cookie", "form", "json")),
+    WithJsonSchema({"type": "string", "pattern": "^((path|query|header|cookie|form):.|json:(/|$))"}),
 ]
 
 
