@@ -141,12 +141,25 @@ class Call:
         """When it was first sent to an endpoint: a poll that is sent again is parked all the while."""
         return next((each.began for each in self.tries if each.sent), self.sent_at) if self.tries else self.sent_at
 
+    @property
+    def began_early(self) -> bool:
+        """Whether its answer began as the dialect's do before there is news: then its first byte says nothing. An error
+        is an answer from its first byte on."""
+        hold = self.hold
+        return hold is not None and hold.early_headers and self.first_byte_at is not None and self.status < 400
+
+    @property
+    def held_on(self) -> bool:
+        """Whether it is still held although its answer has begun."""
+        return self.state is State.RELAYING and self.up is not None and self.began_early
+
     def held(self, ended: float) -> float:
-        """Seconds it was parked, of a poll that ended then: until the first byte of the answer, or to its end."""
+        """Seconds it was parked, of a poll that ended then: until its answer came, or to its end."""
         since = self.parked_at
         if since is None:
             return 0.0
-        return (self.first_byte_at if self.first_byte_at is not None else ended) - since
+        answered = self.first_byte_at if not self.began_early else None
+        return (answered if answered is not None else ended) - since
 
     @property
     def evictable(self) -> bool:

@@ -251,7 +251,9 @@ class Serve:
             call.ending = verdicts.of_status(head.status)
         else:
             self._judge(call, hold, head, data, ended)
-        if call.endpoint is not None:
+        if not ended and call.began_early:
+            self._hold_on(call)
+        elif call.endpoint is not None:
             call.endpoint.overruns = 0
         call.bytes_out += len(data)
         if ended and call.charged and call.ending is not ANSWERED:
@@ -266,7 +268,17 @@ class Serve:
         if ended and sent:
             self._settle(call, call.ending)
         elif sent:  # else its clock stands still until the client has caught up
-            self._timers.arm(call, self._timers.now() + plan.body_idle_timeout)
+            self._timers.arm(call, verdicts.next_due(call, plan.body_idle_timeout, self._timers.now()))
+
+    def _hold_on(self, call: Call) -> None:
+        """The answer of a hold began before there is news: it is held on, but nothing can take that answer's place any
+        more. So a drain lets it run to the end of its window, as every hold that we may not end ourselves."""
+        call.blank = call.wire = None
+        if call.clamped_by == "drain" and self.draining is not None:
+            end = self.draining.end
+            call.deadline = max(
+                call.deadline, min(end, admission.token_end(call, self._timers.now(), self._clock.wall()))
+            )
 
     def _judge(self, call: Call, hold: HoldPlan, head: ResponseHead, data: bytes, ended: bool) -> None:
         """Is this answer news? A short body is kept until its end where the dialect must read it to know."""
@@ -283,9 +295,12 @@ class Serve:
             fits = call.hold is not None and len(body) + len(data) <= call.hold.idle_body_limit
             call.sample = (head, body + data) if fits else None
         call.bytes_out += len(data)
+        came = self._timers.now()
         call.conn.write(data)
         if call.plan is not None and call.state is RELAYING and call.due != NEVER:
-            self._timers.arm(call, self._timers.now() + call.plan.body_idle_timeout)
+            self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, came))
+        if call.began_early:  # what came last was the news, if any of it was
+            call.news_latency = self._timers.now() - came
 
     def _end(self, call: Call) -> None:
         if call.sample is not None:
@@ -293,8 +308,10 @@ class Serve:
             call.sample = None
             if call.hold is not None:
                 call.ending = verdicts.of_answer(call.hold, head, body, call.recalled)
-                if call.ending is not NEWS:
-                    call.news_latency = None
+        if call.ending is not NEWS:
+            call.news_latency = None
+        if call.began_early and call.endpoint is not None:
+            call.endpoint.overruns = 0
         self._timers.arm(call, NEVER)
         if call.conn.finish():
             self._settle(call, call.ending)
@@ -341,8 +358,11 @@ class Serve:
             self._say(call, verdict)
 
     def _stall(self, call: Call, now: float) -> None:
-        """The upstream began to answer and stopped."""
-        self._truncate(call, failure.TIMEOUT, "body_idle")
+        """The upstream began to answer and stopped, or a hold whose answer had begun is over: it ends here, visibly."""
+        outcome, note = verdicts.of_cut(call, now)
+        call.note = note or call.note
+        call.conn.abort(reset=True)
+        self._settle(call, outcome)
 
     def _leave(self, call: Call, outcome: Outcome) -> None:
         self._settle(call, outcome)
@@ -378,7 +398,7 @@ class Serve:
             return
         call.up.resume()
         assert call.plan is not None
-        self._timers.arm(call, self._timers.now() + call.plan.body_idle_timeout)
+        self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, self._timers.now()))
 
     def _evict(self, call: Call) -> None:
         if call.blank is not None:
@@ -393,7 +413,10 @@ class Serve:
         self._settle(call, Outcome.REVOKED)
 
     def _wind_down(self, call: Call, drain: Drain) -> None:
-        """A parked poll with a template ends spread over the window; everything else may run until its end."""
+        """A parked poll with a template ends spread over the window; everything else may run until its end. An answer
+        that has begun is let finish, unless it is a hold still."""
+        if call.state is RELAYING and not call.held_on:
+            return
         end = drain.slot(self._timers.now(), random.random()) if call.blank is not None else drain.end
         if end < call.deadline:
             call.deadline, call.clamped_by = end, "drain"
@@ -482,5 +505,5 @@ TABLE: dict[str, dict[State, str]] = {
     "drained": {S.RELAYING: "_go_on"},
     "evict": {S.WAITING: "_evict", S.PARKED: "_evict"},
     "revoked": {S.WAITING: "_revoke", S.PARKED: "_revoke", S.RELAYING: "_cut"},
-    "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down"},
+    "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down", S.RELAYING: "_wind_down"},
 }

@@ -43,6 +43,7 @@ def compile_hold(table: schema.Hold, dialect: str) -> HoldPlan:
         idle_body_limit=limit,
         cursor=compile_cursor([place for place in table.cursor.request if place not in secret]),
         replay=table.replay,
+        early_headers=table.early_headers,
         refusals={int(status): _own_words(int(status), words) for status, words in table.refusals.items()},
     )
 
