@@ -58,12 +58,13 @@ def _usual(hold: float, call: Call) -> float:
 
 
 def next_due(call: Call, idle: float, now: float) -> float:
-    """Until when an answer that has begun must go on. That of a hold need not before the hold's own deadline, and where
-    the upstream was told no end, it is heartbeats that show it alive. A body that is longer than any "no news" is on
-    its way to its end, like every other answer; only a token's end and a drain do not wait for it."""
-    if not call.began_early:
+    """Until when an answer that has begun must go on. That of a hold need not before the hold's own deadline; where
+    there is none, neither the client's nor ours, it is heartbeats that show it alive. A body that is longer than any
+    "no news" is on its way to its end, like every other answer; only a token's end and a drain do not wait for it."""
+    hold = call.hold
+    if hold is None or not call.began_early:
         return now + idle
-    if call.upstream_due == NEVER:
+    if call.upstream_due == NEVER and hold.max >= budget.LONGEST:
         return min(call.deadline, now + idle)
     if call.bytes_out <= BODY_LIMIT or call.clamped_by in _BLANKS:
         return call.deadline

@@ -12,6 +12,7 @@ from typing import Any, cast
 from gateway.call import Call, Lease, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.head import RequestHead, ResponseHead
+from gateway.holds.budget import LONGEST
 from gateway.holds.plan import UNBOUNDED, HoldPlan, Template
 from gateway.limits import Limits
 from gateway.outcome import Outcome
@@ -38,7 +39,7 @@ POLLS: dict[str, HoldPlan] = {
     "origin": hold_plan(answer="origin", replay="destructive"),
     "never": hold_plan(answer="never", replay="never"),
     "early": hold_plan(answer="template", template=TEMPLATE, early_headers=True),
-    "endless": hold_plan(template=TEMPLATE, early_headers=True, ask=(), rewrite=False, absent=UNBOUNDED, max=600.0),
+    "endless": hold_plan(template=TEMPLATE, early_headers=True, ask=(), rewrite=False, absent=UNBOUNDED, max=LONGEST),
 }
 UPDATES = Rule(None, "/updates", ())
 KINDS: tuple[str, ...] = ("ordinary", "upload", *POLLS)

@@ -15,6 +15,7 @@ from gateway.call import Call, State
 from gateway.clock import NEVER
 from gateway.drain import Drain
 from gateway.holds.ask import ENDLESS
+from gateway.holds.budget import LONGEST
 from gateway.holds.idle import BODY_LIMIT, compile_idle
 from gateway.holds.plan import Jitter
 from gateway.identity.claims import Identity
@@ -58,6 +59,12 @@ BEAT, REST, NEWS = body(b"\n"), body(b'],"last_seq":"7"}'), body(b'{"id":"a"}')
 MUCH = body(b" " * (BODY_LIMIT + 1))
 
 
+def bounded(seconds: float) -> Scene:
+    """A poll without an end of its own in a dialect that lets none last longer than so."""
+    hold = replace(POLLS["endless"], idle=IDLE, idle_body_limit=LIMIT, max=seconds)
+    return Scene("endless", hold=hold)
+
+
 def scene_of(kind: str = "early", **changes: object) -> Scene:
     return Scene(kind, hold=replace(POLLS[kind], idle=IDLE, idle_body_limit=LIMIT), **changes)  # type: ignore[arg-type]
 
@@ -88,7 +95,7 @@ def scene_of(kind: str = "early", **changes: object) -> Scene:
         # nobody knows when an endless one is due: as long as there are signs of life, and to its deadline
         ("endless", [BEGUN, beats(10, 50.0), REST, end], Outcome.EMPTY, 500, None),
         ("endless", [BEGUN, beats(3, 50.0), passes(60.1)], Outcome.TRUNCATED, 210, "body_idle"),
-        ("endless", [BEGUN, beats(13, 50.0)], Outcome.TRUNCATED, 605, "hold_over"),
+        ("endless", [BEGUN, beats(1441, 59.99)], Outcome.TRUNCATED, LONGEST + 5, "hold_over"),
         ("endless", [BEGUN, beats(2, 50.0), drain(25), passes(25.1)], Outcome.DRAINED, 125, None),
         ("endless", [BEGUN, beats(2, 50.0), leaves], Outcome.CLIENT_GONE, 100, None),
     ],
@@ -208,10 +215,20 @@ def test_one_that_begins_while_draining_has_the_whole_window(steps: tuple[object
 def test_an_endless_poll_has_no_clock_but_its_deadline_before_its_answer_begins() -> None:
     scene = scene_of("endless").open()
     assert scene.call.upstream_due == NEVER
-    scene.loop.advance(604.0)
+    scene.loop.advance(LONGEST + 4.0)
     assert scene.call.state is State.PARKED
     scene.loop.advance(1.1)
     assert scene.call.outcome is Outcome.BLANK
+
+
+def test_where_the_dialect_bounds_it_an_endless_poll_needs_no_heartbeats() -> None:
+    scene = bounded(600.0).open()
+    BEGUN(scene)
+    scene.loop.advance(604.0)
+    assert scene.call.held_on
+    scene.loop.advance(1.1)
+    assert (scene.call.outcome, scene.call.note) == (Outcome.TRUNCATED, "hold_over")
+    assert scene.upstream.endpoints[0].overruns == 0
 
 
 # -- upstreams that answer early ---------------------------------------------------------------------------------------

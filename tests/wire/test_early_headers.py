@@ -104,7 +104,7 @@ async def test_it_is_cut_visibly_at_its_deadline_whatever_heartbeats_say(tmp_pat
 
 async def test_an_unbounded_one_lives_by_its_heartbeats(tmp_path: Path) -> None:
     feed = Feed(6)
-    table = early(absent='"unbounded"', max='"1h"') | {"upstream": 'body_idle_timeout = "1s"'}
+    table = early(absent='"unbounded"', max='"24h"') | {"upstream": 'body_idle_timeout = "1s"'}
     async with (
         ScriptedUpstream(feed.script) as up,
         stage(up, tmp_path, **table) as (gw, raw),
