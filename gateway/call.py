@@ -60,7 +60,7 @@ class Call:
         # route
         "plan", "params", "origin",
         # ask: is it a poll, and for how long (seconds)
-        "hold", "asked", "told", "recalled",
+        "hold", "asked", "told", "recalled", "teaches",
         # identify
         "identity",
         # limit: instants in loop seconds
@@ -99,6 +99,7 @@ class Call:
         self.asked: float | None = None
         self.told: float = NEVER  # what the upstream understands if nothing is rewritten
         self.recalled: Recalled = ()  # values of the request that the answer is compared with
+        self.teaches = False  # its answer may say how long the polls of a session are held
         self.identity: Identity | None = None
         self.granted: float | None = None
         self.clamped_by: str | None = None
@@ -118,7 +119,7 @@ class Call:
         self.leases: tuple[Lease, ...] = ()
         self.status = 0
         self.bytes_out = 0
-        self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until we know whether it is news
+        self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until its end
         self.ending: Outcome | None = None  # how the call will end if nothing comes between
         self.news_latency: float | None = None  # seconds from the first byte of news to ours handed on
         self.charges: Keys = ()  # who paid for it under each limit, in the order of `plan.shown`

@@ -14,9 +14,10 @@ from gateway import admission, refusals, verdicts
 from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
-from gateway.head import END, RequestHead, ResponseHead
+from gateway.head import END, Known, RequestHead, ResponseHead
 from gateway.holds.budget import FRONT_MARGIN
 from gateway.limits import Limits, denial, release
+from gateway.memory import Memory
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
 from gateway.policies import cors
@@ -55,6 +56,7 @@ class Serve:
         self._timers = timers
         self._forwarder = forwarder
         self._limits = limits
+        self._memory = Memory()
         self._settled = settled
         self._table = {event: tuple(getattr(self, row.get(state, "_ignore")) for state in State)
                        for event, row in TABLE.items()}  # fmt: skip
@@ -81,6 +83,9 @@ class Serve:
             self._admit(call, 0)
 
     def _wish(self, call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
+        if hold.session is not None and call.plan is not None:
+            head.known = self._memory.of_session(call.plan, head, self._timers.now())
+            call.teaches = hold.session.when(head)
         verdict = admission.wish(call, head, hold)
         if verdict is None and call.hold is not None and self.sheds_hold():
             return failure.NO_ROOM_TO_HOLD
@@ -193,6 +198,9 @@ class Serve:
 
     def _limit(self, call: Call, plan: Plan) -> Verdict:
         now, limits = self._timers.now(), []
+        if call.hold is not None and call.hold.last and call.head is not None:
+            known = call.head.known or Known()
+            call.head.known = known._replace(headers=self._memory.of_poller(plan, call, now))
         if self.draining is not None:
             limits.append(("drain", self.draining.slot(now, random.random())))
         if self.snapshot.edge.front_idle_timeout is not None:
@@ -289,10 +297,12 @@ class Serve:
         call.state = RELAYING
         call.status = head.status
         call.first_byte_at = self._timers.now()
-        if hold is None:
+        if hold is None and not call.teaches:
             call.ending = verdicts.of_status(head.status)
         else:
-            self._judge(call, hold, head, data, ended)
+            self._judge(call, head, data, ended)
+        if plan.hold is not None and plan.hold.last:
+            self._memory.notice(plan, call, head, call.first_byte_at)
         if not ended and call.began_early:
             self._hold_on(call)
         elif call.endpoint is not None:
@@ -322,19 +332,28 @@ class Serve:
                 call.deadline, min(end, admission.token_end(call, self._timers.now(), self._clock.wall()))
             )
 
-    def _judge(self, call: Call, hold: HoldPlan, head: ResponseHead, data: bytes, ended: bool) -> None:
-        """Is this answer news? A short body is kept until its end where the dialect must read it to know."""
-        limit = hold.idle_body_limit
+    def _judge(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
+        """Is this answer news? A short body is kept until its end where that must be read to know, or to learn."""
+        limit = verdicts.sampled(call)
         if not ended and limit and len(data) <= limit and (head.length is None or head.length <= limit):
             call.sample = (head, data)
-            call.ending = verdicts.of_answer(hold, head, b"\0" * (limit + 1), call.recalled)  # if it grows longer
+            data = b"\0" * (limit + 1)  # if it grows longer
+        elif ended:
+            self._learn(call, head, data)
+        if call.hold is None:
+            call.ending = verdicts.of_status(head.status)
         else:
-            call.ending = verdicts.of_answer(hold, head, data, call.recalled)
+            call.ending = verdicts.of_answer(call.hold, head, data, call.recalled)
+
+    def _learn(self, call: Call, head: ResponseHead, body: bytes) -> None:
+        """A whole answer, which may be the one that says how long the polls of its session are held."""
+        if call.teaches and call.plan is not None and len(body) <= verdicts.LESSON:
+            self._memory.learn(call.plan, head, body, self._timers.now())
 
     def _relay(self, call: Call, data: bytes) -> None:
         if call.sample is not None:
             head, body = call.sample
-            fits = call.hold is not None and len(body) + len(data) <= call.hold.idle_body_limit
+            fits = len(body) + len(data) <= verdicts.sampled(call)
             call.sample = (head, body + data) if fits else None
         call.bytes_out += len(data)
         came = self._timers.now()
@@ -348,6 +367,7 @@ class Serve:
         if call.sample is not None:
             head, body = call.sample
             call.sample = None
+            self._learn(call, head, body)
             if call.hold is not None:
                 call.ending = verdicts.of_answer(call.hold, head, body, call.recalled)
         if call.ending is not NEWS:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan, Recalled
 
 FULL_TIME = 0.9  # share of the granted hold after which an empty answer was not given early
+LESSON = 4096  # bytes of an answer that may teach something: who begins a session says little
 _RAN_OUT = frozenset({Outcome.BLANK, Outcome.OVERRUN, Outcome.EXPIRED, Outcome.DRAINED})
 _BLANKS = {"token": Outcome.EXPIRED, "drain": Outcome.DRAINED}  # why a hold ended early; BLANK for every other reason
 
@@ -36,6 +37,12 @@ def of_answer(hold: HoldPlan, head: ResponseHead, body: bytes, recalled: Recalle
     if hold.idle(head, body, recalled):
         return Outcome.EMPTY
     return Outcome.NEWS if head.status < 400 else of_status(head.status)
+
+
+def sampled(call: Call) -> int:
+    """Bytes of an answer that are kept until its end: what it takes to see whether it is news, or to learn from it."""
+    needed = call.hold.idle_body_limit if call.hold is not None else 0
+    return max(needed, LESSON) if call.teaches else needed
 
 
 def is_idle(call: Call, outcome: Outcome | None) -> bool:

@@ -49,6 +49,7 @@ BEHAVIOUR = [
     "parse",
     "serve",
     "limits",
+    "memory",
     "waiting",
     "admission",
     "upstream",
