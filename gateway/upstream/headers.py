@@ -18,7 +18,7 @@ from gateway.telemetry import trace
 
 if TYPE_CHECKING:
     from gateway.call import Call
-    from gateway.holds.ask import Rewrite
+    from gateway.holds.rewrite import Rewrite
     from gateway.plan import Plan
     from gateway.upstream.balance import Endpoint
 
