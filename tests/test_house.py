@@ -51,6 +51,7 @@ BEHAVIOUR = [
     "parse",
     "serve",
     "limits",
+    "memory",
     "waiting",
     "admission",
     "upstream",

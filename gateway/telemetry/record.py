@@ -71,7 +71,7 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
         record["hold_granted"] = round(call.granted, 3) if call.granted is not None else None
         record["clamped_by"] = call.clamped_by
         record["held"] = int(held * 1e6) / 1e6
-        if call.news_latency is not None:
+        if call.news_latency is not None and outcome is Outcome.NEWS:
             record["news_latency"] = int(call.news_latency * 1e6) / 1e6
         if call.cursor is not None and snapshot.log_cursor:
             record["cursor"] = clean(call.cursor[:MAX_TEXT])
