@@ -17,15 +17,18 @@ def check_answers(view: View) -> Findings:
     """Compiles the refusals, the loser's answer and `cursor.response` where they are written."""
     for name, policy in view.config.policies.items():
         if policy.hold is not None:
-            yield from _compiles(view, "policy", name, policy.hold)
-    for route in view.config.routes:
-        if route.hold is not None:
-            yield from _compiles(view, "route", route.name, route.hold)
+            yield from _compiles(view, "policy", name, policy.hold, policy.hold)
+    for merged in view.merged:
+        if merged.hold is not None and merged.route.hold is not None:  # it may have written half of an answer
+            yield from _compiles(view, "route", merged.route.name, merged.hold, merged.route.hold)
 
 
-def _compiles(view: View, table: str, name: str, hold: Hold) -> Iterator[Problem]:
+def _compiles(view: View, table: str, name: str, hold: Hold, written: Hold) -> Iterator[Problem]:
+    """Of `hold` what `written` has a part in."""
     origin = view.origin(table, name)
     for key, compile_part in _parts(hold):
+        if key.partition(".")[0] not in written.model_fields_set:
+            continue
         try:
             compile_part()
         except ValueError as error:

@@ -64,3 +64,10 @@ refusals = { 429 = { body = '{"retry_after_ms":{retry_after_ms}}' }, 503 = { sta
     )
     hold = config.policies["p"].hold
     assert hold is not None and set(hold.refusals) == {"429", "503", "401"}
+
+
+def test_an_answer_of_which_a_route_wrote_half_is_looked_at_whole(tmp_path: Path) -> None:
+    text = POLL.replace("[policy.p.hold]", "[route.hold.loser]\nbody = 'x'\n[policy.p.hold]\nloser = { status = 204 }")
+    assert checked(tmp_path, text).problems == [
+        "gateway.toml: route[0].hold.loser.body: a 204 has no body; remove body, or write another status"
+    ]
