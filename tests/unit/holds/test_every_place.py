@@ -137,7 +137,16 @@ def test_a_cursor_that_acknowledges_is_echoed_and_never_advanced() -> None:
         assert reply is not None and reply.body == b'{"ok":true,"result":[],"offset":%s}' % offset.encode()
 
 
-@pytest.mark.parametrize("text", ['{"o":{form:offset + 1}}', '{"o":{form:offset}+1}', '{"o":1{form:offset}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"o":{form:offset + 1}}',
+        '{"o":{json:/n + 1}}',
+        '{"o":{form:offset+1}}',
+        '{"o":{form:offset}+1}',
+        '{"o":1{form:offset}}',
+    ],
+)
 def test_a_template_cannot_count(text: str) -> None:
     with pytest.raises(ValueError, match=r"not JSON|never counted on"):
         compile_template(200, {"Content-Type": JSON}, text)
