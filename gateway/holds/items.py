@@ -15,6 +15,9 @@ _ESCAPED = re.compile(r"\\(.)")
 
 def split(text: str) -> list[str]:
     """The elements of a comma-separated list, stripped, empty ones dropped (RFC 9110 section 5.6.1)."""
+    if "," not in text:  # nearly always
+        text = text.strip()
+        return [text] if text else []
     parts = text.split(",") if '"' not in text else _ELEMENT.findall(text)
     return [part for part in map(str.strip, parts) if part]
 
