@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateway import refusals
 from gateway.clock import NEVER
 from gateway.holds import budget
-from gateway.holds.idle import BODY_LIMIT
+from gateway.holds.answer import BODY_LIMIT
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Reply
 from gateway.upstream import failure

@@ -32,7 +32,7 @@ READ: dict[str, Callable[[Call], Value]] = {
     "tenant": lambda call: call.identity.tenant if call.identity is not None else None,
     "peer": lambda call: call.peer,
     "method": lambda call: call.method,
-    "path": shown_path,
+    "path": lambda call: shown_path(call, call.serve.snapshot.secret_prefixes),
     "state": lambda call: call.state.name.lower(),
     "poll": lambda call: call.hold is not None,
     "hold_asked": lambda call: call.asked,

@@ -11,6 +11,7 @@ from gateway.holds.ask import without_end
 from gateway.holds.blank import compile_template
 from gateway.holds.cursor import compile_cursor
 from gateway.holds.idle import compile_idle
+from gateway.holds.own_words import compile_own_words
 from gateway.holds.places import compile_place
 from gateway.holds.plan import AskPlace, HoldPlan, Jitter, OwnWords, Predicate, SessionPlan
 from gateway.holds.predicate import compile_when
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def compile_hold(table: schema.Hold, dialect: str, path: str = "") -> HoldPlan:
     """A `hold` table as numbers and bound functions; `path` is the path of the route it is attached to. Raises
     ValueError for what is no predicate or place."""
-    idle, limit = compile_idle(table.idle)
+    idle, limit, recall = compile_idle(table.idle)
     secret = {_known_as(str(place)) for place in table.secret}
     empty = table.empty
     template = None
@@ -52,6 +53,7 @@ def compile_hold(table: schema.Hold, dialect: str, path: str = "") -> HoldPlan:
         template=template,
         idle=idle,
         idle_body_limit=limit,
+        recall=recall,
         # a cursor that is secret is not kept, so that no record shows it
         cursor=compile_cursor([place for place in table.cursor.request if _known_as(place) not in secret]),
         replay=table.replay,
@@ -127,8 +129,7 @@ def _loser(table: Loser) -> Reply:
 
 
 def _own_words(status: int, words: schema.OwnWords) -> OwnWords:
-    body = words.body.encode()
-    return OwnWords(words.status or status, _fields(words.headers), lambda status, detail, retry_after: body)
+    return compile_own_words(words.status or status, _texts(words.headers), words.body)
 
 
 def _fields(headers: Mapping[str, object]) -> tuple[tuple[bytes, bytes], ...]:
