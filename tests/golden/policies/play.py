@@ -1,10 +1,11 @@
-"""Plays one case of a policy's data file and says what came out, aspect by aspect, in the words of the data. A case
+r"""Plays one case of a policy's data file and says what came out, aspect by aspect, in the words of the data. A case
 names the aspects it cares about; each is played on a stage of its own, so that none disturbs another.
 
     [[case]]
     name      = "what this shows"
     request   = "GET /updates?last_event_id=7"      # with headers = ["A: b"] and body = ".." where it has them
     before    = [{ request = "..", answer = { .. } }]   # what was asked and answered earlier, by another client
+    route     = "[route.hold]\n.."                  # what else is written on the route
     poll      = true                                # false: an ordinary call
     note      = "malformed_ask"                     # what the record notes; "none"
     asked     = 20                                  # seconds; "none": it stated no wish. So granted, deadline, due,
@@ -43,7 +44,7 @@ from tests.golden.policies.stage import Client, Said, Stage, request, staged, to
 
 Case = Mapping[str, Any]
 WINDOW = 0.5  # seconds of a drain: shorter than any hold
-PARTS = frozenset({"name", "request", "headers", "body", "before"})
+PARTS = frozenset({"name", "request", "headers", "body", "before", "route"})
 
 
 def number(value: float | None) -> float | str:
@@ -59,7 +60,7 @@ def begun(stage: Stage, case: Case) -> Client:
 
 
 def played(policy: str, case: Case, read: Callable[[Stage, Client], object]) -> object:
-    with staged(policy) as stage:
+    with staged(policy, case.get("route", "")) as stage:
         return read(stage, begun(stage, case))
 
 
@@ -148,11 +149,14 @@ def lost(stage: Stage, client: Client) -> object:
 
 
 def key(stage: Stage, client: Client) -> object:
-    return client.call.poller
+    own = getattr(client.call, "key", None)  # where the dialect has a rule about who polls
+    return own if own is not None else client.call.poller
 
 
 def both(stage: Stage, client: Client, case: Case) -> tuple[Client, Client]:
-    return client, stage.join(request(case))
+    two = client, stage.join(request(case))
+    stage.turn()
+    return two
 
 
 def second(policy: str, case: Case) -> object:
@@ -163,6 +167,7 @@ def after(policy: str, case: Case) -> object:
     def read(stage: Stage, client: Client) -> str:
         two = both(stage, client, case)
         stage.says(client.call, {"status": 200, "body": ""})
+        stage.turn()
         return ", ".join(one.fate for one in two)
 
     return played(policy, case, read)
@@ -182,7 +187,7 @@ def refusals(policy: str, case: Case) -> object:
 
 def refused(policy: str, case: Case, status: str, wanted: Mapping[str, Any]) -> dict[str, object]:
     """What a client is told who is turned away with that status, as far as the case describes it."""
-    with staged(policy, signed=status != "503") as stage:
+    with staged(policy, case.get("route", ""), signed=status != "503") as stage:
         answer = TURNED_AWAY[status](stage, case, policy).answer
     assert answer is not None
     found = {

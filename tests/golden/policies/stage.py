@@ -4,6 +4,7 @@ upstream that says what a test has it say. No socket is opened and no time passe
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -40,10 +41,10 @@ class Said(NamedTuple):
 
 
 @cache
-def attached(name: str, signed: bool) -> Config:
+def attached(name: str, signed: bool, more: str = "") -> Config:
     """A shipped policy attached to a route, read and checked as `gateway run` would."""
     with TemporaryDirectory() as folder:
-        return sound(Path(folder), configured(name, signed))
+        return sound(Path(folder), configured(name, signed, more))
 
 
 def token(name: str, scope: str) -> str:
@@ -128,6 +129,12 @@ class Stage(Scene):
         client.send(raw)
         return client
 
+    def turn(self) -> None:
+        """What was left for the next turn of the loop is done."""
+        ready, self._loop._ready = self._loop._ready, deque()
+        for handle in ready:
+            handle._run()
+
     def ordered(self, call: Call) -> bytes:
         """What the upstream was sent for this call, b"" when nothing."""
         pair = next((pair for pair in self._connections if pair[0] is call.up), None)
@@ -168,8 +175,8 @@ class Stage(Scene):
 
 
 @contextmanager
-def staged(name: str, signed: bool = False) -> Iterator[Stage]:
-    config = attached(name, signed)
+def staged(name: str, more: str = "", signed: bool = False) -> Iterator[Stage]:
+    config = attached(name, signed, more)
     stage = Stage(config, compile_config(config, lambda: NOW, ENVIRON, Screen(MemoryStore(), lambda: 0.0)))
     try:
         yield stage
