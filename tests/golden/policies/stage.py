@@ -148,6 +148,11 @@ class Stage(Scene):
         if body:
             connection.data_received(body)
 
+    def begins(self, call: Call) -> None:
+        """The upstream begins to answer this call: a head, and a line feed that is no news yet."""
+        connection = next(pair[0] for pair in self._connections if pair[0] is call.up)
+        connection.data_received(b"HTTP/1.1 200 Said\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n")
+
     def breaks(self, call: Call) -> None:
         """The upstream closes the connection that carries this call."""
         connection, wire = next(pair for pair in self._connections if pair[0] is call.up)
