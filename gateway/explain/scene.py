@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.call import Call, State
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.plan import Snapshot
     from gateway.state.store import Capped, Denied, Keys, Metered
 
-_CONNECTIONS = 2  # per endpoint: one for the request, one for its replay
+_CONNECTIONS = 4  # per endpoint: for the request, its replay, and others like it
 
 
 class StillLoop(asyncio.SelectorEventLoop):
@@ -88,11 +89,21 @@ class _Fresh(Prepared):
     def __init__(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> None:
         self._asked = (rates, caps)
 
-    def take(self, call: Call, now: float) -> Denied | None:
+    def take(self, call: Call, now: float, yields: Call | None = None) -> Denied | None:
         return MemoryStore().prepare(*self._asked).take(call, now)
 
     def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
         return MemoryStore().prepare(*self._asked).levels(keys, now)
+
+
+class Watched(Serve):
+    """A serve that remembers the body it had read whole; None: none was read, or it was too long."""
+
+    whole: bytes | None = None
+
+    def on_whole(self, call: Call, body: bytes | None) -> None:
+        self.whole = body
+        super().on_whole(call, body)
 
 
 class Scene:
@@ -104,16 +115,18 @@ class Scene:
         timers = Timers(self._loop)
         self.parsers = Parsers(self._loop)
         self._settled: list[Call] = []
+        self._others: list[Downstream] = []
         forwarder = Forwarder(self._loop, self.parsers, timers)
         limits = Limits(self._loop, timers, MemoryStore())
-        self.serve = Serve(snapshot, Clock(timers.now, lambda: wall), timers, forwarder, limits, self._settled.append)
+        clock = Clock(timers.now, lambda: wall)
+        self.serve = Watched(snapshot, clock, timers, forwarder, limits, self._settled.append)
         self.serve.arrives = arrivals(config.telemetry.otlp is not None, config.telemetry.trust_incoming)
         self._connections: list[tuple[UpstreamConnection, Wire]] = []
         self._stock(timers)
         scheme = "https" if config.server.tls is not None else "http"
         edge = Edge(self.serve, self.parsers, timers, snapshot.edge, config.server.half_close, Room())
-        self._client = Downstream(edge, scheme, peer)
-        self._wire = Wire(peer)
+        self._connect = partial(Downstream, edge, scheme, peer)
+        self._client, self._wire = self._connect(), Wire(peer)
         self._client.connection_made(self._wire)
 
     def _stock(self, timers: Timers) -> None:
@@ -160,7 +173,10 @@ class Scene:
     @property
     def answer(self) -> Answer | None:
         """What the client was told, None while it waits or when its connection was just closed."""
-        raw, _, body = self._wire.written.partition(b"\r\n\r\n")
+        return self._answer(self._wire)
+
+    def _answer(self, wire: Wire) -> Answer | None:
+        raw, _, body = wire.written.partition(b"\r\n\r\n")
         parsed = self.parsers.response(raw + b"\r\n\r\n", "HEAD")
         if not raw or isinstance(parsed, str):
             return None
@@ -197,9 +213,24 @@ class Scene:
         pair[1].close()
         pair[0].connection_lost(None)
 
+    def again(self, raw: bytes) -> Answer | None:
+        """The same request comes from another connection. What that one is told; None: it waits, or was forwarded."""
+        client, wire = self._connect(), Wire(self.call.peer)
+        self._others.append(client)
+        client.connection_made(wire)
+        client.data_received(raw)
+        return self._answer(wire)
+
+    @property
+    def keeps_back(self) -> bool:
+        """Whether what came last waits."""
+        call = self._others[-1].call if self._others else None
+        return call is not None and call.state is State.WAITING
+
     def close(self) -> None:
-        if self._client.call is not None:
-            self.leave()
+        for client in (*self._others, self._client):
+            if client.call is not None:
+                client.connection_lost(None)
         for upstream in self._snapshot.upstreams.values():
             for endpoint in upstream.endpoints:
                 endpoint.idle.clear()
