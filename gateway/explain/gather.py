@@ -136,6 +136,6 @@ def _merged(config: Config, call: Call) -> Merged | None:
 def _mask(config: Config, snapshot: Snapshot, merged: Merged | None, call: Call, head: RequestHead | None) -> Mask:
     mask = mask_for(config, head)
     if merged is None or call.plan is None:
-        return replace(mask, prefixes=snapshot.secret_prefixes)
+        return mask.for_no_route(config, snapshot.secret_prefixes)
     mask = mask.for_route(merged, call.plan, call.params, snapshot.secret_prefixes)
     return mask.seen(head) if head is not None else mask

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from gateway.explain import body
 from gateway.head import parse_query
@@ -91,10 +92,16 @@ class Mask:
         fields |= {name.lower() for name in names_of("header", places)}
         found = tuple(value for name, value in (params or {}).items() if name in plan.secret_params and value)
         args = self.args | set(names_of("query", places))
-        tokens = _longest_first({*self.tokens, *found})
+        tokens = _longest_first({*self.tokens, *found, *map(unquote, found)})
         known = beside(plan.path, plan.secret_params, prefixes)
         hidden = {*places, *(f"path:{name}" for name in plan.secret_params)}
         return Mask(self.fields | fields, args, _longest_first(found, 1), tokens, known, frozenset(hidden))
+
+    def for_no_route(self, config: Config, prefixes: tuple[str, ...]) -> Mask:
+        """The mask with what any route keeps secret in a query or a path: a slip must not show it."""
+        bags = (*config.policies.values(), *config.routes)
+        places = [str(place) for bag in bags if bag.hold is not None for place in bag.hold.secret]
+        return replace(self, args=self.args | set(names_of("query", places)), prefixes=prefixes)
 
     def seen(self, head: RequestHead) -> Mask:
         """The mask with what the request has at the secret places, which may turn up elsewhere."""

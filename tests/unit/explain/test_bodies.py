@@ -1,12 +1,19 @@
 """What is said of a request's body: whether the dialect read it and why not, and what is forwarded of it."""
 
+# What a person reads stays in one piece here, however long, so that it can be searched for.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from gateway.config.settings import Config
 from gateway.explain.text import render
 
 from .kit import asked, first_line, hold_of, talking
@@ -119,3 +126,54 @@ def test_a_long_body_is_cut_and_a_control_shown_as_such(tmp_path: Path, monkeypa
     lines = render(asked(config, data="x\x1b[2Jy\n" + "z" * 5000)).splitlines()
     assert "  | x\\x1b[2Jy" in lines and "  | .. and 3010 characters more" in lines
     assert max(map(len, lines)) <= 100
+
+
+FEATURES = (
+    SECRET
+    + """
+zero = "default"
+key = "json:/client"
+cursor = { request = ["form:at", "json:/at"], response = "json:/at" }
+idle = ["json:/at == json:/at", "header:X == query:x", "status == 204"]
+unbounded = ["json:/feed == continuous"]
+signed = ["header:X-Sig present"]
+replay = "cursor"
+[route.hold.empty]
+answer = "template"
+headers = { Content-Type = "application/json" }
+body = '{"at":"{json:/at}"}'
+needs = ["json:/at present"]
+[route.hold.refusals]
+429 = { body = '{"retry":{retry_after}}' }
+"""
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["wait", "token", "key", "deep", "at", "client", "feed"]), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+TYPES = st.sampled_from(
+    ["application/json", "application/x-www-form-urlencoded", "text/plain", "text/xml", "", "x;y=z"]
+)
+
+
+@given(
+    VALUES.map(json.dumps) | st.text(max_size=40) | st.sampled_from(["wait=", "token=a&token=b&=&;", "[" * 500, "NaN", "<a", "<a wait='1'/>"]),
+    TYPES,
+    st.dictionaries(st.sampled_from(["X-Sig", "X-Odd", "Content-Encoding", "Expect", "Content-Digest", "Cookie"]), st.sampled_from(["a", "gzip", "100-continue", "sid=1"]), max_size=3),
+    st.sampled_from(["/p", "/p?key=hush", "/p?x=%0d%0a"]),
+)  # fmt: skip
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_body_has_an_explanation(
+    featured: Config, data: str, media: str, fields: dict[str, str], target: str
+) -> None:
+    headers = (("Content-Type", media), *fields.items()) if media else tuple(fields.items())
+    story = asked(featured, target, *headers, data=data)
+    assert story.passes == (story.verdict.result != "refused")
+    assert render(story) and json.loads(orjson.dumps(story))
+    assert "hush" not in render(story)
+
+
+@pytest.fixture
+def featured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    return talking(tmp_path, monkeypatch, FEATURES)
