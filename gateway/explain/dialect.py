@@ -79,7 +79,8 @@ def _lacking(table: Hold, head: RequestHead) -> str:
     """Why the template cannot be filled in for this request."""
     for need in table.empty.needs:
         if not compile_when([need])(head):
-            return f"for `{need}` in needs does not hold"
+            known = ", for no earlier answer is known here" if "last:" in need else ""
+            return f"for `{need}` in needs does not hold{known}"
     texts = (table.empty.body, *map(str, table.empty.headers.values()))
     places = dict.fromkeys(place for text in texts for place in uses.places_in(text))
     missing = [place for place in places if compile_place(place)(head) is None]

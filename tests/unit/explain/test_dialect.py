@@ -51,6 +51,12 @@ def test_it_says_why_no_answer_of_our_own_can_be_given(
     assert event(story, "upstream silent").outcome == "upstream_timeout"
 
 
+def test_a_field_of_an_earlier_answer_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = '{ answer = "template", status = 204, headers = { X-At = "{last:X-At}" }, needs = ["last:X-At present"] }'
+    (line,) = says(asked(talking(tmp_path, monkeypatch, f"{BASE}empty = {empty}")), "no-news answer")
+    assert "`last:X-At present` in needs does not hold, for no earlier answer is known here" in line
+
+
 def test_every_test_of_an_answer_is_listed_with_what_it_compares_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
