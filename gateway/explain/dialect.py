@@ -119,7 +119,7 @@ def _replay(name: str) -> str:
     early = (
         "may be ended before its time where we may say no news"
         if name in _EARLY_END
-        else "is never ended early by us, for what its answer carries would be lost"
+        else "is never ended early by us, for what its answer carries may be lost"
     )
     return f"{again}; {early}"
 

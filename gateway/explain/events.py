@@ -35,7 +35,7 @@ def silence(play: Play, mask: Mask) -> Event:
 def events(play: Play, mask: Mask, quiet: Event, window: float, raw: bytes) -> tuple[Event, ...]:
     """Everything that may happen to a parked call, beginning with `quiet`, what `silence` gave. `window` is
     `server.drain` in seconds, `raw` the request."""
-    found = [quiet, *_habit(play, mask, quiet), _lost(play, mask), _drained(play, mask, window)]
+    found = [quiet, *_habit(play, mask, quiet), *_stopped(play), _lost(play, mask), _drained(play, mask, window)]
     return (*found, _evicted(play, mask), *_second(play, mask, raw), _left(play, mask))
 
 
@@ -49,6 +49,20 @@ def _habit(play: Play, mask: Mask, quiet: Event) -> Iterator[Event]:
         endpoint.overruns = OVERRUNS_FORGIVEN
         scene.run_out()
         yield _ended(f"silent {OVERRUNS_FORGIVEN + 1} times in a row", scene, mask)
+
+
+def _stopped(play: Play) -> Iterator[Event]:
+    """An answer that begins before there is news, and then nothing: only where that is no answer yet."""
+    with play() as scene:
+        call = scene.call
+        if call.hold is None or not call.hold.early_headers:
+            return
+        scene.begin()
+        scene.run_out()
+        said = f"broken off after {seconds(scene.now)}" if scene.closed else "goes on"
+        outcome = call.outcome.value if call.outcome is not None else None
+        recorded = f"; recorded as {outcome}, note {call.note}" if outcome is not None else ""
+        yield Event("answer begins, then silence", f"the answer that the client has of it is {said}{recorded}", outcome)
 
 
 def _lost(play: Play, mask: Mask) -> Event:

@@ -4,7 +4,6 @@ nowhere, on a loop that never runs. Time moves when somebody moves it, so that a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +15,8 @@ from gateway.drain import Drain
 from gateway.edge.http1 import Downstream, Edge
 from gateway.edge.room import Room
 from gateway.explain.model import Answer
+from gateway.explain.wires import StillLoop
+from gateway.explain.wires import Wire as Wire
 from gateway.limits import Limits
 from gateway.parse import Parsers
 from gateway.serve import Serve
@@ -31,51 +32,7 @@ if TYPE_CHECKING:
     from gateway.state.store import Capped, Denied, Keys, Metered
 
 _CONNECTIONS = 4  # per endpoint: for the request, its replay, and others like it
-
-
-class StillLoop(asyncio.SelectorEventLoop):
-    """A loop that is never run: deadlines are handed to it, and its time stands still until `instant` is set."""
-
-    instant = 0.0
-
-    def time(self) -> float:
-        return self.instant
-
-
-class Wire(asyncio.Transport):
-    """A transport that leads nowhere: it keeps what was written, and notes its end."""
-
-    def __init__(self, peer: str) -> None:
-        super().__init__({"peername": (peer, 0)} if peer else {})
-        self.written = b""
-        self.over: str | None = None  # "closed" or "reset"
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
-
-    def close(self) -> None:
-        self.over = self.over or "closed"
-
-    def abort(self) -> None:
-        self.over = self.over or "reset"
-
-    def is_closing(self) -> bool:
-        return self.over is not None
-
-    def can_write_eof(self) -> bool:
-        return False
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is ever buffered."""
-
-    def pause_reading(self) -> None:
-        """Nothing is ever read."""
-
-    def resume_reading(self) -> None:
-        """Nothing is ever read."""
+_BEGINNING = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Unused(MemoryStore):
@@ -205,6 +162,12 @@ class Scene:
     def leave(self) -> None:
         """The client closes its connection."""
         self._client.connection_lost(None)
+
+    def begin(self) -> None:
+        """The upstream sends the head of an answer, and no more."""
+        pair = self.upstream
+        assert pair is not None
+        pair[0].data_received(_BEGINNING)
 
     def lose(self) -> None:
         """The upstream closes the connection that carries the call."""
