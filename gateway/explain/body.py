@@ -54,7 +54,8 @@ def _read(hold: HoldPlan, call: Call, head: RequestHead) -> str:
 def shown(raw: bytes, head: RequestHead, fields: frozenset[str], pointers: Iterable[str]) -> str | None:
     """A body as text, without the form `fields` and JSON `pointers` that are secret. None: it cannot be shown."""
     pointers = tuple(pointers)
-    if not raw or head.headers.get("Content-Encoding", "identity").strip().lower() != "identity" or head.chunked:
+    encoded = head.headers.get("Content-Encoding", "identity").strip().lower() != "identity"
+    if not raw or encoded or (head.chunked and head.content is None):  # it passes on in chunks
         return None
     media = content.media_type(head)
     text = raw.decode("utf-8", "backslashreplace")

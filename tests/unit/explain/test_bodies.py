@@ -58,6 +58,22 @@ def test_a_body_that_is_needed_says_what_came_of_it(
     assert hold_of(story).held is ("ordinary call" not in line)
 
 
+@pytest.mark.parametrize("data", ['{"wait":1', None])
+def test_a_body_that_does_not_come_whole_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str | None
+) -> None:
+    fields = (JSON, ("Content-Length", "50"), ("Expect", "100-continue"))
+    story = asked(talking(tmp_path, monkeypatch, ASK), "/p", *fields, data=data)
+    assert (story.verdict.result, story.verdict.slug, story.forwarded) == ("refused", "body_timeout", None)
+
+
+def test_a_body_in_chunks_is_read_and_forwarded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = 'd\r\n{"wait":90000\r\n1\r\n}\r\n0\r\n\r\n'
+    story = asked(talking(tmp_path, monkeypatch, ASK), "/p", JSON, ("Transfer-Encoding", "chunked"), data=chunks)
+    assert story.forwarded is not None
+    assert (hold_of(story).asked, story.forwarded.body) == (90.0, '{"wait":20000}')
+
+
 def test_a_body_that_is_not_needed_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = talking(tmp_path, monkeypatch, ASK)
     body = hold_of(asked(config, "/p", JSON, data='{"wait":1}', method="PUT")).body
