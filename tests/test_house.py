@@ -48,6 +48,7 @@ BEHAVIOUR = [
     "parse",
     "serve",
     "limits",
+    "pollers",
     "waiting",
     "admission",
     "upstream",

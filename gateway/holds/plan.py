@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.head import RequestHead, ResponseHead
@@ -120,6 +120,10 @@ class HoldPlan:
     min_repoll: float = 0.0
     session: SessionPlan | None = None
     last: tuple[str, ...] = ()  # header fields of answers to be remembered, in lower case
+    tells_apart: bool = field(init=False)  # whether anything depends on who polls
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tells_apart", self.concurrency != "many" or self.min_repoll > 0)
 
     @property
     def writable(self) -> bool:

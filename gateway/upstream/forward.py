@@ -12,6 +12,7 @@ from gateway.call import Try
 from gateway.clock import Timers
 from gateway.head import RequestHead
 from gateway.holds import ask, budget
+from gateway.holds.replay import REPLAY
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from gateway.upstream.balance import Endpoint
 
 MAX_DIALS = 3  # endpoints tried for one call before it fails
-_REPEATABLE = frozenset({"cursor"})
 
 
 class Forwarder:
@@ -60,7 +60,7 @@ class Forwarder:
         call.endpoint = endpoint
         call.leases = (*call.leases, endpoint.lease.take())
         call.attempts += 1
-        connection = endpoint.take_idle(now, fresh=call.hold is None or not repeatable(call.hold))
+        connection = endpoint.take_idle(now, fresh=call.hold is None or REPLAY[call.hold.replay].fresh)
         if connection is not None:
             self._send(call, plan, connection, now)
         else:
@@ -173,4 +173,4 @@ def _still_fits(call: Call, now: float) -> bool:
 
 def repeatable(hold: HoldPlan) -> bool:
     """Whether the dialect lets a poll be sent again although the upstream may have seen it."""
-    return hold.replay in _REPEATABLE
+    return REPLAY[hold.replay].again

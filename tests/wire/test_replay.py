@@ -44,7 +44,7 @@ async def test_a_cursor_poll_is_sent_at_most_twice(tmp_path: Path, end: End) -> 
 
 
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("replay", ["destructive", "lease", "session", "never", "until-ack"])
+@pytest.mark.parametrize("replay", ["destructive", "lease", "session", "never", "cursor-exclusive"])
 async def test_no_other_poll_is_sent_twice(tmp_path: Path, replay: str, end: End) -> None:
     async with ScriptedUpstream(then=(end,)) as up, stage(up, tmp_path, **polls(replay)) as (gw, raw):
         assert (await raw.ask(get("/"))).status == 502
