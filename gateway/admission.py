@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway import refusals
-from gateway.holds import ask, blank, budget
+from gateway.holds import ask, blank, budget, content
 from gateway.outcome import Outcome
 from gateway.pipeline import Verdict
 from gateway.policies import cors
@@ -70,6 +70,24 @@ def wish(call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
         if hold.recall is not None:
             call.recalled = hold.recall(head)
     return None
+
+
+def looks_into_body(head: RequestHead | None, hold: HoldPlan) -> bool:
+    """Whether the dialect has to look into the body before it is known what this request is."""
+    return head is not None and head.framing is not None and (hold.head_when is None or hold.head_when(head))
+
+
+def with_body(call: Call, head: RequestHead, body: bytes | None) -> bool:
+    """Writes the body as read, for the dialect to look into and to be forwarded from there. False when nobody can look
+    into it: it is too long (None), and passes through as it comes, or it is encoded. That is noted in the record."""
+    if body is not None:
+        head.content = content.Content(body, content.media_type(head))
+        call.framing = None  # it goes out with the head
+        call.bytes_in = len(body)
+        if head.headers.get("Content-Encoding", "identity").strip().lower() == "identity":
+            return True
+    call.note = content.TOO_LONG
+    return False
 
 
 def limit(call: Call, plan: Plan, limits: list[tuple[str, float]], now: float, wall: float) -> str | None:

@@ -14,7 +14,7 @@ from gateway import admission, refusals, verdicts
 from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
-from gateway.head import END, ResponseHead
+from gateway.head import END, RequestHead, ResponseHead
 from gateway.holds.budget import FRONT_MARGIN
 from gateway.limits import Limits, release
 from gateway.outcome import Outcome
@@ -22,6 +22,7 @@ from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
 from gateway.policies import cors
 from gateway.pollers import Kept, lost
 from gateway.problem import render
+from gateway.sides import READING
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from gateway.upstream.forward import Forwarder
@@ -70,14 +71,20 @@ class Serve:
         if self.snapshot.trusted:
             call.peer = client_address(call.peer, head, self.snapshot.trusted)
         verdict = admission.route(call, head, self.snapshot)
-        if verdict is None and call.plan is not None and call.plan.hold is not None:
-            verdict = admission.wish(call, head, call.plan.hold)
-            if verdict is None and call.hold is not None and self.sheds_hold():
-                verdict = failure.NO_ROOM_TO_HOLD
+        if verdict is None and call.plan is not None:
+            hold = call.plan.hold
+            if hold is not None and not (hold.body_limit and admission.looks_into_body(head, hold)):
+                verdict = self._wish(call, head, hold)
         if verdict is not None:
             self._say(call, verdict)
         else:
             self._admit(call, 0)
+
+    def _wish(self, call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
+        verdict = admission.wish(call, head, hold)
+        if verdict is None and call.hold is not None and self.sheds_hold():
+            return failure.NO_ROOM_TO_HOLD
+        return verdict
 
     def _admit(self, call: Call, first: int) -> None:
         plan = call.plan
@@ -89,6 +96,35 @@ class Serve:
             call.state = WAITING
             verdict.add_done_callback(lambda done: self.on_resumed(call, done, index))
             return
+        hold = plan.hold
+        if verdict is None and hold is not None and hold.body_limit and admission.looks_into_body(call.head, hold):
+            self._gather(call, plan, hold)
+        else:
+            self._take(call, plan, verdict)
+
+    def _gather(self, call: Call, plan: Plan, hold: HoldPlan) -> None:
+        """Waits for the body, unless it is known to be too long to be looked into."""
+        assert call.head is not None
+        call.state = WAITING
+        limit = min(hold.body_limit, plan.max_body)
+        if call.head.length is not None and call.head.length > limit:
+            self._read(call, None)
+            return
+        call.up = READING
+        self._timers.arm(call, self._timers.now() + plan.response_timeout)
+        call.conn.read_whole(limit)
+
+    def _read(self, call: Call, body: bytes | None) -> None:
+        """The body is there, which says whether this is a poll; None: it is too long to be looked into."""
+        plan, head = call.plan, call.head
+        assert plan is not None and plan.hold is not None and head is not None
+        call.state = ADMITTING
+        self._timers.arm(call, NEVER)
+        readable = admission.with_body(call, head, body)
+        self._take(call, plan, self._wish(call, head, plan.hold) if readable else None)
+
+    def _take(self, call: Call, plan: Plan, verdict: Verdict) -> None:
+        """It is known what the call is: it gets its deadline, and what its limits let it have."""
         if verdict is None and call.hold is not None:
             verdict = self._limit(call, plan)
         if verdict is None and plan.asked is not None:
@@ -234,6 +270,12 @@ class Serve:
         """The client left, or took nothing for too long."""
         self._table["gone"][call.state](call, outcome)
 
+    def on_whole(self, call: Call, body: bytes | None) -> None:
+        """The request body that was asked for is complete; None: it is longer than was allowed."""
+        if call.up is READING:
+            call.up = None
+            self._table["whole"][call.state](call, body)
+
     def on_upload(self, call: Call, data: bytes, ended: bool) -> None:
         """A piece of the request body arrived."""
         self._table["upload"][call.state](call, data, ended)
@@ -351,7 +393,7 @@ class Serve:
         self._quiet(call, self._timers.now())
 
     def _overdue(self, call: Call, now: float) -> None:
-        """A call's clock ran out: of its wait in line, of connecting, of an ordinary call, or of a hold."""
+        """A call's clock ran out: of its wait in line or for its body, of connecting, of its answer, of a hold."""
         if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
             self._forwarder.connect_timed_out(call, call.plan, call.up)
         elif isinstance(call.up, Kept) and now >= call.up.until and not self._limits.too_late(call):
@@ -360,8 +402,10 @@ class Serve:
             self._say(call, self._limits.in_vain(call))
         elif call.hold is not None:
             self._quiet(call, now)
+        elif call.clamped_by == "drain":
+            self._say(call, self._draining_refusal())
         else:
-            self._say(call, self._draining_refusal() if call.clamped_by == "drain" else failure.TIMEOUT)
+            self._say(call, refusals.BODY_TIMEOUT if call.up is READING else failure.TIMEOUT)
 
     def _quiet(self, call: Call, now: float) -> None:
         """We want this hold to end: the table of who may say "no news" decides how."""
@@ -500,6 +544,7 @@ S = State
 TABLE: dict[str, dict[State, str]] = {
     "resumed": {S.WAITING: "_resume", S.SETTLED: "_forget"},
     "turn": {S.WAITING: "_turn"},
+    "whole": {S.WAITING: "_read"},
     "head": {S.PARKED: "_begin"},
     "body": {S.RELAYING: "_relay"},
     "end": {S.RELAYING: "_end"},
@@ -514,7 +559,7 @@ TABLE: dict[str, dict[State, str]] = {
         S.RELAYING: "_leave",
     },
     "upload": {S.PARKED: "_pass_on", S.RELAYING: "_pass_on"},
-    "bad_upload": {S.PARKED: "_reject_upload", S.RELAYING: "_break_off"},
+    "bad_upload": {S.WAITING: "_reject_upload", S.PARKED: "_reject_upload", S.RELAYING: "_break_off"},
     "choked": {S.RELAYING: "_hold_back"},
     "drained": {S.RELAYING: "_go_on"},
     "evict": {S.WAITING: "_evict", S.PARKED: "_evict"},

@@ -35,10 +35,13 @@ class Ask(NamedTuple):
 
 
 class Rewrite(NamedTuple):
-    """The wish as forwarded: the whole query, and a header that replaces every field of its name."""
+    """The wish as forwarded: the whole query, a header that replaces every field of its name, and a body and a path in
+    place of those that came (None: as they came)."""
 
     query: str
     header: tuple[bytes, bytes] | None
+    body: bytes | None = None
+    path: str | None = None
 
 
 NOT_A_POLL = Ask(poll=False, held=False)

@@ -157,6 +157,9 @@ class Conn:
     def settled(self, call: Call) -> None:
         self.log.append(("settled",))
 
+    def read_whole(self, limit: int) -> None:
+        self.log.append(("read_whole", limit))
+
     def start_upload(self) -> None:
         self.log.append(("start_upload",))
 
