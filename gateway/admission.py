@@ -62,7 +62,7 @@ def wish(call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
     if asked.refused:
         return refusals.OVER_MAX
     if asked.held:
-        call.hold = hold
+        call.hold = asked.plan or hold
         call.asked, call.told = asked.seconds, asked.told
         call.cursor = hold.cursor(head)
         if hold.tells_apart:

@@ -14,6 +14,7 @@ from gateway.config.checks.limits import check_limits
 from gateway.config.checks.listeners import check_listeners
 from gateway.config.checks.log import check_log
 from gateway.config.checks.names import check_names
+from gateway.config.checks.places import check_places
 from gateway.config.checks.process import check_process
 from gateway.config.checks.providers import check_providers
 from gateway.config.checks.replay import check_replay
@@ -32,6 +33,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_routes,
     check_kinds,
     check_holds,
+    check_places,
     check_process,
     check_clocks,
     check_limits,

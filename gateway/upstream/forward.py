@@ -14,6 +14,7 @@ from gateway.head import RequestHead
 from gateway.holds import ask, budget
 from gateway.holds.content import Content, media_type
 from gateway.holds.replay import REPLAY
+from gateway.holds.rewrite import Rewrite
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
@@ -74,7 +75,7 @@ class Forwarder:
         """Writes `wire`, the request as that endpoint shall get it (its body only where that was read whole), with the
         wait that is left now; False when too little is left to be worth sending. The parsed head is dropped."""
         head = call.head or self._read_back(call)
-        wish, left = ask.Rewrite(head.query, None), None
+        wish, left = Rewrite(head.query), None
         if call.hold is not None:
             left = budget.wait_left(call.hold, call.granted or 0.0, call.deadline, now)
             if left is None:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gateway.head import RawHeaders, RequestHead, ResponseHead
+from gateway.holds.rewrite import captures
 from gateway.identity.places import without_cookie
 from gateway.telemetry import trace
 
 if TYPE_CHECKING:
     from gateway.call import Call
-    from gateway.holds.ask import Rewrite
+    from gateway.holds.rewrite import Rewrite
     from gateway.plan import Plan
     from gateway.upstream.balance import Endpoint
 
@@ -70,7 +71,9 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
     in place of the hold that was asked for, `hold` what is left of it in seconds."""
     shape = plan.request
     path = wish.path or head.path
-    target = endpoint.prefix + (path if shape.rewrite is None else _rewritten(call, shape.rewrite))
+    if shape.rewrite is not None:
+        path = _rewritten(call.params if wish.path is None else captures(plan.path, path), shape.rewrite)
+    target = endpoint.prefix + path
     if wish.query:
         target += "?" + wish.query
     drops = shape.drops
@@ -118,9 +121,9 @@ def _without_cookies(fields: RawHeaders, names: tuple[bytes, ...]) -> RawHeaders
     return tuple(kept)
 
 
-def _rewritten(call: Call, template: str) -> str:
-    params = call.params or {}
-    return _PLACE.sub(lambda match: params.get(match.group(1) or "**", match.group(0)), template)
+def _rewritten(params: Mapping[str, str] | None, template: str) -> str:
+    known = params or {}
+    return _PLACE.sub(lambda match: known.get(match.group(1) or "**", match.group(0)), template)
 
 
 def _own_lines(call: Call, plan: Plan, head: RequestHead, hold: float | None) -> bytes:

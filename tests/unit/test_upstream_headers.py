@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.call import Call
 from gateway.head import RequestHead
-from gateway.holds.ask import Rewrite
+from gateway.holds.rewrite import Rewrite
 from gateway.identity.claims import Identity
 from gateway.plan import RequestShape
 from gateway.upstream.balance import Endpoint, Upstream

@@ -52,11 +52,6 @@ LATER = [
     ("policy.p.headers[0].when_claims", f'[{P}headers]]\nwhen_claims = {{ tier = "gold" }}'),
     # holds
     *(
-        ("policy.p.hold.cursor.request", f'{HOLD}cursor = {{ request = "{place}" }}')
-        for place in ("form:offset", "json:/offset", "path:position")
-    ),
-    *(("policy.p.hold.when", f'{HOLD}when = ["{place}:x present"]') for place in ("form", "json", "path")),
-    *(
         ("policy.p.hold.empty", f'{HOLD}empty = {{ answer = "template", body = "{{{place}:x}}" }}')
         for place in ("form", "json", "path", "last")
     ),

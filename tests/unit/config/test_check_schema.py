@@ -211,8 +211,8 @@ def test_a_wrong_key_is_one_line_with_a_remedy(tmp_path: Path, text: str, line: 
             'VALUE"',
         ),
         (
-            "cursor = { request = 'json:/x' }",
-            "cursor.request: `json:/x`: `json:` is not available in this version; write query:NAME or header:NAME",
+            "cursor = { request = 'json:x' }",
+            "cursor.request: `json:x`: a JSON pointer begins with a slash; write json:/x",
         ),
         (
             "ask = [{ in = 'header-item', name = 'Prefer' }]",

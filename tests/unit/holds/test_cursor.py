@@ -26,7 +26,7 @@ def test_the_first_place_that_has_a_cursor_counts(request_, target, headers, cur
     assert compile_cursor(request_)(head("GET", target, headers)) == cursor
 
 
-@pytest.mark.parametrize(("place", "says"), [("json:/pos", "not available"), ("qury:x", "did you mean `query`")])
+@pytest.mark.parametrize(("place", "says"), [("json:pos", "write json:/pos"), ("qury:x", "did you mean `query`")])
 def test_a_place_that_cannot_be_read_is_refused(place, says):
     with pytest.raises(ValueError, match=says):
         compile_cursor(place)
