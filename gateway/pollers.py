@@ -77,7 +77,8 @@ class Kept:
         """It waits no more, for whatever reason."""
         if self.seat is not None and self.seat.behind is self:
             self.seat.behind = None
-        self.call.waited += self._pollers.now() - self.since
+        if self.seat is not None or self.until != NEVER:  # a turn of the loop is no wait
+            self.call.waited += self._pollers.now() - self.since
 
     def pause(self) -> None:
         """Nothing is read yet."""

@@ -48,6 +48,7 @@ def test_the_older_poll_is_told_that_it_lost_and_the_newer_goes_on_a_turn_later(
     assert up.log == ["start", "cancel"] and kept(newer) and them.sent == [older.call]
     them.loop.turns(2)
     assert parked(newer) and them.sent == [older.call, newer.call]
+    assert newer.call.waited == 0.0, "a turn of the loop is no wait that a record tells of"
     newer.answered()
     assert newer.call.outcome is Outcome.NEWS
     check_empty(them)
