@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway import refusals
+from gateway.clock import NEVER
 from gateway.holds import ask, blank, budget, content
 from gateway.outcome import Outcome
 from gateway.pipeline import Verdict
@@ -100,12 +101,19 @@ def limit(call: Call, plan: Plan, limits: list[tuple[str, float]], now: float, w
     assert hold is not None and head is not None
     if hold.template is not None:
         call.blank = blank.render(hold.template, head)
-    if plan.bound_to_token and call.identity is not None and call.identity.not_after is not None:
-        limits.append(("token", now + call.identity.not_after - wall))
+    if (end := token_end(call, now, wall)) != NEVER:
+        limits.append(("token", end))
     grant = budget.grant(now, call.asked, hold, limits, call.told)
     call.granted, call.clamped_by = grant.hold, grant.clamped_by
     call.deadline, call.upstream_due, call.rewrite = grant.deadline, grant.upstream_due, grant.rewrite
     return grant.answer_now
+
+
+def token_end(call: Call, now: float, wall: float) -> float:
+    """When the token ends that bounds this hold (loop seconds), NEVER where none does."""
+    if call.plan is None or not call.plan.bound_to_token or call.identity is None or call.identity.not_after is None:
+        return NEVER
+    return now + call.identity.not_after - wall
 
 
 def no_hold(call: Call, cause: str, draining: Verdict, late: Verdict) -> Verdict:

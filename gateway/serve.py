@@ -14,9 +14,10 @@ from gateway import admission, refusals, verdicts
 from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
-from gateway.head import END, RequestHead, ResponseHead
+from gateway.head import END, Known, RequestHead, ResponseHead
 from gateway.holds.budget import FRONT_MARGIN
 from gateway.limits import Limits, release
+from gateway.memory import Memory
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
 from gateway.policies import cors
@@ -55,6 +56,7 @@ class Serve:
         self._timers = timers
         self._forwarder = forwarder
         self._limits = limits
+        self._memory = Memory()
         self._settled = settled
         self._table = {event: tuple(getattr(self, row.get(state, "_ignore")) for state in State)
                        for event, row in TABLE.items()}  # fmt: skip
@@ -81,6 +83,9 @@ class Serve:
             self._admit(call, 0)
 
     def _wish(self, call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
+        if hold.session is not None and call.plan is not None:
+            head.known = self._memory.of_session(call.plan, head, self._timers.now())
+            call.teaches = hold.session.when(head)
         verdict = admission.wish(call, head, hold)
         if verdict is None and call.hold is not None and self.sheds_hold():
             return failure.NO_ROOM_TO_HOLD
@@ -219,6 +224,9 @@ class Serve:
 
     def _limit(self, call: Call, plan: Plan) -> Verdict:
         now, limits = self._timers.now(), []
+        if call.hold is not None and call.hold.last and call.head is not None:
+            known = call.head.known or Known()
+            call.head.known = known._replace(headers=self._memory.of_poller(plan, call, now))
         if self.draining is not None:
             limits.append(("drain", self.draining.slot(now, random.random())))
         if self.snapshot.edge.front_idle_timeout is not None:
@@ -319,11 +327,15 @@ class Serve:
         call.state = RELAYING
         call.status = head.status
         call.first_byte_at = self._timers.now()
-        if hold is None:
+        if hold is None and not call.teaches:
             call.ending = verdicts.of_status(head.status)
         else:
-            self._judge(call, hold, head, data, ended)
-        if call.endpoint is not None:
+            self._judge(call, head, data, ended)
+        if plan.hold is not None and plan.hold.last:
+            self._memory.notice(plan, call, head, call.first_byte_at)
+        if not ended and call.began_early:
+            self._hold_on(call)
+        elif call.endpoint is not None:
             call.endpoint.overruns = 0
         call.bytes_out += len(data)
         if ended and call.charged and call.ending is not ANSWERED:
@@ -338,35 +350,60 @@ class Serve:
         if ended and sent:
             self._settle(call, call.ending)
         elif sent:  # else its clock stands still until the client has caught up
-            self._timers.arm(call, self._timers.now() + plan.body_idle_timeout)
+            self._timers.arm(call, verdicts.next_due(call, plan.body_idle_timeout, self._timers.now()))
 
-    def _judge(self, call: Call, hold: HoldPlan, head: ResponseHead, data: bytes, ended: bool) -> None:
-        """Is this answer news? A short body is kept until its end where the dialect must read it to know."""
-        limit = hold.idle_body_limit
+    def _hold_on(self, call: Call) -> None:
+        """The answer of a hold began before there is news: it is held on, but nothing can take that answer's place any
+        more. So a drain lets it run to the end of its window, as every hold that we may not end ourselves."""
+        call.blank = call.wire = None
+        if call.clamped_by == "drain" and self.draining is not None:
+            end = self.draining.end
+            call.deadline = max(
+                call.deadline, min(end, admission.token_end(call, self._timers.now(), self._clock.wall()))
+            )
+
+    def _judge(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
+        """Is this answer news? A short body is kept until its end where that must be read to know, or to learn."""
+        limit = verdicts.sampled(call)
         if not ended and limit and len(data) <= limit and (head.length is None or head.length <= limit):
             call.sample = (head, data)
-            call.ending = verdicts.of_answer(hold, head, b"\0" * (limit + 1), call.recalled)  # if it grows longer
+            data = b"\0" * (limit + 1)  # if it grows longer
+        elif ended:
+            self._learn(call, head, data)
+        if call.hold is None:
+            call.ending = verdicts.of_status(head.status)
         else:
-            call.ending = verdicts.of_answer(hold, head, data, call.recalled)
+            call.ending = verdicts.of_answer(call.hold, head, data, call.recalled)
+
+    def _learn(self, call: Call, head: ResponseHead, body: bytes) -> None:
+        """A whole answer, which may be the one that says how long the polls of its session are held."""
+        if call.teaches and call.plan is not None and len(body) <= verdicts.LESSON:
+            self._memory.learn(call.plan, head, body, self._timers.now())
 
     def _relay(self, call: Call, data: bytes) -> None:
         if call.sample is not None:
             head, body = call.sample
-            fits = call.hold is not None and len(body) + len(data) <= call.hold.idle_body_limit
+            fits = len(body) + len(data) <= verdicts.sampled(call)
             call.sample = (head, body + data) if fits else None
         call.bytes_out += len(data)
+        came = self._timers.now()
         call.conn.write(data)
         if call.plan is not None and call.state is RELAYING and call.due != NEVER:
-            self._timers.arm(call, self._timers.now() + call.plan.body_idle_timeout)
+            self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, came))
+        if call.began_early:  # what came last was the news, if any of it was
+            call.news_latency = self._timers.now() - came
 
     def _end(self, call: Call) -> None:
         if call.sample is not None:
             head, body = call.sample
             call.sample = None
+            self._learn(call, head, body)
             if call.hold is not None:
                 call.ending = verdicts.of_answer(call.hold, head, body, call.recalled)
-                if call.ending is not NEWS:
-                    call.news_latency = None
+        if call.ending is not NEWS:
+            call.news_latency = None
+        if call.began_early and call.endpoint is not None:
+            call.endpoint.overruns = 0
         self._timers.arm(call, NEVER)
         if call.conn.finish():
             self._settle(call, call.ending)
@@ -417,8 +454,11 @@ class Serve:
             self._say(call, verdict)
 
     def _stall(self, call: Call, now: float) -> None:
-        """The upstream began to answer and stopped."""
-        self._truncate(call, failure.TIMEOUT, "body_idle")
+        """The upstream began to answer and stopped, or a hold whose answer had begun is over: it ends here, visibly."""
+        outcome, note = verdicts.of_cut(call, now)
+        call.note = note or call.note
+        call.conn.abort(reset=True)
+        self._settle(call, outcome)
 
     def _leave(self, call: Call, outcome: Outcome) -> None:
         self._settle(call, outcome)
@@ -454,7 +494,7 @@ class Serve:
             return
         call.up.resume()
         assert call.plan is not None
-        self._timers.arm(call, self._timers.now() + call.plan.body_idle_timeout)
+        self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, self._timers.now()))
 
     def _evict(self, call: Call) -> None:
         if call.blank is not None:
@@ -474,7 +514,10 @@ class Serve:
         self._settle(call, Outcome.REVOKED)
 
     def _wind_down(self, call: Call, drain: Drain) -> None:
-        """A parked poll with a template ends spread over the window; everything else may run until its end."""
+        """A parked poll with a template ends spread over the window; everything else may run until its end. An answer
+        that has begun is let finish, unless it is a hold still."""
+        if call.state is RELAYING and not call.held_on:
+            return
         end = drain.slot(self._timers.now(), random.random()) if call.blank is not None else drain.end
         if end < call.deadline:
             call.deadline, call.clamped_by = end, "drain"
@@ -565,5 +608,5 @@ TABLE: dict[str, dict[State, str]] = {
     "evict": {S.WAITING: "_evict", S.PARKED: "_evict"},
     "superseded": {S.WAITING: "_give_way", S.PARKED: "_give_way"},
     "revoked": {S.WAITING: "_revoke", S.PARKED: "_revoke", S.RELAYING: "_cut"},
-    "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down"},
+    "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down", S.RELAYING: "_wind_down"},
 }

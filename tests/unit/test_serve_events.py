@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gateway import refusals
 from gateway.call import State
 from gateway.drain import Drain
+from gateway.holds.budget import LONGEST
 from gateway.outcome import Outcome
 from gateway.policies.caps import compile_cap
 from gateway.policies.rate_limit import compile_rate_limit
@@ -319,5 +320,5 @@ def test_a_call_that_nobody_touches_ends_by_itself(kind: str, stage: str) -> Non
     scene = STAGES[stage][1](kind)
     if stage == "waiting":
         resumed(None)(scene)
-    scene.loop.advance(3600.0)
+    scene.loop.advance(LONGEST + 3600.0)
     scene.check_settled()
