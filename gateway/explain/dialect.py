@@ -13,6 +13,7 @@ from gateway.explain.words import fields, listed, seconds
 from gateway.holds import uses
 from gateway.holds.places import compile_place
 from gateway.holds.predicate import compile_when
+from gateway.holds.replay import REPLAY
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
     from gateway.pipeline import Reply
 
-_AGAIN = ("cursor", "until-ack")  # classes that may be sent again
-_EARLY_END = ("cursor", "cursor-exclusive", "until-ack")  # and those that we may end before their time
 _SECOND = {
     "many": "is held beside this one",
     "newest-wins": "ends this one, which gives way to it",
@@ -115,10 +114,11 @@ def _cursor(table: Hold) -> Iterator[str]:
 
 
 def _replay(name: str) -> str:
-    again = "is sent once more if its connection is lost" if name in _AGAIN else "is never sent a second time"
+    rights = REPLAY[name]
+    again = "is sent once more if its connection is lost" if rights.again else "is never sent a second time"
     early = (
         "may be ended before its time where we may say no news"
-        if name in _EARLY_END
+        if rights.early
         else "is never ended early by us, for what its answer carries may be lost"
     )
     return f"{again}; {early}"
