@@ -51,7 +51,7 @@ def _result(story: Explanation) -> Iterator[tuple[str, str]]:
             yield "why", f"{verdict.slug}: {verdict.detail}"
         if verdict.hint is not None:
             yield "", verdict.hint
-        usual = _USUAL if verdict.slug is not None else frozenset()
+        usual = _USUAL if verdict.slug is not None else _FRAMING if verdict.result == "refused" else frozenset()
         yield from (("", f"{name}: {value}") for name, value in answer.headers if name not in usual)
         if answer.body and verdict.slug is None:
             yield "body", answer.body

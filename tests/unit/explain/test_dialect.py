@@ -190,6 +190,18 @@ def test_refusals_are_shown_as_the_client_would_see_them(
     assert "  401     200 WWW-Authenticate" in render(story)
 
 
+def test_a_refusal_in_own_words_is_the_result_as_the_client_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = 'when = []\nask = [{ in = "query", name = "t" }]\nabsent = "9s"\nmax = "20s"\nover_max = "reject"\n'
+    config = talking(tmp_path, monkeypatch, hold + "refusals = { 400 = { status = 422, body = '{\"no\":1}' } }")
+    story = asked(config, "/p?t=21")
+    assert (story.verdict.result, story.verdict.outcome) == ("refused", "bad_request")
+    text = render(story)
+    assert "  refused     422 Unprocessable" in text and '  body        {"no":1}' in text
+    assert "Content-Length" not in text
+
+
 def test_a_dialect_without_words_of_its_own_lists_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     story = asked(talking(tmp_path, monkeypatch, BASE))
     assert story.refusals == () and "own words" not in render(story)
