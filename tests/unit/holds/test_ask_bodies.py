@@ -265,3 +265,16 @@ def test_any_body_can_be_read_and_written_over(body, media):
     assert wish.poll or wish.note in (content.MALFORMED, content.TOO_LONG)
     assert math.isfinite(grant.deadline)
     assert ask.write(own, request, 7.0).query == ""
+
+
+def test_only_places_that_can_be_written_decide_how_short_a_hold_can_be_told():
+    fast, coarse = AskPlace("query", "wait", "ms"), AskPlace("session", "json:/wait", "s")
+    limits = [("drain", NOW + 5.6)]  # leaves 0.6 s
+    assert budget.grant(NOW, 10.0, plan_of(fast, coarse, min=0.0), limits).answer_now is None
+    assert budget.grant(NOW, 10.0, plan_of(fast, AS_QUERY, min=0.0), limits).answer_now == "drain"
+
+
+@pytest.mark.parametrize(("places", "writable"), [((), False), ((AS_XML, AGREED), False), ((AS_XML, AS_JSON), True)])
+def test_a_dialect_can_tell_the_upstream_only_where_a_wish_can_be_written(places, writable):
+    assert plan_of(*places).writable is writable
+    assert not plan_of(*places, rewrite=False).writable
