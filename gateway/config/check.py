@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from gateway.config.assemble import Draft, assemble
+from gateway.config.checks.answers import check_answers
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
 from gateway.config.checks.holds import check_holds
@@ -33,6 +34,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_kinds,
     check_holds,
     check_places,
+    check_answers,
     check_process,
     check_clocks,
     check_limits,

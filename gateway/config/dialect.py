@@ -11,22 +11,20 @@ from gateway.holds.ask import without_end
 from gateway.holds.blank import compile_template
 from gateway.holds.cursor import compile_cursor
 from gateway.holds.idle import compile_idle
+from gateway.holds.own_words import compile_loser, compile_own_words
 from gateway.holds.places import compile_place
 from gateway.holds.plan import AskPlace, HoldPlan, Jitter, OwnWords, Predicate, SessionPlan
 from gateway.holds.predicate import compile_when
 from gateway.holds.session import compile_session
-from gateway.outcome import Outcome
-from gateway.pipeline import Reply
 
 if TYPE_CHECKING:
     from gateway.config import schema
-    from gateway.config.schema.hold import Loser
 
 
 def compile_hold(table: schema.Hold, dialect: str, path: str = "") -> HoldPlan:
     """A `hold` table as numbers and bound functions; `path` is the path of the route it is attached to. Raises
     ValueError for what is no predicate or place."""
-    idle, limit = compile_idle(table.idle)
+    idle, limit, recall = compile_idle(table.idle)
     secret = {_known_as(str(place)) for place in table.secret}
     empty = table.empty
     template = None
@@ -52,6 +50,7 @@ def compile_hold(table: schema.Hold, dialect: str, path: str = "") -> HoldPlan:
         template=template,
         idle=idle,
         idle_body_limit=limit,
+        recall=recall,
         # a cursor that is secret is not kept, so that no record shows it
         cursor=compile_cursor([place for place in table.cursor.request if _known_as(place) not in secret]),
         replay=table.replay,
@@ -64,7 +63,7 @@ def compile_hold(table: schema.Hold, dialect: str, path: str = "") -> HoldPlan:
         key=compile_place(table.key) if table.key != "consumer" else None,
         key_secret=_known_as(table.key) in secret,
         concurrency=table.concurrency,
-        loser=_loser(table.loser),
+        loser=compile_loser(table.loser.status, _texts(table.loser.headers), table.loser.body),
         min_repoll=table.min_repoll,
         session=_session(table, ask),
         last=uses.last_headers(place for _, place in looked_at(table)),
@@ -122,17 +121,8 @@ def _known_as(place: str) -> str:
     return place.lower() if place.startswith("header:") else place
 
 
-def _loser(table: Loser) -> Reply:
-    return Reply(Outcome.ANSWERED, table.status, _fields(table.headers), table.body.encode())
-
-
 def _own_words(status: int, words: schema.OwnWords) -> OwnWords:
-    body = words.body.encode()
-    return OwnWords(words.status or status, _fields(words.headers), lambda status, detail, retry_after: body)
-
-
-def _fields(headers: Mapping[str, object]) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((name.encode(), value.encode()) for name, value in _texts(headers).items())
+    return compile_own_words(words.status or status, _texts(words.headers), words.body)
 
 
 def _texts(headers: Mapping[str, object]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 import orjson
 
-from gateway.head import parse_query
+from gateway.head import RequestHead, parse_query
 from gateway.holds.pointer import ABSENT
 
 MALFORMED = "malformed_body"  # notes of a record
@@ -19,8 +19,13 @@ _UNSAID: Final = object()
 _TOO_DEEP = "[...]"  # the text of a value that nests too deep to be written down
 
 
+def media_type(head: RequestHead) -> str:
+    """The Content-Type without parameters, in lower case; "" when none was sent."""
+    return head.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
 class Content:
-    """A whole body. `media` is its Content-Type without parameters, in lower case, "" when none was sent.
+    """A whole body. `media` is its media type, as `media_type` reads it.
 
     `malformed` becomes True once a body turns out not to be what its type claims: then nothing is found in it.
     """

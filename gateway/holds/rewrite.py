@@ -82,6 +82,20 @@ def segment(template: str, name: str) -> tuple[int, str, str] | None:
     return None
 
 
+def captures(template: str, path: str) -> dict[str, str]:
+    """What the template captures of a path that it matches, `**` (all that is left) included."""
+    found: dict[str, str] = {}
+    parts = path.split("/")
+    for number, part in enumerate(template.split("/")):
+        if part == "**":
+            found[part] = "/".join(parts[number:])
+        elif "{" in part:
+            before, _, rest = part.partition("{")
+            name, _, behind = rest.partition("}")
+            found[name] = parts[number].removeprefix(before).removesuffix(behind)
+    return found
+
+
 _WRITERS: dict[str, Callable[[AskPlace, RequestHead, str], Rewrite | None]] = {
     "query": _query, "header": _header, "header-item": _header_item, "form": _form, "json": _json, "path": _path
 }  # fmt: skip
