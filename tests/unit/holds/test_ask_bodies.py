@@ -113,15 +113,21 @@ def test_of_a_wish_that_is_given_twice_the_first_counts_and_both_are_written_ove
         ('{"a":"\\ud800","wait":10000}', JSON),
         (b"\xff\xfe", JSON),
         ("<body wait='10'>", XML),
+        ("wait=10&" * 1001, FORM),
         ("<!DOCTYPE b [<!ENTITY e 'x'>]><b wait='&e;'/>", XML),
     ],
 )
 def test_a_body_that_is_not_what_it_claims_makes_an_ordinary_call_with_a_note(body, media):
-    plan = plan_of(AS_JSON, AS_XML, AS_QUERY)
+    plan = plan_of(AS_JSON, AS_XML, AS_FORM, AS_QUERY)
     assert ask.read(plan, posted("/u?wait=10", body, media)) == ask.Ask(False, False, note=content.MALFORMED)
 
 
 @pytest.mark.parametrize("encoded", [True, False])
+def test_what_is_malformed_is_never_rewritten():
+    for place, body, media in ((AS_FORM, "a=1&" * 1001, FORM), (AS_JSON, '{"wait":', JSON)):
+        assert ask.write(plan_of(place), posted("/u", body, media), 5.0) == ask.Rewrite("")
+
+
 def test_a_body_that_could_not_be_read_whole_makes_an_ordinary_call_with_a_note(encoded):
     request = posted("/u", '{"wait":10000}', headers={"Content-Encoding": "gzip"} if encoded else {})
     if not encoded:
