@@ -49,8 +49,11 @@ def test_the_name_of_a_place_to_ask_at_must_be_one(tmp_path: Path, place: str, n
             'unbounded = ["query:heartbeat"]',
             "unbounded: `query:heartbeat` says where but not what; write query:heartbeat present or",
         ),
-        ('signed = ["json:sig present"]', "signed: `json:sig`: a JSON pointer begins with a slash; write json:/sig"),
-        ('loser = { status = 204, body = "x" }', "loser: a 204 has no body; remove body, or write status = 200"),
+        (
+            'signed = ["json:sig present"]',
+            "signed: `json:sig present`: a JSON pointer begins with a slash; write json:/sig",
+        ),
+        ('loser = { status = 204, body = "x" }', "loser.body: a 204 has no body; remove body, or write another status"),
         (
             f"{AGREED}{SESSION.replace('query:sid', 'consumer', 1)} }}",
             'session.key: `consumer` names no session; write where polls do, such as "query:sid" or "json:/clientId"',
