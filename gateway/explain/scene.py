@@ -88,7 +88,7 @@ class _Fresh(Prepared):
     def __init__(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> None:
         self._asked = (rates, caps)
 
-    def take(self, call: Call, now: float) -> Denied | None:
+    def take(self, call: Call, now: float, yields: Call | None = None) -> Denied | None:
         return MemoryStore().prepare(*self._asked).take(call, now)
 
     def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
