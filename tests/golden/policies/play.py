@@ -148,11 +148,13 @@ def lost(stage: Stage, client: Client) -> object:
 
 
 def key(stage: Stage, client: Client) -> object:
-    return client.call.poller
+    return client.call.key if client.call.key is not None else client.call.poller
 
 
 def both(stage: Stage, client: Client, case: Case) -> tuple[Client, Client]:
-    return client, stage.join(request(case))
+    two = client, stage.join(request(case))
+    stage.turn()
+    return two
 
 
 def second(policy: str, case: Case) -> object:
@@ -163,6 +165,7 @@ def after(policy: str, case: Case) -> object:
     def read(stage: Stage, client: Client) -> str:
         two = both(stage, client, case)
         stage.says(client.call, {"status": 200, "body": ""})
+        stage.turn()
         return ", ".join(one.fate for one in two)
 
     return played(policy, case, read)

@@ -153,6 +153,11 @@ class Stage(Scene):
             self.wait(call.due)
             call.on_due(self.now)
 
+    def turn(self) -> None:
+        """What was put off to the next turn of the loop happens. No time passes."""
+        self._loop.call_soon(self._loop.stop)
+        self._loop.run_forever()
+
     def drain_all(self, window: float) -> None:
         """SIGTERM, with that many seconds to end everything."""
         drain = self.serve.draining = Drain(self.now, self.now + window)
