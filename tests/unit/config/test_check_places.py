@@ -114,6 +114,19 @@ def test_a_wish_that_cannot_be_rewritten_is_not_to_be(tmp_path: Path, ask: str) 
     ]
 
 
+def test_no_client_asks_for_more_than_an_edge_waits_where_only_the_server_says_how_long(tmp_path: Path) -> None:
+    server = SERVER + 'front = { name = "aws-alb", idle_timeout = "60s" }\n'
+    route = ROUTE.replace('["signed"]', '["signed", "p"]')
+
+    def found(ask: str) -> list[str]:
+        table = f'[policy.p.hold]\nabsent = "25s"\nmax = "25s"\n{ask}{SESSION} }}\n'
+        return checked(tmp_path, f"{BASE}{server}{table}{route}").problems
+
+    assert found(AGREED) == []
+    (line,) = found(AGREED.replace("[{", '[{ in = "query", name = "timeout" }, {'))
+    assert "a poll that asks for more than front aws-alb waits, 60s, would end in a 504" in line
+
+
 def test_a_wish_that_cannot_be_rewritten_cannot_be_clamped(tmp_path: Path) -> None:
     (line,) = problems(tmp_path, 'ask = [{ in = "xml", name = "@wait" }]')
     assert line.endswith('the upstream is not told; write over_max = "pass", or over_max = "reject"')
