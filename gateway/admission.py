@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway import refusals
-from gateway.holds import ask, blank, budget
+from gateway.clock import NEVER
+from gateway.holds import ask, blank, budget, content
 from gateway.outcome import Outcome
 from gateway.pipeline import Verdict
 from gateway.policies import cors
@@ -61,12 +62,30 @@ def wish(call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
     if asked.refused:
         return refusals.OVER_MAX
     if asked.held:
-        call.hold = hold
+        call.hold = asked.plan or hold
         call.asked, call.told = asked.seconds, asked.told
         call.cursor = hold.cursor(head)
         if hold.recall is not None:
             call.recalled = hold.recall(head)
     return None
+
+
+def looks_into_body(head: RequestHead | None, hold: HoldPlan) -> bool:
+    """Whether the dialect has to look into the body before it is known what this request is."""
+    return head is not None and head.framing is not None and (hold.head_when is None or hold.head_when(head))
+
+
+def with_body(call: Call, head: RequestHead, body: bytes | None) -> bool:
+    """Writes the body as read, for the dialect to look into and to be forwarded from there. False when nobody can look
+    into it: it is too long (None), and passes through as it comes, or it is encoded. That is noted in the record."""
+    if body is not None:
+        head.content = content.Content(body, content.media_type(head))
+        call.framing = None  # it goes out with the head
+        call.bytes_in = len(body)
+        if head.headers.get("Content-Encoding", "identity").strip().lower() == "identity":
+            return True
+    call.note = content.TOO_LONG
+    return False
 
 
 def limit(call: Call, plan: Plan, limits: list[tuple[str, float]], now: float, wall: float) -> str | None:
@@ -79,12 +98,19 @@ def limit(call: Call, plan: Plan, limits: list[tuple[str, float]], now: float, w
     assert hold is not None and head is not None
     if hold.template is not None:
         call.blank = blank.render(hold.template, head)
-    if plan.bound_to_token and call.identity is not None and call.identity.not_after is not None:
-        limits.append(("token", now + call.identity.not_after - wall))
+    if (end := token_end(call, now, wall)) != NEVER:
+        limits.append(("token", end))
     grant = budget.grant(now, call.asked, hold, limits, call.told)
     call.granted, call.clamped_by = grant.hold, grant.clamped_by
     call.deadline, call.upstream_due, call.rewrite = grant.deadline, grant.upstream_due, grant.rewrite
     return grant.answer_now
+
+
+def token_end(call: Call, now: float, wall: float) -> float:
+    """When the token ends that bounds this hold (loop seconds), NEVER where none does."""
+    if call.plan is None or not call.plan.bound_to_token or call.identity is None or call.identity.not_after is None:
+        return NEVER
+    return now + call.identity.not_after - wall
 
 
 def no_hold(call: Call, cause: str, draining: Verdict, late: Verdict) -> Verdict:

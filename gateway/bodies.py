@@ -52,6 +52,26 @@ class CloseBody:
         return data, len(data)
 
 
+class Whole:
+    """A body that is read whole before anything is decided about its request, as long as it is no longer than `limit`
+    bytes: what has been read of it so far."""
+
+    __slots__ = ("_pieces", "limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self._pieces: list[bytes] = []
+
+    def add(self, content: bytes) -> None:
+        if content:
+            self._pieces.append(content)
+            self.size += len(content)
+
+    def take(self) -> bytes:
+        return b"".join(self._pieces)
+
+
 class ChunkScanner:
     """Finds where a chunked body ends, so that the C parser is never fed the next message. It decides only that;
     the parser decodes and validates, and both must agree on the end."""

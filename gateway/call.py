@@ -60,7 +60,7 @@ class Call:
         # route
         "plan", "params", "origin",
         # ask: is it a poll, and for how long (seconds)
-        "hold", "asked", "told", "recalled",
+        "hold", "asked", "told", "recalled", "teaches",
         # identify
         "identity",
         # limit: instants in loop seconds
@@ -99,6 +99,7 @@ class Call:
         self.asked: float | None = None
         self.told: float = NEVER  # what the upstream understands if nothing is rewritten
         self.recalled: Recalled = ()  # values of the request that the answer is compared with
+        self.teaches = False  # its answer may say how long the polls of a session are held
         self.identity: Identity | None = None
         self.granted: float | None = None
         self.clamped_by: str | None = None
@@ -118,7 +119,7 @@ class Call:
         self.leases: tuple[Lease, ...] = ()
         self.status = 0
         self.bytes_out = 0
-        self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until we know whether it is news
+        self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until its end
         self.ending: Outcome | None = None  # how the call will end if nothing comes between
         self.news_latency: float | None = None  # seconds from the first byte of news to ours handed on
         self.charges: Keys = ()  # who paid for it under each limit, in the order of `plan.shown`
@@ -141,12 +142,25 @@ class Call:
         """When it was first sent to an endpoint: a poll that is sent again is parked all the while."""
         return next((each.began for each in self.tries if each.sent), self.sent_at) if self.tries else self.sent_at
 
+    @property
+    def began_early(self) -> bool:
+        """Whether its answer began as the dialect's do before there is news: then its first byte says nothing. An error
+        is an answer from its first byte on."""
+        hold = self.hold
+        return hold is not None and hold.early_headers and self.first_byte_at is not None and self.status < 400
+
+    @property
+    def held_on(self) -> bool:
+        """Whether it is still held although its answer has begun."""
+        return self.state is State.RELAYING and self.up is not None and self.began_early
+
     def held(self, ended: float) -> float:
-        """Seconds it was parked, of a poll that ended then: until the first byte of the answer, or to its end."""
+        """Seconds it was parked, of a poll that ended then: until its answer came, or to its end."""
         since = self.parked_at
         if since is None:
             return 0.0
-        return (self.first_byte_at if self.first_byte_at is not None else ended) - since
+        answered = self.first_byte_at if not self.began_early else None
+        return (answered if answered is not None else ended) - since
 
     @property
     def evictable(self) -> bool:

@@ -5,15 +5,17 @@ look at besides: captures of the path, the body, what is known from earlier answ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from multidict import CIMultiDictProxy
 
 if TYPE_CHECKING:
     from gateway.holds.content import Content
 
+_NEEDS_ESCAPING = re.compile(r"[^!-~]|[&=+%#]")  # what would make another parameter of it
 END = b"\r\n"  # the empty line that ends a head
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -134,16 +136,17 @@ def remove_arg(query: str, name: str) -> str:
 def set_arg(query: str, name: str, value: str) -> str:
     """The query with the first parameter of that name set (others of the name dropped), or with it appended.
 
-    `name` and `value` must need no escaping (durations and plain parameter names do not).
+    `value` must need no escaping (durations do not).
     """
+    written = f"{quote_plus(name) if _NEEDS_ESCAPING.search(name) else name}={value}"
     parts: list[str] = []
     done = False
     for part in query.split("&") if query else ():
         if _decode(part.partition("=")[0]) != name:
             parts.append(part)
         elif not done:
-            parts.append(f"{name}={value}")
+            parts.append(written)
             done = True
     if not done:
-        parts.append(f"{name}={value}")
+        parts.append(written)
     return "&".join(parts)

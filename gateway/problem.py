@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.holds.plan import OwnWords
 
 _TYPE = "urn:longpoll-gateway:"
+_NO_STORE = (b"Cache-Control", b"no-store")
 
 
 def render(refusal: Refusal, call_id: str | None = None, own_words: OwnWords | None = None) -> tuple[HeaderList, bytes]:
@@ -24,7 +25,7 @@ def render(refusal: Refusal, call_id: str | None = None, own_words: OwnWords | N
         headers = (*headers, (b"Retry-After", b"%d" % refusal.retry_after))
     if own_words is not None:
         body = own_words.body(own_words.status, refusal.detail, refusal.retry_after)
-        return (*headers, *own_words.headers, (b"Cache-Control", b"no-store")), body
+        return _replaced((*headers, _NO_STORE), own_words.headers), body
     document = {
         "type": _TYPE + refusal.slug,
         "title": reason(refusal.status),
@@ -32,8 +33,13 @@ def render(refusal: Refusal, call_id: str | None = None, own_words: OwnWords | N
         "detail": refusal.detail,
         **({"instance": call_id} if call_id is not None else {}),
     }
-    fields = ((b"Content-Type", b"application/problem+json"), (b"Cache-Control", b"no-store"))
-    return (*headers, *fields), orjson.dumps(document)
+    return (*headers, (b"Content-Type", b"application/problem+json"), _NO_STORE), orjson.dumps(document)
+
+
+def _replaced(ours: HeaderList, theirs: HeaderList) -> HeaderList:
+    """All fields, without those of ours that the dialect writes itself."""
+    names = {name.lower() for name, _ in theirs}
+    return (*[field for field in ours if field[0].lower() not in names], *theirs)
 
 
 def reason(status: int) -> str:

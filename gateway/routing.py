@@ -1,5 +1,7 @@
 """From host, path and method to a plan. A tree of path segments per host, built once per Snapshot: finding a route
-costs the same with one route or five thousand. The most specific route wins; a tie is an error when it is built.
+costs the same with one route or five thousand. The most specific route wins: part by part from the left, plain text
+before plain text around a capture (more of it before less), that before a capture alone, that before `**`; a tie is an
+error when the tree is built.
 """
 
 from __future__ import annotations
@@ -8,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.templates import TAIL, Capture, capture, parts_of
+
 if TYPE_CHECKING:
     from gateway.plan import Plan
-
-_TAIL = "**"
 
 
 class RouteConflictError(ValueError):
@@ -19,7 +21,7 @@ class RouteConflictError(ValueError):
 
 
 class Rule(NamedTuple):
-    """What a route matches: `host` exact, `*.suffix` or None for any; `path` with `{x}` and a last `**`."""
+    """What a route matches: `host` exact, `*.suffix` or None for any; `path` with `{x}`, `a{x}b` and a last `**`."""
 
     host: str | None
     path: str
@@ -41,6 +43,9 @@ class NotFound(NamedTuple):
 @dataclass(slots=True)
 class _Node:
     literal: dict[str, _Node] = field(default_factory=dict)
+    around: dict[tuple[int, int], dict[str, _Node]] = field(
+        default_factory=dict
+    )  # plain text before and after, by size
     param: _Node | None = None
     tail: dict[str, _Leaf] = field(default_factory=dict)  # by method; "" = any
     leaf: dict[str, _Leaf] = field(default_factory=dict)
@@ -63,7 +68,7 @@ class Router:
         for rule, plan in rules:
             root = self._root(rule.host)
             leaves = _insert(root, rule, plan)
-            if "{" not in rule.path and not rule.path.endswith(_TAIL):
+            if "{" not in rule.path and not rule.path.endswith(TAIL):
                 root.exact[rule.path] = {method: Found(leaf.plan, None) for method, leaf in leaves.items()}
         if not self._hosts and not self._suffixes:
             self._usual = tuple(self._roots(""))
@@ -110,24 +115,35 @@ class Router:
 
 def _insert(node: _Node, rule: Rule, plan: Plan) -> dict[str, _Leaf]:
     names: list[str] = []
-    parts = rule.path.split("/")[1:]
-    tail = parts[-1] == _TAIL
+    parts = parts_of(rule.path)
+    tail = parts[-1] == TAIL
     for part in parts[:-1] if tail else parts:
-        if part.startswith("{") and part.endswith("}"):
-            names.append(part[1:-1])
-            node.param = node.param or _Node()
-            node = node.param
-        else:
+        wanted = capture(part)
+        if wanted is None:
             node = node.literal.setdefault(part, _Node())
+        else:
+            names.append(wanted.name)
+            node = _capturing(node, wanted)
     leaves = node.tail if tail else node.leaf
     if tail:
-        names.append(_TAIL)
+        names.append(TAIL)
     for method in _with_head(rule.methods):
         if method in leaves:
             other = leaves[method].plan.route
             raise RouteConflictError(f"routes '{other}' and '{plan.route}' match the same requests ({rule.path})")
         leaves[method] = _Leaf(plan, tuple(names))
     return leaves
+
+
+def _capturing(node: _Node, wanted: Capture) -> _Node:
+    """The branch of a capture: of one with plain text around it by how much there is, so that many cost one look-up."""
+    before, _, after = wanted
+    if not before and not after:
+        node.param = node.param or _Node()
+        return node.param
+    nodes = node.around.setdefault((len(before), len(after)), {})
+    node.around = dict(sorted(node.around.items(), key=lambda each: (sum(each[0]), each[0]), reverse=True))
+    return nodes.setdefault(f"{before}/{after}", _Node())
 
 
 def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:
@@ -138,19 +154,34 @@ def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _walk(node: _Node, parts: list[str], method: str, allow: set[str]) -> tuple[_Leaf, list[str]] | None:
-    """Literal before `{x}` before `**`, segment by segment from the left, going back where a branch ends nowhere."""
+    """Literal before `a{x}b` before `{x}` before `**`, segment by segment from the left, going back where a branch ends
+    nowhere."""
     if not parts:
         leaf = _pick(node.leaf, method, allow)
         return (leaf, []) if leaf else None
-    head, rest = parts[0], parts[1:]
+    head = parts[0]
     child = node.literal.get(head)
-    if child is not None and (found := _walk(child, rest, method, allow)):
+    if child is not None and (found := _walk(child, parts[1:], method, allow)):
         return found
-    if node.param is not None and head and (found := _walk(node.param, rest, method, allow)):
+    if node.around and (found := _walk_around(node, parts, method, allow)):
+        return found
+    if node.param is not None and head and (found := _walk(node.param, parts[1:], method, allow)):
         found[1].insert(0, head)
         return found
     leaf = _pick(node.tail, method, allow)
     return (leaf, ["/".join(parts)]) if leaf else None
+
+
+def _walk_around(node: _Node, parts: list[str], method: str, allow: set[str]) -> tuple[_Leaf, list[str]] | None:
+    """The longest plain text first, and of equally long the one that begins with more."""
+    head, rest = parts[0], parts[1:]
+    for (before, after), nodes in node.around.items():
+        end = len(head) - after
+        child = nodes.get(f"{head[:before]}/{head[end:]}") if end > before else None
+        if child is not None and (found := _walk(child, rest, method, allow)):
+            found[1].insert(0, head[before:end])
+            return found
+    return None
 
 
 def _server(root: _Node, method: str, allow: set[str]) -> tuple[_Leaf, list[str]] | None:

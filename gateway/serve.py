@@ -14,13 +14,15 @@ from gateway import admission, refusals, verdicts
 from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
-from gateway.head import END, ResponseHead
+from gateway.head import END, Known, RequestHead, ResponseHead
 from gateway.holds.budget import FRONT_MARGIN
 from gateway.limits import Limits, denial, release
+from gateway.memory import Memory
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
 from gateway.policies import cors
 from gateway.problem import render
+from gateway.sides import READING
 from gateway.state.store import Denied
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
@@ -54,6 +56,7 @@ class Serve:
         self._timers = timers
         self._forwarder = forwarder
         self._limits = limits
+        self._memory = Memory()
         self._settled = settled
         self._table = {event: tuple(getattr(self, row.get(state, "_ignore")) for state in State)
                        for event, row in TABLE.items()}  # fmt: skip
@@ -70,14 +73,23 @@ class Serve:
         if self.snapshot.trusted:
             call.peer = client_address(call.peer, head, self.snapshot.trusted)
         verdict = admission.route(call, head, self.snapshot)
-        if verdict is None and call.plan is not None and call.plan.hold is not None:
-            verdict = admission.wish(call, head, call.plan.hold)
-            if verdict is None and call.hold is not None and self.sheds_hold():
-                verdict = failure.NO_ROOM_TO_HOLD
+        if verdict is None and call.plan is not None:
+            hold = call.plan.hold
+            if hold is not None and not (hold.body_limit and admission.looks_into_body(head, hold)):
+                verdict = self._wish(call, head, hold)
         if verdict is not None:
             self._say(call, verdict)
         else:
             self._admit(call, 0)
+
+    def _wish(self, call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
+        if hold.session is not None and call.plan is not None:
+            head.known = self._memory.of_session(call.plan, head, self._timers.now())
+            call.teaches = hold.session.when(head)
+        verdict = admission.wish(call, head, hold)
+        if verdict is None and call.hold is not None and self.sheds_hold():
+            return failure.NO_ROOM_TO_HOLD
+        return verdict
 
     def _admit(self, call: Call, first: int) -> None:
         plan = call.plan
@@ -89,6 +101,35 @@ class Serve:
             call.state = WAITING
             verdict.add_done_callback(lambda done: self.on_resumed(call, done, index))
             return
+        hold = plan.hold
+        if verdict is None and hold is not None and hold.body_limit and admission.looks_into_body(call.head, hold):
+            self._gather(call, plan, hold)
+        else:
+            self._take(call, plan, verdict)
+
+    def _gather(self, call: Call, plan: Plan, hold: HoldPlan) -> None:
+        """Waits for the body, unless it is known to be too long to be looked into."""
+        assert call.head is not None
+        call.state = WAITING
+        limit = min(hold.body_limit, plan.max_body)
+        if call.head.length is not None and call.head.length > limit:
+            self._read(call, None)
+            return
+        call.up = READING
+        self._timers.arm(call, self._timers.now() + plan.response_timeout)
+        call.conn.read_whole(limit)
+
+    def _read(self, call: Call, body: bytes | None) -> None:
+        """The body is there, which says whether this is a poll; None: it is too long to be looked into."""
+        plan, head = call.plan, call.head
+        assert plan is not None and plan.hold is not None and head is not None
+        call.state = ADMITTING
+        self._timers.arm(call, NEVER)
+        readable = admission.with_body(call, head, body)
+        self._take(call, plan, self._wish(call, head, plan.hold) if readable else None)
+
+    def _take(self, call: Call, plan: Plan, verdict: Verdict) -> None:
+        """It is known what the call is: it gets its deadline, and what its limits let it have."""
         if verdict is None and call.hold is not None:
             verdict = self._limit(call, plan)
         if verdict is None and plan.asked is not None:
@@ -157,6 +198,9 @@ class Serve:
 
     def _limit(self, call: Call, plan: Plan) -> Verdict:
         now, limits = self._timers.now(), []
+        if call.hold is not None and call.hold.last and call.head is not None:
+            known = call.head.known or Known()
+            call.head.known = known._replace(headers=self._memory.of_poller(plan, call, now))
         if self.draining is not None:
             limits.append(("drain", self.draining.slot(now, random.random())))
         if self.snapshot.edge.front_idle_timeout is not None:
@@ -208,6 +252,12 @@ class Serve:
         """The client left, or took nothing for too long."""
         self._table["gone"][call.state](call, outcome)
 
+    def on_whole(self, call: Call, body: bytes | None) -> None:
+        """The request body that was asked for is complete; None: it is longer than was allowed."""
+        if call.up is READING:
+            call.up = None
+            self._table["whole"][call.state](call, body)
+
     def on_upload(self, call: Call, data: bytes, ended: bool) -> None:
         """A piece of the request body arrived."""
         self._table["upload"][call.state](call, data, ended)
@@ -247,11 +297,15 @@ class Serve:
         call.state = RELAYING
         call.status = head.status
         call.first_byte_at = self._timers.now()
-        if hold is None:
+        if hold is None and not call.teaches:
             call.ending = verdicts.of_status(head.status)
         else:
-            self._judge(call, hold, head, data, ended)
-        if call.endpoint is not None:
+            self._judge(call, head, data, ended)
+        if plan.hold is not None and plan.hold.last:
+            self._memory.notice(plan, call, head, call.first_byte_at)
+        if not ended and call.began_early:
+            self._hold_on(call)
+        elif call.endpoint is not None:
             call.endpoint.overruns = 0
         call.bytes_out += len(data)
         if ended and call.charged and call.ending is not ANSWERED:
@@ -266,35 +320,60 @@ class Serve:
         if ended and sent:
             self._settle(call, call.ending)
         elif sent:  # else its clock stands still until the client has caught up
-            self._timers.arm(call, self._timers.now() + plan.body_idle_timeout)
+            self._timers.arm(call, verdicts.next_due(call, plan.body_idle_timeout, self._timers.now()))
 
-    def _judge(self, call: Call, hold: HoldPlan, head: ResponseHead, data: bytes, ended: bool) -> None:
-        """Is this answer news? A short body is kept until its end where the dialect must read it to know."""
-        limit = hold.idle_body_limit
+    def _hold_on(self, call: Call) -> None:
+        """The answer of a hold began before there is news: it is held on, but nothing can take that answer's place any
+        more. So a drain lets it run to the end of its window, as every hold that we may not end ourselves."""
+        call.blank = call.wire = None
+        if call.clamped_by == "drain" and self.draining is not None:
+            end = self.draining.end
+            call.deadline = max(
+                call.deadline, min(end, admission.token_end(call, self._timers.now(), self._clock.wall()))
+            )
+
+    def _judge(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
+        """Is this answer news? A short body is kept until its end where that must be read to know, or to learn."""
+        limit = verdicts.sampled(call)
         if not ended and limit and len(data) <= limit and (head.length is None or head.length <= limit):
             call.sample = (head, data)
-            call.ending = verdicts.of_answer(hold, head, b"\0" * (limit + 1), call.recalled)  # if it grows longer
+            data = b"\0" * (limit + 1)  # if it grows longer
+        elif ended:
+            self._learn(call, head, data)
+        if call.hold is None:
+            call.ending = verdicts.of_status(head.status)
         else:
-            call.ending = verdicts.of_answer(hold, head, data, call.recalled)
+            call.ending = verdicts.of_answer(call.hold, head, data, call.recalled)
+
+    def _learn(self, call: Call, head: ResponseHead, body: bytes) -> None:
+        """A whole answer, which may be the one that says how long the polls of its session are held."""
+        if call.teaches and call.plan is not None and len(body) <= verdicts.LESSON:
+            self._memory.learn(call.plan, head, body, self._timers.now())
 
     def _relay(self, call: Call, data: bytes) -> None:
         if call.sample is not None:
             head, body = call.sample
-            fits = call.hold is not None and len(body) + len(data) <= call.hold.idle_body_limit
+            fits = len(body) + len(data) <= verdicts.sampled(call)
             call.sample = (head, body + data) if fits else None
         call.bytes_out += len(data)
+        came = self._timers.now()
         call.conn.write(data)
         if call.plan is not None and call.state is RELAYING and call.due != NEVER:
-            self._timers.arm(call, self._timers.now() + call.plan.body_idle_timeout)
+            self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, came))
+        if call.began_early:  # what came last was the news, if any of it was
+            call.news_latency = self._timers.now() - came
 
     def _end(self, call: Call) -> None:
         if call.sample is not None:
             head, body = call.sample
             call.sample = None
+            self._learn(call, head, body)
             if call.hold is not None:
                 call.ending = verdicts.of_answer(call.hold, head, body, call.recalled)
-                if call.ending is not NEWS:
-                    call.news_latency = None
+        if call.ending is not NEWS:
+            call.news_latency = None
+        if call.began_early and call.endpoint is not None:
+            call.endpoint.overruns = 0
         self._timers.arm(call, NEVER)
         if call.conn.finish():
             self._settle(call, call.ending)
@@ -321,15 +400,17 @@ class Serve:
         self._quiet(call, self._timers.now())
 
     def _overdue(self, call: Call, now: float) -> None:
-        """A call's clock ran out: of its wait in line, of connecting, of an ordinary call, or of a hold."""
+        """A call's clock ran out: of its wait in line or for its body, of connecting, of its answer, of a hold."""
         if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
             self._forwarder.connect_timed_out(call, call.plan, call.up)
         elif isinstance(call.up, Spot) and call.blank is None and call.clamped_by not in ("drain", "token"):
             self._say(call, denial(call, Denied(call.up.demand, TURN)))
         elif call.hold is not None:
             self._quiet(call, now)
+        elif call.clamped_by == "drain":
+            self._say(call, self._draining_refusal())
         else:
-            self._say(call, self._draining_refusal() if call.clamped_by == "drain" else failure.TIMEOUT)
+            self._say(call, refusals.BODY_TIMEOUT if call.up is READING else failure.TIMEOUT)
 
     def _quiet(self, call: Call, now: float) -> None:
         """We want this hold to end: the table of who may say "no news" decides how."""
@@ -341,8 +422,11 @@ class Serve:
             self._say(call, verdict)
 
     def _stall(self, call: Call, now: float) -> None:
-        """The upstream began to answer and stopped."""
-        self._truncate(call, failure.TIMEOUT, "body_idle")
+        """The upstream began to answer and stopped, or a hold whose answer had begun is over: it ends here, visibly."""
+        outcome, note = verdicts.of_cut(call, now)
+        call.note = note or call.note
+        call.conn.abort(reset=True)
+        self._settle(call, outcome)
 
     def _leave(self, call: Call, outcome: Outcome) -> None:
         self._settle(call, outcome)
@@ -378,7 +462,7 @@ class Serve:
             return
         call.up.resume()
         assert call.plan is not None
-        self._timers.arm(call, self._timers.now() + call.plan.body_idle_timeout)
+        self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, self._timers.now()))
 
     def _evict(self, call: Call) -> None:
         if call.blank is not None:
@@ -393,7 +477,10 @@ class Serve:
         self._settle(call, Outcome.REVOKED)
 
     def _wind_down(self, call: Call, drain: Drain) -> None:
-        """A parked poll with a template ends spread over the window; everything else may run until its end."""
+        """A parked poll with a template ends spread over the window; everything else may run until its end. An answer
+        that has begun is let finish, unless it is a hold still."""
+        if call.state is RELAYING and not call.held_on:
+            return
         end = drain.slot(self._timers.now(), random.random()) if call.blank is not None else drain.end
         if end < call.deadline:
             call.deadline, call.clamped_by = end, "drain"
@@ -463,6 +550,7 @@ S = State
 TABLE: dict[str, dict[State, str]] = {
     "resumed": {S.WAITING: "_resume", S.SETTLED: "_forget"},
     "turn": {S.WAITING: "_turn"},
+    "whole": {S.WAITING: "_read"},
     "head": {S.PARKED: "_begin"},
     "body": {S.RELAYING: "_relay"},
     "end": {S.RELAYING: "_end"},
@@ -477,10 +565,10 @@ TABLE: dict[str, dict[State, str]] = {
         S.RELAYING: "_leave",
     },
     "upload": {S.PARKED: "_pass_on", S.RELAYING: "_pass_on"},
-    "bad_upload": {S.PARKED: "_reject_upload", S.RELAYING: "_break_off"},
+    "bad_upload": {S.WAITING: "_reject_upload", S.PARKED: "_reject_upload", S.RELAYING: "_break_off"},
     "choked": {S.RELAYING: "_hold_back"},
     "drained": {S.RELAYING: "_go_on"},
     "evict": {S.WAITING: "_evict", S.PARKED: "_evict"},
     "revoked": {S.WAITING: "_revoke", S.PARKED: "_revoke", S.RELAYING: "_cut"},
-    "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down"},
+    "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down", S.RELAYING: "_wind_down"},
 }

@@ -27,6 +27,8 @@ class Conn(Protocol):
 
     def abort(self, *, reset: bool) -> None: ...
 
+    def read_whole(self, limit: int) -> None: ...
+
     def start_upload(self) -> None: ...
 
     def pause_upload(self) -> None: ...
@@ -46,3 +48,24 @@ class Up(Protocol):
     def resume(self) -> None: ...
 
     def cancel(self) -> None: ...
+
+
+class Reading:
+    """Stands on the upstream's side while a body is read that decides what the call is: nothing was sent yet."""
+
+    __slots__ = ()
+
+    def upload(self, data: bytes, ended: bool) -> None:
+        raise AssertionError("a body that is read whole is not passed on in pieces")
+
+    def pause(self) -> None:
+        """Nothing is read yet."""
+
+    def resume(self) -> None:
+        """Nothing was paused."""
+
+    def cancel(self) -> None:
+        """The client is not told to stop: what it still sends is thrown away."""
+
+
+READING = Reading()

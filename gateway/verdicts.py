@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway import refusals
+from gateway.clock import NEVER
 from gateway.holds import budget
+from gateway.holds.answer import BODY_LIMIT
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Reply
 from gateway.upstream import failure
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan, Recalled
 
 FULL_TIME = 0.9  # share of the granted hold after which an empty answer was not given early
+LESSON = 4096  # bytes of an answer that may teach something: who begins a session says little
 _RAN_OUT = frozenset({Outcome.BLANK, Outcome.OVERRUN, Outcome.EXPIRED, Outcome.DRAINED})
 _BLANKS = {"token": Outcome.EXPIRED, "drain": Outcome.DRAINED}  # why a hold ended early; BLANK for every other reason
 
@@ -36,15 +39,58 @@ def of_answer(hold: HoldPlan, head: ResponseHead, body: bytes, recalled: Recalle
     return Outcome.NEWS if head.status < 400 else of_status(head.status)
 
 
+def sampled(call: Call) -> int:
+    """Bytes of an answer that are kept until its end: what it takes to see whether it is news, or to learn from it."""
+    needed = call.hold.idle_body_limit if call.hold is not None else 0
+    return max(needed, LESSON) if call.teaches else needed
+
+
 def is_idle(call: Call, outcome: Outcome | None) -> bool:
     """Whether a poll that ends so brought no news although it was held for all the time it could be: a poll loop at
     rest. That time is what was left to ask the upstream for when it was asked."""
     if outcome in _RAN_OUT:
         return True
-    if outcome is not Outcome.EMPTY or call.sent_at is None or call.first_byte_at is None:
+    answered = call.ended if call.began_early and call.ended is not None else call.first_byte_at
+    if outcome is not Outcome.EMPTY or call.sent_at is None or answered is None:
         return False
     hold = call.wait_sent if call.wait_sent is not None else call.granted
-    return hold is not None and call.first_byte_at - call.sent_at >= FULL_TIME * hold
+    return hold is not None and answered - call.sent_at >= FULL_TIME * _usual(hold, call)
+
+
+def _usual(hold: float, call: Call) -> float:
+    """How long an upstream that was asked for `hold` seconds takes to say "no news": some say it early. Of a hold that
+    would be over before it began nothing is taken off, or every answer at once would count as held."""
+    early = call.hold.jitter.early if call.hold is not None else 0.0
+    return hold - early if early < hold else hold
+
+
+def next_due(call: Call, idle: float, now: float) -> float:
+    """Until when an answer that has begun must go on. That of a hold need not before the hold's own deadline; where
+    there is none, neither the client's nor ours, it is heartbeats that show it alive. A body that is longer than any
+    "no news" is on its way to its end, like every other answer; only a token's end and a drain do not wait for it."""
+    hold = call.hold
+    if hold is None or not call.began_early:
+        return now + idle
+    if call.upstream_due == NEVER and hold.max >= budget.LONGEST:
+        return min(call.deadline, now + idle)
+    if call.bytes_out <= BODY_LIMIT or call.clamped_by in _BLANKS:
+        return call.deadline
+    return max(call.deadline, now + idle)
+
+
+def of_cut(call: Call, now: float) -> tuple[Outcome, str | None]:
+    """How an answer ends that has begun and does not go on, and the note of that: nothing can be said any more."""
+    if not call.began_early or now < call.deadline:
+        return Outcome.TRUNCATED, "body_idle"
+    if call.clamped_by in _BLANKS:
+        return _BLANKS[call.clamped_by], None
+    if now < call.upstream_due:
+        return Outcome.TRUNCATED, "hold_over"
+    if call.bytes_out > BODY_LIMIT:
+        return Outcome.TRUNCATED, "body_idle"
+    if call.endpoint is not None:
+        call.endpoint.overruns += 1
+    return Outcome.TRUNCATED, "overdue"
 
 
 def of_quiet(call: Call, now: float, draining: Callable[[], Refusal]) -> Refusal | Reply | None:

@@ -15,7 +15,6 @@ from gateway.config.fields import Duration, Flag
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.schema.base import Table
 from gateway.config.translate import translate
-from gateway.telemetry.record import shown_path
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -43,7 +42,7 @@ class Choice(Table):
     endpoint: Word = None
     peer: Word = None
     id: Word = None
-    state: Literal["waiting", "parked"] | None = None
+    state: Literal["waiting", "parked", "relaying"] | None = None
     poll: Flag | None = None
     older_than: Duration | None = None
     q: Word = None
@@ -88,4 +87,4 @@ def _searched(call: Call) -> str:
     """What `q` is looked for in: id, route, consumer, tenant, peer and path, in no case."""
     route = call.plan.route if call.plan is not None else ""
     who = f"{call.identity.consumer}\n{call.identity.tenant or ''}" if call.identity is not None else ""
-    return f"{call.id}\n{route}\n{who}\n{call.peer}\n{shown_path(call)}".casefold()
+    return f"{call.id}\n{route}\n{who}\n{call.peer}\n{READ['path'](call)}".casefold()

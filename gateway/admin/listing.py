@@ -14,7 +14,7 @@ import orjson
 from pydantic import Field, PlainValidator, Strict
 
 from gateway.admin.choice import Choice, matcher, read
-from gateway.admin.live import HELD, READ, SLICE, Value, describe, slices, waited
+from gateway.admin.live import READ, SLICE, Value, describe, is_held, slices, waited
 from gateway.clock import NEVER
 from gateway.config.problems import ConfigError, Problem
 
@@ -113,7 +113,7 @@ async def page(calls: Iterable[Call | None], asked: Listing, now: Callable[[], f
 async def _described(calls: Sequence[Call], now: Callable[[], float]) -> list[dict[str, object]]:
     told: list[dict[str, object]] = []
     for first in range(0, len(calls), SLICE):
-        told += [describe(call, now()) for call in calls[first : first + SLICE] if call.state in HELD]
+        told += [describe(call, now()) for call in calls[first : first + SLICE] if is_held(call)]
         await asyncio.sleep(0)
     return told
 

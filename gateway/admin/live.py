@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.plan import Plan, Snapshot
     from gateway.upstream.balance import Endpoint, Upstream
 
-HELD = (State.PARKED, State.WAITING)  # the usual one first
+HELD = (State.PARKED, State.WAITING)  # the usual one first; of an answer that has begun `held_on` decides
 SLICE = 250  # calls looked at in one turn of the loop: about a millisecond
 
 Value: TypeAlias = str | float | None
@@ -32,7 +32,7 @@ READ: dict[str, Callable[[Call], Value]] = {
     "tenant": lambda call: call.identity.tenant if call.identity is not None else None,
     "peer": lambda call: call.peer,
     "method": lambda call: call.method,
-    "path": shown_path,
+    "path": lambda call: shown_path(call, call.serve.snapshot.secret_prefixes),
     "state": lambda call: call.state.name.lower(),
     "poll": lambda call: call.hold is not None,
     "hold_asked": lambda call: call.asked,
@@ -42,6 +42,10 @@ READ: dict[str, Callable[[Call], Value]] = {
     "attempts": lambda call: call.attempts,
     "endable": lambda call: call.evictable,
 }
+
+
+def is_held(call: Call) -> bool:
+    return call.state in HELD or call.held_on
 
 
 def describe(call: Call, now: float) -> dict[str, object]:
@@ -62,17 +66,22 @@ def slices(calls: Iterable[Call | None]) -> Iterator[list[Call]]:
     """Those that are held, a few at a time, for who lets others have a turn in between: each as it stands then."""
     left = iter(calls)
     while some := list(islice(left, SLICE)):
-        yield [call for call in some if call is not None and call.state in HELD]
+        yield [call for call in some if call is not None and is_held(call)]
 
 
 def count(calls: Iterable[Call | None], snapshot: Snapshot) -> dict[tuple[str, str], int]:
     """How many calls are held, by route and state; a route without any has its zeros."""
-    counts = {(plan.route, state): 0 for plan in snapshot.plans for state in HELD}
+    counts = {(plan.route, state): 0 for plan in snapshot.plans for state in _states(plan)}
     for call in calls:
-        if call is not None and call.state in HELD and call.plan is not None:
+        if call is not None and call.plan is not None and is_held(call):
             key = (call.plan.route, call.state)
             counts[key] = counts.get(key, 0) + 1  # a route that is no more may still have polls
     return {(route, state.name.lower()): count for (route, state), count in counts.items()}
+
+
+def _states(plan: Plan) -> tuple[State, ...]:
+    """Those in which calls of a route may be held."""
+    return (*HELD, State.RELAYING) if plan.hold is not None and plan.hold.early_headers else HELD
 
 
 def at_endpoints(snapshot: Snapshot) -> dict[tuple[str, str], int]:

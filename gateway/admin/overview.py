@@ -66,6 +66,10 @@ class Census:
             await asyncio.sleep(0)
         return self
 
+    def parked(self, route: str) -> int:
+        """Those at an endpoint, also where the answer has begun and is held on."""
+        return self.routes[route, State.PARKED] + self.routes[route, State.RELAYING]
+
 
 async def overview(seen: Sources, rates: Iterable[Rate]) -> Json:
     """All but what is looked for less often (limits, plots, advice)."""
@@ -99,7 +103,7 @@ def _busiest(seen: Sources, census: Census) -> list[str]:
     def weight(name: str) -> tuple[int, int]:
         tally = seen.tallies.routes.get(name)
         ended = sum(tally.outcomes.values()) + sum(tally.calls.values()) if tally is not None else 0
-        return census.routes[name, State.PARKED] + census.routes[name, State.WAITING], ended
+        return census.parked(name) + census.routes[name, State.WAITING], ended
 
     most = set(nlargest(MOST_ROUTES, names, key=weight))
     unmatched = seen.tallies.routes.get("")
@@ -109,8 +113,7 @@ def _busiest(seen: Sources, census: Census) -> list[str]:
 def _held(seen: Sources, census: Census, shown: list[str]) -> Json:
     waiting = sum(number for (_, state), number in census.routes.items() if state is State.WAITING)
     routes = [
-        {"route": name, "parked": census.routes[name, State.PARKED], "waiting": census.routes[name, State.WAITING]}
-        for name in shown
+        {"route": name, "parked": census.parked(name), "waiting": census.routes[name, State.WAITING]} for name in shown
     ]
     return {
         "total": census.routes.total(),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from gateway.config.assemble import Draft, assemble
+from gateway.config.checks.answers import check_answers
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
 from gateway.config.checks.holds import check_holds
@@ -14,6 +15,7 @@ from gateway.config.checks.limits import check_limits
 from gateway.config.checks.listeners import check_listeners
 from gateway.config.checks.log import check_log
 from gateway.config.checks.names import check_names
+from gateway.config.checks.places import check_places
 from gateway.config.checks.process import check_process
 from gateway.config.checks.providers import check_providers
 from gateway.config.checks.routes import check_routes
@@ -31,6 +33,8 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_routes,
     check_kinds,
     check_holds,
+    check_places,
+    check_answers,
     check_process,
     check_clocks,
     check_limits,

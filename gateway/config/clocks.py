@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gateway.config import fronts
 from gateway.holds.budget import FRONT_MARGIN
+from gateway.holds.plan import UNWRITABLE
 
 if TYPE_CHECKING:
     from gateway.config.merge import Merged
@@ -74,7 +75,7 @@ def _untold(hold: Hold) -> str | None:
 
 def writable(hold: Hold) -> bool:
     """Whether the upstream can be told another wait than the client asked for."""
-    return hold.rewrite and bool(hold.ask)
+    return hold.rewrite and any(place.in_ not in UNWRITABLE for place in hold.ask)
 
 
 def passes(hold: Hold) -> bool:

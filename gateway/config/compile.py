@@ -158,7 +158,7 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         shown=Shown(rates, screen.store) if rates else None,
         caps=caps,
         asked=screen.store.prepare(late, caps) if late or caps else None,
-        hold=compile_hold(merged.hold, merged.dialect) if merged.hold is not None else None,
+        hold=compile_hold(merged.hold, merged.dialect, route.match.path) if merged.hold is not None else None,
         request=_request_shape(merged, places, environ),
         response=_response_shape(merged, environ),
         cors=_cors(merged),

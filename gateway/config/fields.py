@@ -142,7 +142,10 @@ HeaderName = Annotated[str, PlainValidator(texts.parse_token), WithJsonSchema(_T
 RuleHeader = Annotated[str, PlainValidator(texts.parse_header_name), WithJsonSchema(_TEXT)]
 Method = Annotated[str, PlainValidator(texts.parse_method), WithJsonSchema({"type": "string", "examples": ["GET"]})]
 Host = Annotated[str, PlainValidator(texts.parse_host), WithJsonSchema(_TEXT)]
-Template = Annotated[str, PlainValidator(texts.parse_template), WithJsonSchema({"type": "string", "pattern": "^/"})]
+_TEMPLATE = r"^(/[^{}/]*(\{[A-Za-z_][A-Za-z0-9_]*\}[^{}/]*)?)+$"  # one {x} a part at most
+Template = Annotated[
+    str, PlainValidator(texts.parse_template), WithJsonSchema({"type": "string", "pattern": _TEMPLATE})
+]
 Network = Annotated[str, PlainValidator(addresses.parse_network), WithJsonSchema(_TEXT)]
 Origin = Annotated[str, PlainValidator(addresses.parse_origin), WithJsonSchema(_TEXT)]
 Url = Annotated[addresses.EndpointUrl, PlainValidator(addresses.parse_endpoint), WithJsonSchema(_TEXT)]

@@ -11,18 +11,21 @@ from pathlib import Path
 from gateway.config.durations import quoted
 from gateway.config.references import Secret, parse_secret
 from gateway.policies.headers import UNTOUCHABLE
+from gateway.templates import TAIL, capture, parts_of
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # RFC 9110 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e]*")  # RFC 9110 5.5, without obs-text
+_POINTER = re.compile(r"(/[^\s()]*)?")  # RFC 6901
 _HOST = re.compile(r"(\*\.)?(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9_.-]{0,251}[a-z0-9])?)")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,=:@-]+")  # RFC 3986 3.3, less ";" and escapes
-_PARAM = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,31})\}")
+_CAPTURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a request a value stands: `where` is "header", "cookie", "query" or "path"."""
+    """Where in a request a value stands: `where` is "header", "cookie", "query", "path", "form", or "json" with a
+    pointer (RFC 6901) for a name."""
 
     where: str
     name: str
@@ -104,22 +107,37 @@ def parse_host(value: object) -> str:
 
 
 def parse_template(value: object) -> str:
-    """A path template: `"/a"`, `"/a/{x}"` (one segment), `"/a/**"` (everything below, only at the end)."""
+    """A path template: `"/a"`, `"/a/{x}"` (one part), `"/a{x}.json"` (within a part), `"/a/**"` (everything below,
+    only at the end)."""
     if not isinstance(value, str) or not value.startswith("/"):
         raise ValueError('is not a path; write one that begins with "/", such as "/updates"')
-    parts = value[1:].split("/")
+    parts = parts_of(value)
     if "*" in parts:
         raise ValueError('"*" stands for nothing in a path; write "**" at the end for all below, or "{x}" for one part')
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        if not ((last and part in ("", "**")) or _PARAM.fullmatch(part) or _is_segment(part)):
-            raise ValueError(
-                f'{quoted(part)} cannot be a part of a path; write plain text, "{{x}}" for one part, or "**" at the end'
-            )
-    names = _PARAM.findall(value)
+    for part in parts[:-1] if parts[-1] in ("", TAIL) else parts:
+        _check_part(part)
+    names = template_names(value)
     if len(names) != len(set(names)):
         raise ValueError("uses one name for two parts; give each {part} its own name")
     return value
+
+
+def _check_part(part: str) -> None:
+    if "{" not in part and "}" not in part and _is_segment(part):
+        return
+    if part.count("{") > 1 and part.count("{") == part.count("}"):
+        raise ValueError(f'{quoted(part)} has more than one {{x}} in one part; write one, with "/" before the next')
+    found = capture(part)
+    if found is None or "**" in part or not all(not text or _SEGMENT.fullmatch(text) for text in found[::2]):
+        raise ValueError(
+            f'{quoted(part)} cannot be a part of a path; write plain text, "{{x}}" for one part, "a{{x}}b" for what is '
+            'between, or "**" at the end'
+        )
+    if not _CAPTURE_NAME.fullmatch(found.name):
+        raise ValueError(
+            f"{quoted(found.name)} is no name for what a path captures; write letters, digits and '_', at most 32, "
+            'such as "{id}"'
+        )
 
 
 def _is_segment(part: str) -> bool:
@@ -128,13 +146,16 @@ def _is_segment(part: str) -> bool:
 
 def template_names(template: str) -> tuple[str, ...]:
     """The names in `{}` of a path template, in order."""
-    return tuple(_PARAM.findall(template))
+    found = (capture(part) for part in parts_of(template))
+    return tuple(each.name for each in found if each is not None)
 
 
 def parse_place(value: object, allowed: tuple[str, ...]) -> Place:
-    """`"header:Authorization"`, `"cookie:token"`, `"query:access_token"`, `"path:token"`, as far as `allowed`."""
+    """`"header:Authorization"`, `"cookie:token"`, `"query:access_token"`, `"path:token"`, `"form:token"`,
+    `"json:/token"`, as far as `allowed`."""
     where, colon, name = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if where not in allowed or not colon or not _TOKEN.fullmatch(name):
-        choices = " or ".join(f'"{each}:NAME"' for each in allowed)
+    named = _POINTER if where == "json" else _TOKEN
+    if where not in allowed or not colon or not named.fullmatch(name):
+        choices = " or ".join(f'"{each}:{"/POINTER" if each == "json" else "NAME"}"' for each in allowed)
         raise ValueError(f"is not a place in a request; write {choices}")
     return Place(where, name)

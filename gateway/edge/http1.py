@@ -14,7 +14,7 @@ from random import getrandbits
 from typing import TYPE_CHECKING, cast
 
 from gateway import refusals
-from gateway.bodies import BadBodyError, Body
+from gateway.bodies import BadBodyError, Body, Whole
 from gateway.call import Call, State
 from gateway.clock import NEVER, Timers
 from gateway.edge.answer import answer_bytes, relay_bytes
@@ -39,14 +39,15 @@ class Phase(IntEnum):
     IDLE = 0  # between requests
     HEAD = 1  # part of a head has come
     HELD_BODY = 2  # a call is being admitted, its body is not read yet
-    BODY = 3  # the body is passing upstream
-    CALL = 4  # the request is complete, a call is under way
-    LINGERING = 5  # answered; what still comes is thrown away
-    CLOSED = 6
+    WHOLE_BODY = 3  # the body is read to its end before the call is admitted
+    BODY = 4  # the body is passing upstream
+    CALL = 5  # the request is complete, a call is under way
+    LINGERING = 6  # answered; what still comes is thrown away
+    CLOSED = 7
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global, and these are read a dozen times a call.
-IDLE, HEAD, HELD_BODY, BODY, CALL, LINGERING, CLOSED = Phase
+IDLE, HEAD, HELD_BODY, WHOLE_BODY, BODY, CALL, LINGERING, CLOSED = Phase
 RELAYING = State.RELAYING
 
 
@@ -88,7 +89,7 @@ class Edge:
 class Downstream(asyncio.Protocol):
     __slots__ = (
         "_body", "_buffer", "_chunked", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
-        "_unread", "_unsent", "call", "due", "peer", "scheme", "tick", "transport", "version",
+        "_unread", "_unsent", "_whole", "call", "due", "peer", "scheme", "tick", "transport", "version",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, scheme: str, peer: str) -> None:
@@ -110,6 +111,7 @@ class Downstream(asyncio.Protocol):
         self._resuming = False  # a pipelined request is read in the next turn of the loop
         self._seen = 0  # LINGERING: bytes thrown away; writing: what was unsent when the clock was set
         self._unread = False  # the request was refused before it was read to its end
+        self._whole: Whole | None = None  # the request's body, where it is looked into, until the upstream gets it
         self._unsent = False  # the transport holds bytes the client has not taken
 
     # -- the connection ------------------------------------------------------------------------------------------
@@ -138,7 +140,7 @@ class Downstream(asyncio.Protocol):
         """The client shut its sending side. By default it counts as gone, from this moment and not from the turn of
         the loop in which the transport is closed; what is already answered still leaves."""
         call = self.call
-        if call is None or self._phase not in (CALL, BODY, HELD_BODY):
+        if call is None or self._phase not in (CALL, BODY, WHOLE_BODY, HELD_BODY):
             return False
         answered = call.state is RELAYING and call.up is None
         if self.scheme == "http" and (answered or self._edge.half_close == "answer") and self._stop_keeping():
@@ -162,7 +164,7 @@ class Downstream(asyncio.Protocol):
             self._write_overdue(call)
         elif self._phase is HEAD:
             self._refuse(refusals.HEAD_TIMEOUT)
-        elif self._phase is BODY and call is not None:
+        elif self._phase in (WHOLE_BODY, BODY) and call is not None:
             self._edge.serve.on_bad_upload(call, refusals.BODY_TIMEOUT)
         elif self._phase in (IDLE, LINGERING):
             self._close()
@@ -195,6 +197,8 @@ class Downstream(asyncio.Protocol):
         self._buffer = self._buffer + data if self._buffer else data
         if phase is BODY:
             self._read_body()
+        elif phase is WHOLE_BODY:
+            self._read_whole()
         elif phase is HELD_BODY:
             if len(self._buffer) > UPLOAD_BUFFER:
                 self.pause_upload()
@@ -274,34 +278,90 @@ class Downstream(asyncio.Protocol):
         """The head went upstream: the body may follow. Only now is a waiting client told to go on (RFC 9110 10.1.1)."""
         if self._phase is not HELD_BODY or self.transport is None:
             return
-        if self._expect and not self._buffer:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._phase = BODY
-        self._arm(self._edge.limits.body_idle_timeout)
-        self.resume_upload()
-        if self._buffer:
+        self._take_in(BODY)
+        whole, self._whole = self._whole, None
+        if whole is not None:
+            self._pass_on(whole)
+        if self._phase is BODY and self._buffer:
             self._read_body()
 
+    def _pass_on(self, whole: Whole) -> None:
+        """What was read of a body that was too long to be looked into."""
+        call, ended = self.call, self._body is None
+        assert call is not None
+        if ended:
+            self._phase = CALL
+            self._arm(NEVER)
+        self._edge.serve.on_upload(call, whole.take(), ended)
+
+    def read_whole(self, limit: int) -> None:
+        """The body is needed before the call can be admitted: `serve.on_whole` follows, with it or with None when it is
+        longer than `limit` bytes. Then it can still be passed on."""
+        if self._phase is not HELD_BODY or self.transport is None:
+            return
+        self._whole = Whole(limit)
+        self._take_in(WHOLE_BODY)
+        self._read_whole()
+
+    def _take_in(self, phase: Phase) -> None:
+        """Lets the client send its body."""
+        assert self.transport is not None
+        if self._expect and not self._buffer:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._expect = False
+        self._phase = phase
+        self._arm(self._edge.limits.body_idle_timeout)
+        self.resume_upload()
+
+    def _read_whole(self) -> None:
+        whole, call = self._whole, self.call
+        assert whole is not None and call is not None
+        content = self._feed_body(call)
+        if content is None:
+            return
+        whole.add(content)
+        if self._body is not None and whole.size <= whole.limit:
+            return
+        fits = whole.size <= whole.limit
+        if fits:
+            self._whole = None
+        else:
+            self._phase = HELD_BODY
+            self._arm(NEVER)
+        try:
+            self._edge.serve.on_whole(call, whole.take() if fits else None)
+        except Exception as error:  # as in `_open`
+            self._edge.report(error)
+            self._edge.serve.refuse(call, refusals.INTERNAL)
+
     def _read_body(self) -> None:
-        body, call = self._body, self.call
-        assert body is not None and call is not None
+        call = self.call
+        assert call is not None
+        content = self._feed_body(call)
+        if content is not None:
+            self._edge.serve.on_upload(call, content, self._body is None)
+
+    def _feed_body(self, call: Call) -> bytes | None:
+        """What has come of the body, None when it is malformed and the call was told so."""
+        body = self._body
+        assert body is not None
         data, self._buffer = self._buffer, b""
         try:
             content, taken = body.feed(data)
         except BadBodyError:
             self._edge.serve.on_bad_upload(call, refusals.BAD_BODY)
-            return
+            return None
         self._arm(self._edge.limits.body_idle_timeout)
         if body.ended:
             self._buffer = data[taken:]
             self._body = None
             self._phase = CALL
             self._arm(NEVER)
-        self._edge.serve.on_upload(call, content, body.ended)
+        return content
 
     def pause_upload(self) -> None:
         """The upstream takes no more just now. Only a body is ever held back, never a parked call's hang-up."""
-        if self._body is not None and self._pause_reading():
+        if (self._body is not None or self._phase is HELD_BODY) and self._pause_reading():
             self._arm(NEVER)
 
     def resume_upload(self) -> None:
@@ -390,6 +450,7 @@ class Downstream(asyncio.Protocol):
     def settled(self, call: Call) -> None:
         """The call is over: the next request on the connection, or its end."""
         self.call = None
+        self._whole = None
         if self._phase is CLOSED or self.transport is None:
             return
         if not self._keep:

@@ -51,7 +51,7 @@ def explain(
     raw = request.raw(host)
     with played(config, snapshot, raw, wall, request.peer) as scene:
         head, merged = _head_of(scene, raw), _merged(config, scene.call)
-        mask = _mask(config, merged, scene.call, head)
+        mask = _mask(config, snapshot, merged, scene.call, head)
         truth, sent = verdict(config, scene, mask), forwarded(scene, mask)
     target = f"{head.path}{'?' + head.query if head.query else ''}" if head is not None else request.target
     found = Explanation(request.method, mask.target(target), mask.text(host), request.peer, truth)
@@ -105,8 +105,8 @@ def _merged(config: Config, call: Call) -> Merged | None:
     return merge_route(config, route) if route is not None else None
 
 
-def _mask(config: Config, merged: Merged | None, call: Call, head: RequestHead | None) -> Mask:
+def _mask(config: Config, snapshot: Snapshot, merged: Merged | None, call: Call, head: RequestHead | None) -> Mask:
     mask = mask_for(config, head)
     if merged is None or call.plan is None:
-        return mask
-    return mask.for_route(merged, call.params, call.plan.secret_params)
+        return replace(mask, prefixes=snapshot.secret_prefixes)
+    return mask.for_route(merged, call.plan, call.params, snapshot.secret_prefixes)

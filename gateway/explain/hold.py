@@ -12,8 +12,8 @@ from gateway.clock import NEVER
 from gateway.config.clocks import front_name
 from gateway.explain.model import Condition, HoldStory, Limit
 from gateway.holds import ask, budget
-from gateway.holds.places import compile_place
 from gateway.holds.predicate import compile_when
+from gateway.holds.stated import stated
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -30,7 +30,7 @@ def hold_story(config: Config, when: object, call: Call, head: RequestHead, wall
     assert plan is not None and plan.hold is not None
     hold = plan.hold
     wish = ask.read(hold, head)
-    place = next((each for each in hold.ask if _text_at(each, head) is not None), None)
+    place, _ = stated(hold.ask, head)
     conditions = tuple(_conditions(when, head))
     story = HoldStory(
         dialect=hold.dialect,
@@ -88,10 +88,6 @@ def _reason(wish: ask.Ask, place: AskPlace | None, conditions: tuple[Condition, 
         stated = "its wish cannot be read" if place is not None else "it states no wish"
         return f'no, an ordinary call: {stated}, and absent = "none"'
     return "yes: everything in `when` holds" if conditions else "yes: `when` is empty, so every request of the route is"
-
-
-def _text_at(place: AskPlace, head: RequestHead) -> str | None:
-    return compile_place(f"{place.where}:{place.name}")(head)
 
 
 def _conditions(when: object, head: RequestHead, depth: int = 0) -> Iterator[Condition]:

@@ -6,19 +6,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.head import parse_query
 from gateway.identity.places import finder, names_of
+from gateway.telemetry.paths import HIDDEN, beside, cut
 
 if TYPE_CHECKING:
     from gateway.config.merge import Merged
     from gateway.config.references import Secret
     from gateway.config.settings import Config
     from gateway.head import RequestHead
+    from gateway.plan import Plan
 
-HIDDEN = "***"
 _ALWAYS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _TELLING = re.compile(r"key|token|secret|auth|passw|credential|signature", re.IGNORECASE)
 _SHORTEST = 8  # characters of a token worth looking for in every text
@@ -27,12 +28,13 @@ _SHORTEST = 8  # characters of a token worth looking for in every text
 @dataclass(frozen=True, slots=True)
 class Mask:
     """`fields` are header names in lower case, `args` query names, `params` values of path parameters, `tokens`
-    values that are hidden wherever they turn up."""
+    values that are hidden wherever they turn up, `prefixes` how a path begins that is cut there."""
 
     fields: frozenset[str] = _ALWAYS
     args: frozenset[str] = frozenset()
     params: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
 
     def text(self, text: str) -> str:
         """A text without any known token, and without what could steer a terminal."""
@@ -44,7 +46,8 @@ class Mask:
         """A request target without secret path parameters and query values."""
         path, mark, query = target.partition("?")
         for value in self.params:
-            path = "/".join(HIDDEN if part == value else part for part in path.split("/"))
+            path = path.replace(value, HIDDEN)
+        path = cut(path, self.prefixes)
         return self.text(path + mark + "&".join(map(self._arg, query.split("&"))))
 
     def _arg(self, part: str) -> str:
@@ -59,15 +62,19 @@ class Mask:
         scheme, space, _ = value.partition(" ") if name.lower().endswith("authorization") else ("", "", "")
         return f"{name}: {scheme} {HIDDEN}" if space else f"{name}: {HIDDEN}"
 
-    def for_route(self, merged: Merged, params: Mapping[str, str] | None, secret_params: Iterable[str]) -> Mask:
+    def for_route(
+        self, merged: Merged, plan: Plan, params: Mapping[str, str] | None, prefixes: tuple[str, ...]
+    ) -> Mask:
         """The mask with what this route sets and keeps secret."""
         places = [str(place) for place in merged.hold.secret] if merged.hold is not None else []
         rules = [merged.upstream.headers.set, *(rule.request.set for rule in merged.headers)]
         fields = {name.lower() for values in rules for name, value in values.items() if is_secret(name, value)}
         fields |= {name.lower() for name in names_of("header", places)}
-        named = {*secret_params, *names_of("path", places)}
-        found = tuple(value for name, value in (params or {}).items() if name in named and value)
-        return replace(self, fields=self.fields | fields, args=self.args | set(names_of("query", places)), params=found)
+        found = tuple(value for name, value in (params or {}).items() if name in plan.secret_params and value)
+        args = self.args | set(names_of("query", places))
+        tokens = _longest_first({*self.tokens, *found})
+        known = beside(plan.path, plan.secret_params, prefixes)
+        return Mask(self.fields | fields, args, _longest_first(found, 1), tokens, known)
 
 
 def is_secret(name: str, value: Secret) -> bool:
@@ -83,8 +90,13 @@ def mask_for(config: Config, head: RequestHead | None) -> Mask:
         _ALWAYS | {name.lower() for name in names_of("header", places)},
         frozenset(names_of("query", places)),
         (),
-        tuple(sorted((token for token in found if len(token) >= _SHORTEST), key=len, reverse=True)),
+        _longest_first(found),
     )
+
+
+def _longest_first(values: Iterable[str], shortest: int = _SHORTEST) -> tuple[str, ...]:
+    """So that of two of which one begins the other nothing is left."""
+    return tuple(sorted((each for each in values if len(each) >= shortest), key=len, reverse=True))
 
 
 def _at(place: str, head: RequestHead | None) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ from gateway.config.merge import DEFAULT
 from gateway.config.references import Secret
 from gateway.config.schema import RateLimit, Table
 from gateway.explain.model import Setting
-from gateway.explain.secrets import HIDDEN, is_secret
+from gateway.explain.secrets import is_secret
 from gateway.explain.words import rate_text
+from gateway.telemetry.paths import HIDDEN
 
 if TYPE_CHECKING:
     from gateway.config.merge import Merged

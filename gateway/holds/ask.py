@@ -5,16 +5,22 @@ in its place for the upstream. Belongs here: reading and writing; what is grante
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.head import RequestHead, set_arg
-from gateway.holds import items, units
+from gateway.head import RequestHead
+from gateway.holds import content, units
 from gateway.holds.plan import NONE, UNBOUNDED, AskPlace, HoldPlan
+from gateway.holds.rewrite import Rewrite, put
+from gateway.holds.stated import differ, seconds, stated
 
 MALFORMED = "malformed_ask"  # notes of a record
 REPEATED = "repeated_ask"
 ENDLESS = "unbounded_ask"
 OVER_MAX = "over_max"  # reason of a refusal
+_EVERYWHERE = ("query", "header", "header-item")  # every request has room for those
+_BODY = ("form", "json")
+_DIGESTS = ("Content-Digest", "Repr-Digest", "Digest", "Content-MD5")
 
 
 class Ask(NamedTuple):
@@ -23,7 +29,8 @@ class Ask(NamedTuple):
     `poll`: the dialect's `when` holds. `held`: it is to be held; if not it is an ordinary call, as is a poll
     that asked for 0. `seconds`: the wait it stated, None when it stated none. `told`: the wait the upstream
     understands if nothing is rewritten, UNBOUNDED when that cannot be known. `refused`: why it must be
-    refused. `note`: what was odd about the wish.
+    refused. `note`: what was odd about the wish. `plan`: what counts for this poll instead of the dialect's plan,
+    because nothing of it may be changed, or because it has no end of its own.
     """
 
     poll: bool
@@ -32,13 +39,7 @@ class Ask(NamedTuple):
     told: float = UNBOUNDED
     refused: str | None = None
     note: str | None = None
-
-
-class Rewrite(NamedTuple):
-    """The wish as forwarded: the whole query, and a header that replaces every field of its name."""
-
-    query: str
-    header: tuple[bytes, bytes] | None
+    plan: HoldPlan | None = None
 
 
 NOT_A_POLL = Ask(poll=False, held=False)
@@ -47,15 +48,66 @@ _NOT_HELD = Ask(poll=True, held=False)
 
 def read(plan: HoldPlan, head: RequestHead) -> Ask:
     """The wish of a request. The first place that has one counts, and in it the first value."""
+    if plan.body_limit and (head.framing is not None or head.content is not None):
+        unread = _unread(plan, head)
+        if unread is not None:
+            return NOT_A_POLL._replace(note=unread)
     if not plan.when(head):
         return NOT_A_POLL
-    place, texts = _stated(plan, head)
+    if plan.unbounded is not None and plan.unbounded(head):
+        return Ask(True, True, None, UNBOUNDED, None, ENDLESS, plan.endless or without_end(plan))
+    place, texts = stated(plan.ask, head)
+    wish = _wish(plan, place, texts)
+    if wish.held and plan.rewrite and plan.ask and _is_fixed(plan, head, place):
+        return wish._replace(plan=plan.fixed or replace(plan, rewrite=False))
+    return wish
+
+
+def write(plan: HoldPlan, head: RequestHead, wait: float) -> Rewrite:
+    """The changes that make the upstream hold for `wait` seconds, rounded down to the unit; none if it would.
+
+    A wish that is malformed, or repeated with different values, is always written over: what the upstream
+    would make of it nobody knows. Where the client stated none, the first place of `ask` is used that it could have
+    stated one at: a form cannot hold JSON.
+    """
+    unchanged = Rewrite(head.query)
+    if not plan.writable:
+        return unchanged
+    place, texts = stated(plan.ask, head)
+    if place is None:
+        return unchanged if wait == plan.absent else _added(plan, head, wait) or unchanged
+    asked = seconds(place, texts[0])
+    if asked is not None and not differ(texts) and wait == (asked if asked > 0 else plan.absent):
+        return unchanged
+    text = _text(plan, wait, place)
+    if asked == wait and texts[0].isascii():
+        text = texts[0].strip(" \t+")  # one of several: as the client wrote it
+    return put(place, head, text) or unchanged
+
+
+def without_end(plan: HoldPlan) -> HoldPlan:
+    """The plan as it counts for polls that have no end of their own: the upstream is told none, and we wait long."""
+    return replace(
+        plan, ask=(), rewrite=False, absent=UNBOUNDED, max=units.LONGEST_HOLD, over_max="clamp", endless=None
+    )
+
+
+def _unread(plan: HoldPlan, head: RequestHead) -> str | None:
+    """Why a body, which the dialect has to look into, says nothing."""
+    if plan.head_when is not None and not plan.head_when(head):
+        return None
+    if head.content is None or "Content-Encoding" in head.headers:
+        return content.TOO_LONG
+    return None if head.content.sound() else content.MALFORMED
+
+
+def _wish(plan: HoldPlan, place: AskPlace | None, texts: Sequence[str]) -> Ask:
     if place is None:
         return _default(plan, None)
-    wait = units.seconds(texts[0], place.unit)
+    wait = seconds(place, texts[0])
     if wait is None:
         return _default(plan, MALFORMED)
-    note = REPEATED if _differ(texts) else None
+    note = REPEATED if differ(texts) else None
     if wait <= 0:
         rule = plan.zero if wait == 0 else plan.negative
         return _default(plan, note) if rule != NONE else _NOT_HELD._replace(note=note)
@@ -64,47 +116,26 @@ def read(plan: HoldPlan, head: RequestHead) -> Ask:
     return Ask(True, True, wait, UNBOUNDED if note else wait, None, note)
 
 
-def write(plan: HoldPlan, head: RequestHead, seconds: float) -> Rewrite:
-    """The changes that make the upstream hold for `seconds`, rounded down to the unit; none if it would.
-
-    A wish that is malformed, or repeated with different values, is always written over: what the upstream
-    would make of it nobody knows. Where the client stated none, the first place of `ask` is used.
-    """
-    unchanged = Rewrite(head.query, None)
-    if not plan.writable:
-        return unchanged
-    place, texts = _stated(plan, head)
-    if place is None:
-        return unchanged if seconds == plan.absent else _set(plan.ask[0], head, _text(plan, seconds, plan.ask[0]))
-    wait = units.seconds(texts[0], place.unit)
-    if wait is not None and not _differ(texts) and seconds == (wait if wait > 0 else plan.absent):
-        return unchanged
-    if wait == seconds and texts[0].isascii():
-        return _set(place, head, texts[0].strip(" \t+"))  # one of several: as the client wrote it
-    return _set(place, head, _text(plan, seconds, place))
+def _is_fixed(plan: HoldPlan, head: RequestHead, place: AskPlace | None) -> bool:
+    """Whether no other wait can be written into this request: it is signed (RFC 9421, or as the dialect says), its
+    wish stands where none can be written, or there is no place for one."""
+    if "Signature-Input" in head.headers or (plan.signed is not None and plan.signed(head)):
+        return True
+    if place is not None and place.where in _BODY:
+        return not _may_differ(head)
+    return not any(_takes(each, head) for each in ((place,) if place is not None else plan.ask))
 
 
-def _stated(plan: HoldPlan, head: RequestHead) -> tuple[AskPlace | None, Sequence[str]]:
-    for place in plan.ask:
-        texts = _texts(place, head)
-        if texts:
-            return place, texts
-    return None, ()
+def _takes(place: AskPlace, head: RequestHead) -> bool:
+    """Whether a wait could be written at that place of this request."""
+    if place.where in _EVERYWHERE:
+        return True
+    return put(place, head, "1") is not None and (place.where not in _BODY or _may_differ(head))
 
 
-def _texts(place: AskPlace, head: RequestHead) -> Sequence[str]:
-    if place.where == "query":
-        name = place.name
-        return [value for key, value in head.args if key == name]
-    if place.where == "header":
-        return head.headers.getall(place.name, ())
-    header, _, item = place.name.partition("/")
-    lines = head.headers.getall(header, ())
-    return items.values(lines, item.lower()) if lines else ()
-
-
-def _differ(texts: Sequence[str]) -> bool:
-    return len(texts) > 1 and any(text != texts[0] for text in texts)
+def _may_differ(head: RequestHead) -> bool:
+    """Whether the body may be another than the client sent: not where it sent a digest of it (RFC 9530, RFC 1864)."""
+    return not any(name in head.headers for name in _DIGESTS)
 
 
 def _default(plan: HoldPlan, note: str | None) -> Ask:
@@ -116,16 +147,15 @@ def _default(plan: HoldPlan, note: str | None) -> Ask:
     return Ask(True, True, None, UNBOUNDED if note else plan.absent, None, note)
 
 
-def _text(plan: HoldPlan, seconds: float, place: AskPlace) -> str:
+def _added(plan: HoldPlan, head: RequestHead, wait: float) -> Rewrite | None:
+    for place in plan.ask:
+        written = put(place, head, _text(plan, wait, place))
+        if written is not None:
+            return written
+    return None
+
+
+def _text(plan: HoldPlan, wait: float, place: AskPlace) -> str:
     if plan.zero != NONE:  # a 0 made by rounding would mean the upstream's own default, which may be long
-        seconds = max(seconds, units.SMALLEST[place.unit])
-    return units.render(seconds, place.unit)
-
-
-def _set(place: AskPlace, head: RequestHead, text: str) -> Rewrite:
-    if place.where == "query":
-        return Rewrite(set_arg(head.query, place.name, text), None)
-    header, _, item = place.name.partition("/")
-    if item:
-        text = items.replace(head.headers.getall(header, ()), item.lower(), text)
-    return Rewrite(head.query, (header.encode(), text.encode("utf-8", "surrogateescape")))
+        wait = max(wait, units.SMALLEST[place.unit])
+    return units.render(wait, place.unit)

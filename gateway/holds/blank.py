@@ -25,7 +25,7 @@ _FIELD_VALUE = re.compile(r"[\x20-\x7e\t]*")
 def compile_template(
     status: int, headers: Mapping[str, str], body: str, needs: Sequence[object] | Mapping[str, object] = ()
 ) -> Template:
-    """The template of `empty = { status, headers, body, needs }`, filling in {query:NAME} and {header:NAME}.
+    """The template of `empty = { status, headers, body, needs }`, with places of the request filled in.
 
     Every value used is needed. A 204 or 304 has no body, so theirs is left out. Raises ValueError.
     """

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from gateway.clock import NEVER
 from gateway.holds import units
-from gateway.holds.plan import HoldPlan
+from gateway.holds.plan import UNWRITABLE, HoldPlan
 
-LONGEST = 86_400.0  # seconds: what "never unbounded" means where a dialect lets any wish pass
+LONGEST = units.LONGEST_HOLD
 FRONT_MARGIN = 1.0  # seconds by which a hold ends before the edge in front of us would give up
 OVERRUNS_FORGIVEN = 2  # in a row on one endpoint; the next is a strike
 _SLACK = 0.1  # of the margin: what admission may take before the wish is shortened for it
@@ -129,7 +129,8 @@ def _can_shorten(plan: HoldPlan) -> bool:
 
 def _least(plan: HoldPlan) -> float:
     """The shortest wait worth sending: the dialect's own floor, or the step its wish is written in."""
-    step = max(units.SMALLEST[place.unit] for place in plan.ask) if plan.writable else 0.0
+    written = (units.SMALLEST[place.unit] for place in plan.ask if place.where not in UNWRITABLE)
+    step = max(written) if plan.writable else 0.0
     return max(plan.min, step, 1e-3)
 
 

@@ -4,24 +4,28 @@ here: reading each of them once, on first use, from a body that is whole and of 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from xml.parsers import expat
 
 import orjson
 
-from gateway.head import parse_query
+from gateway.head import RequestHead, parse_query
 from gateway.holds.pointer import ABSENT
 
 MALFORMED = "malformed_body"  # notes of a record
 TOO_LONG = "body_not_read"
-_FORM = "application/x-www-form-urlencoded"
+FORM = "application/x-www-form-urlencoded"
 _UNSAID: Final = object()
-_DOCTYPE = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
+_TOO_DEEP = "[...]"  # the text of a value that nests too deep to be written down
+
+
+def media_type(head: RequestHead) -> str:
+    """The Content-Type without parameters, in lower case; "" when none was sent."""
+    return head.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 class Content:
-    """A whole body. `media` is its Content-Type without parameters, in lower case, "" when none was sent.
+    """A whole body. `media` is its media type, as `media_type` reads it.
 
     `malformed` becomes True once a body turns out not to be what its type claims: then nothing is found in it.
     """
@@ -36,11 +40,19 @@ class Content:
         self._document: object = _UNSAID
         self._root: dict[str, str] | None = None
 
+    def sound(self) -> bool:
+        """Whether the body is what its type claims to be; reads it as that, if nobody has yet."""
+        if "json" in self.media:
+            _ = self.document
+        elif "xml" in self.media:
+            _ = self.root
+        return not self.malformed
+
     @property
     def form(self) -> tuple[tuple[str, str], ...]:
         """Names and values of a urlencoded form, in order; () for every other type."""
         if self._form is None:
-            text = self.raw.decode("utf-8", "surrogateescape") if self.media == _FORM else ""
+            text = self.raw.decode("utf-8", "surrogateescape") if self.media == FORM else ""
             self._form = parse_query(text)
         return self._form
 
@@ -53,7 +65,7 @@ class Content:
                 try:
                     self._document = orjson.loads(self.raw)
                 except orjson.JSONDecodeError:
-                    self.malformed = bool(self.raw)
+                    self.malformed = bool(self.raw) and "json" in self.media  # other types did not claim it
         return self._document
 
     @property
@@ -64,14 +76,11 @@ class Content:
         """
         if self._root is None:
             self._root = {}
-            if "xml" in self.media:
+            if "xml" in self.media and self.raw:
                 self._read_root(self._root)
         return self._root
 
     def _read_root(self, found: dict[str, str]) -> None:
-        if _DOCTYPE.search(self.raw):
-            self.malformed = True
-            return
         parser = expat.ParserCreate()
 
         def start(name: str, attributes: dict[str, str]) -> None:
@@ -79,8 +88,25 @@ class Content:
             parser.StartElementHandler = None
 
         parser.StartElementHandler = start
+        parser.StartDoctypeDeclHandler = _refuse
         try:
             parser.Parse(self.raw, True)
-        except expat.ExpatError:
+        except (expat.ExpatError, ValueError, LookupError):  # the last two: an encoding nobody knows
             found.clear()
             self.malformed = True
+
+
+def as_text(value: object) -> str | None:
+    """A JSON value as a text to compare: a string as it is, None for null and for nothing, all else as JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None or value is ABSENT:
+        return None
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return _TOO_DEEP
+
+
+def _refuse(*_: object) -> None:
+    raise ValueError

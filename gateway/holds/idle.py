@@ -1,138 +1,210 @@
 """Is this answer of the upstream "no news"? Belongs here: the `idle` list of a hold policy, compiled into one
-function of the response head and its body. Its verdict counts in records and refunds; what is relayed stays.
+function of the answer. Its verdict counts in records and refunds; what is relayed stays.
+
+A test holds, does not hold, or cannot be judged (None): of a body that cannot be read, a value the request did not
+have, an error whose status no test beside it names. What cannot be judged is news, and `not` makes it no other.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-import orjson
-
-from gateway.head import ResponseHead
-from gateway.holds.compare import Check, compile_check
-from gateway.holds.places import is_token
+from gateway.head import RequestHead, ResponseHead
+from gateway.holds import compare
+from gateway.holds.answer import BODY_LIMIT, UNREADABLE, Answer
+from gateway.holds.documents import compile_document_test
+from gateway.holds.places import Place, compile_place, is_token
 from gateway.holds.plan import IdleTest, Recalled
-from gateway.holds.pointer import ABSENT, Pointer, compile_pointer, same
-from gateway.holds.words import LATER, did_you_mean
+from gateway.holds.pointer import compile_pointer, text_of
+from gateway.holds.words import did_you_mean
 
-BODY_LIMIT = 4096  # bytes: an idle answer is short, a longer body is news
-_SUBJECTS = ("status", "body", "json:", "header:")
+LONGEST = 1024  # characters of a request's value that an answer is compared with
+_KEYS = ("any", "all", "not")
+_SUBJECTS = ("status", "body", "json:", "xml:", "header:", "every")
 _HINT = 'write "status == 204", "body empty", "json:/items == []" or "header:X == VALUE"'
 
-_HeadTest = Callable[[ResponseHead], bool]
-_BodyTest = Callable[[bytes], bool]
-_JsonTest = Callable[[object], bool]
+Test = Callable[[Answer], "bool | None"]
 
 
-def compile_idle(tests: Sequence[str]) -> tuple[IdleTest, int]:
-    """The test of an `idle` list, and how many bytes of body it needs (0 when status and headers decide).
+def compile_idle(
+    tests: Sequence[object] | Mapping[str, object],
+) -> tuple[IdleTest, int, Callable[[RequestHead], Recalled] | None]:
+    """The test of an `idle` list, how many bytes of body it needs (0 when status and headers decide), and the reader
+    of what it compares with in the request (None when that is nothing).
 
-    Any one test that holds means "no news". Tests on headers and bodies look at answers below status 400: an
-    error is news unless its status is listed. The caller passes the whole body, or more than the limit of a
-    longer one. An encoded body (Content-Encoding) and malformed JSON are news. Raises ValueError.
+    Any one test that holds means "no news". The caller passes the whole body, or more than the limit of a longer one.
+    Raises ValueError.
     """
-    statuses: list[_HeadTest] = []
-    headers: list[_HeadTest] = []
-    bodies: list[_BodyTest] = []
-    documents: list[_JsonTest] = []
-    for text in tests:
+    compiler = _Compiler()
+    listed = [tests] if isinstance(tests, (str, Mapping)) else tests
+    test = _any([compiler.compile(each, errors=False) for each in listed])
+    places = tuple(compiler.places)
+
+    def idle(head: ResponseHead, body: bytes, recalled: Recalled = ()) -> bool:
+        return test(Answer(head, body, recalled)) is True
+
+    def recall(head: RequestHead) -> Recalled:
+        return tuple([_bounded(place(head)) for place in places])
+
+    return idle, BODY_LIMIT if compiler.reads_body else 0, recall if places else None
+
+
+class _Compiler:
+    """Compiles tests, and learns from them what has to be known: the body, and which values of the request."""
+
+    def __init__(self) -> None:
+        self.reads_body = False
+        self.places: list[Place] = []
+
+    def compile(self, expr: object, *, errors: bool) -> Test:
+        """One test. With `errors` an error status is judged too, for another test names the status."""
+        if isinstance(expr, str):
+            test = self._leaf(expr)
+            return test if errors or _names_status(expr) else _below_400(test)
+        if isinstance(expr, Mapping) and expr:
+            return _all([self._table(key, value, errors) for key, value in expr.items()])
+        raise ValueError(f"`{expr!r}` is no test of an answer; {_HINT}")
+
+    def _table(self, key: str, value: object, errors: bool) -> Test:
+        if key not in _KEYS:
+            raise ValueError(f"`{key}` is not known here{did_you_mean(key, _KEYS)}; write any, all or not")
+        if key == "not":
+            inverse = _not(self.compile(value, errors=errors))
+            return inverse if errors else _below_400(inverse)
+        if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+            raise ValueError(f"`{key}` takes a list of tests; write {key} = [..]")
+        errors = errors or (key == "all" and any(map(_names_status, value)))
+        parts = [self.compile(part, errors=errors) for part in value]
+        return _all(parts) if key == "all" else _any(parts)
+
+    def _leaf(self, text: str) -> Test:
         subject, _, rest = text.strip().partition(" ")
         if subject == "status":
-            statuses.append(_status(rest, text))
-        elif subject.startswith("header:"):
-            headers.append(_header(subject, rest, text))
-        elif subject == "body":
-            bodies.append(_body(rest, text))
-        elif subject.startswith("json:"):
-            documents.append(_json(subject, rest.strip(), text))
-        else:
-            raise ValueError(f"`{text}` is no test of an answer{did_you_mean(subject, _SUBJECTS)}; {_HINT}")
-    by_body = _by_body(tuple(bodies), tuple(documents)) if bodies or documents else None
-    return _combine(tuple(statuses), tuple(headers), by_body), BODY_LIMIT if by_body else 0
+            return _status(rest, text)
+        if subject.startswith("header:"):
+            return self._header(subject.removeprefix("header:"), rest, text)
+        every = subject == "every"
+        if every:
+            subject, _, rest = rest.strip().partition(" ")
+        self.reads_body = True
+        if subject.startswith("json:"):
+            return self._json(subject.removeprefix("json:"), rest, text, every)
+        if subject.startswith("xml:") and not every:
+            return _xml(subject.removeprefix("xml:"), rest, text)
+        if subject == "body" and not every:
+            return _body(rest, text)
+        raise ValueError(f"`{text}` is no test of an answer{did_you_mean(subject, _SUBJECTS)}; {_HINT}")
+
+    def _header(self, name: str, rest: str, text: str) -> Test:
+        if not is_token(name):
+            raise ValueError(f"`{text}`: `{name}` is not a header name; write header:X == VALUE")
+        compared = self._compared(rest, text)
+        if compared is not None:
+            return compared(lambda answer: answer.head.headers.get(name))
+        check = compare.compile_check(rest, text)
+        return lambda answer: check(answer.head.headers.get(name))
+
+    def _json(self, pointer: str, rest: str, text: str, every: bool) -> Test:
+        compared = self._compared(rest, text)
+        if compared is not None:
+            if every:
+                raise ValueError(f"`{text}`: `every` compares with a plain value; put it in quotes")
+            find = compile_pointer(pointer, text)
+            return compared(
+                lambda answer: text_of(find(answer.document)) if answer.document is not UNREADABLE else None
+            )
+        test = compile_document_test(pointer, rest, text, every=every)
+        return lambda answer: test(answer.document) if answer.document is not UNREADABLE else None
+
+    def _compared(self, rest: str, whole: str) -> Callable[[Callable[[Answer], str | None]], Test] | None:
+        """For `== query:index`: a test of what is read from the answer with what the request has there, as text."""
+        name, wanted = compare.split(rest, whole) if rest.lstrip().startswith(("==", "!=")) else ("", "")
+        if not compare.names_place(wanted):
+            return None
+        place, number, equal = compile_place(wanted), len(self.places), name == "=="
+        self.places.append(place)
+
+        def build(read: Callable[[Answer], str | None]) -> Test:
+            def test(answer: Answer) -> bool | None:
+                asked = answer.recalled[number] if number < len(answer.recalled) else None
+                told = read(answer)
+                return None if asked is None or told is None else (told == asked) is equal
+
+            return test
+
+        return build
 
 
-def _combine(statuses: tuple[_HeadTest, ...], headers: tuple[_HeadTest, ...], by_body: _BodyTest | None) -> IdleTest:
-    def idle(head: ResponseHead, body: bytes, recalled: Recalled = ()) -> bool:
-        for test in statuses:
-            if test(head):
-                return True
-        if head.status >= 400:
-            return False
-        for test in headers:
-            if test(head):
-                return True
-        if by_body is None or len(body) > BODY_LIMIT or (head.length or 0) > BODY_LIMIT:
-            return False
-        return "Content-Encoding" not in head.headers and by_body(body)
-
-    return idle
+def _bounded(value: str | None) -> str | None:
+    """It is kept while the call is parked."""
+    return value if value is not None and len(value) <= LONGEST else None
 
 
-def _by_body(bodies: tuple[_BodyTest, ...], documents: tuple[_JsonTest, ...]) -> _BodyTest:
-    def test(body: bytes) -> bool:
-        for check in bodies:
-            if check(body):
-                return True
-        if not documents:
-            return False
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return False
-        for look in documents:  # noqa: SIM110 - any() with a generator costs three times as much
-            if look(document):
-                return True
-        return False
-
-    return test
-
-
-def _status(rest: str, text: str) -> _HeadTest:
-    check = compile_check(rest, text)
+def _status(rest: str, text: str) -> Test:
+    check = compare.compile_check(rest, text)
     idle = frozenset(status for status in range(100, 600) if check(str(status)))
     if not idle or check("a word"):
-        raise ValueError(f"`{text}`: a status is a number; write status == 204 or status in (204, 304)")
-    return lambda head: head.status in idle
+        raise ValueError(f"`{text}`: a status is a number; write status == 204, or {{ all = [..] }} of several tests")
+    return lambda answer: answer.head.status in idle
 
 
-def _header(subject: str, rest: str, text: str) -> _HeadTest:
-    name = subject.partition(":")[2]
-    if not is_token(name):
-        raise ValueError(f"`{text}`: `{name}` is not a header name; write header:X == VALUE")
-    check = compile_check(rest, text)
-    return lambda head: check(head.headers.get(name))
-
-
-def _body(rest: str, text: str) -> _BodyTest:
+def _body(rest: str, text: str) -> Test:
     if rest.strip() == "empty":
-        return lambda body: not body
-    check: Check = compile_check(rest, text)
-    return lambda body: check(body.decode("utf-8", "replace"))
+        return lambda answer: not answer.body if answer.readable else None
+    check = compare.compile_check(rest, text)
+    return lambda answer: check(answer.body.decode("utf-8", "replace")) if answer.readable else None
 
 
-def _json(subject: str, rest: str, text: str) -> _JsonTest:
-    find = compile_pointer(subject.partition(":")[2], text)
-    if rest == "empty":
-        return lambda document: _is_empty(find(document))
-    if rest == "absent":
-        return lambda document: find(document) is ABSENT
-    if not rest.startswith("=="):
-        word = rest.split(" ")[0]
-        hint = did_you_mean(word, ("empty", "absent", "=="))
-        raise ValueError(f"`{text}`: `{word}` is no test of JSON{hint}; write == VALUE, empty or absent")
-    return _json_equals(find, rest[2:].strip(), text)
+def _xml(name: str, rest: str, text: str) -> Test:
+    """`xml: empty`, `xml://Message absent`, `xml:@type == terminate`."""
+    if name.startswith("@") and len(name) > 1:
+        check = compare.compile_check(rest, text)
+        return lambda answer: check(answer.xml.attributes.get(name[1:])) if answer.xml is not None else None
+    rest = rest.strip()
+    if not name and rest == "empty":
+        return lambda answer: answer.xml.empty if answer.xml is not None else None
+    local = name.removeprefix("//")
+    if name.startswith("//") and local and not set(local) & set("/@*[]:") and rest in ("present", "absent"):
+        wanted = rest == "present"
+        return lambda answer: (local in answer.xml.names) is wanted if answer.xml is not None else None
+    raise ValueError(f"`{text}`: of XML there are xml: empty, xml:@NAME == VALUE and xml://NAME present or absent")
 
 
-def _json_equals(find: Pointer, value: str, text: str) -> _JsonTest:
-    if re.match(r"(query|header|json|last):\S", value):
-        raise ValueError(f"`{text}`: comparing two places is {LATER}; write a JSON value after ==")
-    try:
-        wanted: object = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        raise ValueError(f'`{text}`: `{value}` is not JSON; write a text in quotes: == "{value}"') from None
-    return lambda document: same(find(document), wanted)
+def _names_status(expr: object) -> bool:
+    return isinstance(expr, str) and expr.split(maxsplit=1)[:1] == ["status"]
 
 
-def _is_empty(value: object) -> bool:
-    return value is ABSENT or value is None or value == "" or value == [] or value == {}
+def _below_400(test: Test) -> Test:
+    return lambda answer: test(answer) if answer.head.status < 400 else None
+
+
+def _not(test: Test) -> Test:
+    def inverse(answer: Answer) -> bool | None:
+        verdict = test(answer)
+        return None if verdict is None else not verdict
+
+    return inverse
+
+
+def _all(tests: Sequence[Test]) -> Test:
+    return tests[0] if len(tests) == 1 else _decided_by(False, tuple(tests))
+
+
+def _any(tests: Sequence[Test]) -> Test:
+    return tests[0] if len(tests) == 1 else _decided_by(True, tuple(tests))
+
+
+def _decided_by(decisive: bool, tests: tuple[Test, ...]) -> Test:
+    """The first test with the `decisive` verdict has the say; else one that cannot be judged leaves all unjudged."""
+
+    def combined(answer: Answer) -> bool | None:
+        verdict: bool | None = not decisive
+        for test in tests:
+            one = test(answer)
+            if one is decisive:
+                return decisive
+            if one is None:
+                verdict = None
+        return verdict
+
+    return combined

@@ -1,4 +1,5 @@
-"""Where a value stands in a request, as policies name it: `query:x`, `header:X`, `header-item:Prefer/wait`.
+"""Where a value stands in a request, as policies name it: `query:x`, `header:X`, `header-item:Prefer/wait`, `cookie:x`,
+`form:x`, `json:/a/0/b`, `xml:@attribute`, `path:name`, and `last:X` for a header field of the last answer.
 Belongs here: turning such a name into a function of the request head, once, at load.
 """
 
@@ -6,16 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from gateway.head import RequestHead
 from gateway.holds import items
-from gateway.holds.words import LATER, did_you_mean
+from gateway.holds.content import as_text
+from gateway.holds.pointer import compile_pointer
+from gateway.holds.words import did_you_mean
+from gateway.identity.places import finder
 
 Place = Callable[[RequestHead], str | None]
 
-KINDS = ("query", "header", "header-item")
-LATER_KINDS = ("form", "json", "path", "last", "cookie", "session", "xml")
+KINDS = ("query", "header", "header-item", "cookie", "form", "json", "xml", "path", "last")
+BODY_KINDS = ("form", "json", "xml")  # those that look into the body
+LATER_KINDS: tuple[str, ...] = ()
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ATTRIBUTE = re.compile(r"@[^\W\d][\w.:-]*")
 
 
 def is_token(text: str) -> bool:
@@ -26,24 +33,23 @@ def is_token(text: str) -> bool:
 def compile_place(text: str) -> Place:
     """The reader of one named place; its value, or None when the request has none.
 
-    A header sent in several lines reads as one list (RFC 9110 section 5.3). Raises ValueError for a name that
-    cannot be read.
+    A header sent in several lines reads as one list (RFC 9110 section 5.3), a part of the path as it is meant, without
+    escapes. Raises ValueError for a name that cannot be read.
     """
     kind, colon, name = text.partition(":")
-    if kind in LATER_KINDS and colon:
-        raise ValueError(f"`{text}`: `{kind}:` is {LATER}; write query:NAME or header:NAME")
     if kind not in KINDS or not colon:
         hint = did_you_mean(kind, KINDS)
         raise ValueError(
-            f"`{text}` names no place in a request{hint}; write query:NAME, header:NAME or header-item:HEADER/ITEM"
+            f"`{text}` names no place in a request{hint}; write query:NAME, header:NAME, json:/POINTER or one of "
+            "header-item:, cookie:, form:, xml:, path:, last:"
         )
     if not name:
-        raise ValueError(f"`{text}` lacks a name; write {kind}:NAME")
-    if kind == "query":
-        return lambda head: head.arg(name)
-    if kind == "header":
-        return _header(name, text)
-    return _header_item(name, text)
+        raise ValueError(f"`{text}` lacks a name; write {kind}:{_EXAMPLES.get(kind, 'NAME')}")
+    return _MAKERS[kind](name, text)
+
+
+def _query(name: str, text: str) -> Place:
+    return lambda head: head.arg(name)
 
 
 def _header(name: str, text: str) -> Place:
@@ -70,3 +76,55 @@ def _header_item(name: str, text: str) -> Place:
         return found[0] if found else None
 
     return read
+
+
+def _cookie(name: str, text: str) -> Place:
+    if not is_token(name):
+        raise ValueError(f"`{text}`: `{name}` is not the name of a cookie; write cookie:NAME")
+    find = finder(text)
+    return lambda head: next(iter(find(head, None)), None)
+
+
+def _form(name: str, text: str) -> Place:
+    def read(head: RequestHead) -> str | None:
+        if head.content is not None:
+            for key, value in head.content.form:
+                if key == name:
+                    return value
+        return None
+
+    return read
+
+
+def _json(name: str, text: str) -> Place:
+    find = compile_pointer(name, text)
+    return lambda head: as_text(find(head.content.document)) if head.content is not None else None
+
+
+def _xml(name: str, text: str) -> Place:
+    if not _ATTRIBUTE.fullmatch(name):
+        raise ValueError(f"`{text}`: of XML only attributes of the root are looked at; write xml:@NAME")
+    attribute = name[1:]
+    return lambda head: head.content.root.get(attribute) if head.content is not None else None
+
+
+def _path(name: str, text: str) -> Place:
+    def read(head: RequestHead) -> str | None:
+        value = head.params.get(name) if head.params is not None else None
+        return unquote(value) if value is not None and "%" in value else value
+
+    return read
+
+
+def _last(name: str, text: str) -> Place:
+    if not is_token(name):
+        raise ValueError(f"`{text}`: `{name}` is not a header name; write last:NAME")
+    field = name.lower()
+    return lambda head: head.known.headers.get(field) if head.known is not None else None
+
+
+_EXAMPLES = {"header-item": "HEADER/ITEM", "json": "/POINTER", "xml": "@NAME"}
+_MAKERS: dict[str, Callable[[str, str], Place]] = {
+    "query": _query, "header": _header, "header-item": _header_item, "cookie": _cookie, "form": _form, "json": _json,
+    "xml": _xml, "path": _path, "last": _last,
+}  # fmt: skip

@@ -16,6 +16,7 @@ IdleTest = Callable[[ResponseHead, bytes, Recalled], bool]
 Unit = Literal["s", "ms", "duration", "iso"]
 
 NONE = "none"
+UNWRITABLE = ("xml", "session")  # places of a wish where no other can be written
 UNBOUNDED = float("inf")
 
 
@@ -39,6 +40,7 @@ class AskPlace:
     where: Literal["query", "header", "header-item", "form", "json", "xml", "path", "session"]
     name: str  # of a header-item: "Prefer/wait", of json a pointer, of session a place in an answer
     unit: Unit = "s"
+    template: str = ""  # of path: the route's path, to know which part of it the name stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,11 @@ class HoldPlan:
     min_repoll: float = 0.0
     session: SessionPlan | None = None
     last: tuple[str, ...] = ()  # header fields of answers to be remembered, in lower case
+    # The same dialect as it counts for single polls; whoever holds such a poll needs to know no more than that.
+    fixed: HoldPlan | None = None  # nothing of the request may be changed
+    endless: HoldPlan | None = None  # the poll has no end of its own
 
     @property
     def writable(self) -> bool:
         """Whether the upstream can be told another wait than the client asked for."""
-        return self.rewrite and bool(self.ask)
+        return self.rewrite and any(place.where not in UNWRITABLE for place in self.ask)

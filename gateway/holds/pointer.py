@@ -1,5 +1,5 @@
-"""JSON Pointer (RFC 6901) as a function of a parsed document. Belongs here: finding one value, and equality
-of two JSON values (where `true` is not 1).
+"""JSON Pointer (RFC 6901) as a function of a parsed document, with `*` for every element of an array and every member
+of an object. Belongs here: finding one value or all of them, and equality of two JSON values (where `true` is not 1).
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from gateway.holds.words import LATER
+import orjson
 
 Pointer = Callable[[object], object]
+Pointers = Callable[[object], list[object]]
 
+EVERY: Final = "*"
 ABSENT: Final = object()  # what a pointer finds where nothing is
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
@@ -21,27 +23,67 @@ def compile_pointer(text: str, whole: str) -> Pointer:
 
     Raises ValueError naming `whole`, the test it stands in.
     """
+    steps = _steps(text, whole)
+    if EVERY in steps:
+        raise ValueError(
+            f"`{whole}`: `*` finds several values where one is wanted; write an index, as in /items/0/type"
+        )
+    if len(steps) == 1:  # the most common one
+        return lambda document: _step(document, steps[0])
+
+    def find(document: object) -> object:
+        for step in steps:
+            document = _step(document, step)
+        return document
+
+    return find
+
+
+def compile_pointers(text: str, whole: str) -> Pointers:
+    """The finder of all values of a pointer with `*`: one for each element, ABSENT for one that lacks what is looked
+    for, none at all where the array is missing or empty. Raises ValueError naming `whole`.
+    """
+    steps = _steps(text, whole)
+
+    def find(document: object) -> list[object]:
+        found = [document]
+        for step in steps:
+            if step == EVERY:
+                found = [element for each in found for element in _elements(each)]
+            else:
+                found = [_step(each, step) for each in found]
+        return found
+
+    return find
+
+
+def has_wildcard(text: str) -> bool:
+    """Whether a pointer finds several values."""
+    return EVERY in text.split("/")
+
+
+def _steps(text: str, whole: str) -> tuple[str, ...]:
     if not text:
-        return lambda document: document
+        return ()
     if not text.startswith("/"):
         raise ValueError(f"`{whole}`: a JSON pointer begins with a slash; write json:/{text}")
     if re.search(r"~(?![01])", text):
         raise ValueError(f"`{whole}`: `~` is written ~0 in a JSON pointer, `/` inside a name ~1 (RFC 6901)")
-    steps = tuple(step.replace("~1", "/").replace("~0", "~") for step in text[1:].split("/"))
-    if "*" in steps:
-        raise ValueError(f"`{whole}`: `*` for every element is {LATER}; write an index, as in /items/0/type")
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in text[1:].split("/"))
 
-    def find(document: object) -> object:
-        for step in steps:
-            if isinstance(document, dict):
-                document = document.get(step, ABSENT)
-            elif isinstance(document, list) and _INDEX.fullmatch(step) and int(step) < len(document):
-                document = document[int(step)]
-            else:
-                return ABSENT
+
+def _step(document: object, step: str) -> object:
+    if isinstance(document, dict):
+        return document.get(step, ABSENT)
+    if isinstance(document, list) and _INDEX.fullmatch(step) and int(step) < len(document):
+        return document[int(step)]
+    return ABSENT
+
+
+def _elements(document: object) -> list[object]:
+    if isinstance(document, list):
         return document
-
-    return find
+    return list(document.values()) if isinstance(document, dict) else []
 
 
 def same(left: object, right: object) -> bool:
@@ -53,3 +95,15 @@ def same(left: object, right: object) -> bool:
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     return left == right
+
+
+def text_of(value: object) -> str | None:
+    """A JSON value as text: a string as it is, None for null and ABSENT, everything else as it is written in JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None or value is ABSENT:
+        return None
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # a number beyond 64 bits
+        return None

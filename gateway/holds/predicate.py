@@ -5,15 +5,19 @@ hold policy, compiled once into a function of the request head.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 from gateway.head import RequestHead
 from gateway.holds.compare import compile_check
+from gateway.holds.documents import compile_document_test
 from gateway.holds.places import KINDS, compile_place
 from gateway.holds.plan import Predicate
+from gateway.holds.pointer import ABSENT
 from gateway.holds.words import did_you_mean
 
 _KEYS = ("any", "all", "not")
+_WHOLE: dict[str, Callable[[RequestHead], str]] = {"method": attrgetter("method"), "path": attrgetter("path")}
 _HINT = 'write "query:NAME present", "header:NAME == VALUE", "method == GET" or { any = [..] }'
 
 
@@ -43,19 +47,30 @@ def _compile(expr: object) -> Predicate:
 
 def _test(text: str) -> Predicate:
     subject, _, rest = text.strip().partition(" ")
-    if subject == "method":
-        check = compile_check(rest, text)
-        return lambda head: check(head.method)
+    if subject == "every":
+        subject, _, rest = rest.strip().partition(" ")
+        if not subject.startswith("json:"):
+            raise ValueError(f"`{text}`: `every` looks into JSON; write every json:/items/*/type == VALUE")
+        return _document_test(subject, rest, text, every=True)
+    if subject in _WHOLE:
+        check, whole = compile_check(rest, text), _WHOLE[subject]
+        return lambda head: check(whole(head))
     if ":" not in subject:
-        raise ValueError(f"`{text}` is not a test{did_you_mean(subject, (*KINDS, 'method'))}; {_HINT}")
+        raise ValueError(f"`{text}` is not a test{did_you_mean(subject, (*KINDS, *_WHOLE))}; {_HINT}")
     glued = re.search(r"[=<>]+", subject)
     if glued is not None:
         raise ValueError(f"`{text}`: write a space before and after `{glued[0]}`")
-    place = compile_place(subject)
     if not rest.strip():
         raise ValueError(f"`{text}` says where but not what; write {subject} present or {subject} == VALUE")
-    check = compile_check(rest, text)
+    if subject.startswith("json:"):
+        return _document_test(subject, rest, text)
+    place, check = compile_place(subject), compile_check(rest, text)
     return lambda head: check(place(head))
+
+
+def _document_test(subject: str, rest: str, whole: str, *, every: bool = False) -> Predicate:
+    test = compile_document_test(subject.removeprefix("json:"), rest, whole, every=every)
+    return lambda head: test(head.content.document if head.content is not None else ABSENT)
 
 
 def _table(table: Mapping[str, object]) -> Predicate:

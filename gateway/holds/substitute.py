@@ -1,29 +1,42 @@
-"""Text with {query:NAME} and {header:NAME} in it. Belongs here: cutting such a text into parts at load, and
-the escaping that keeps a client's value inside the place it was put: a header line, a JSON value, markup.
+"""Text with values to be filled in, such as {query:since} and {json:/id}. Belongs here: cutting such a text into parts
+at load, and the escaping that keeps a value inside the place it was put: a header line, a JSON value, markup.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
+from xml.parsers import expat
 
 import orjson
 
 from gateway.head import RequestHead
-from gateway.holds.places import Place, compile_place
-from gateway.holds.words import LATER, did_you_mean
+from gateway.holds.places import KINDS, Place, compile_place
+from gateway.holds.words import did_you_mean, shown
 
-Escape = Callable[[str], str | None]
+Escape = Callable[[str], "str | None"]
 
+LONGEST: Final = 8192  # characters of one value; what is longer is no position anybody gave out
 _MARK = re.compile(r"\{([a-z][a-z-]*):([^{}\"']*)\}")
-_READY = ("query", "header")
-_LATER = ("form", "json", "path", "last", "header-item")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _QUOTE = re.compile(r'(?<!\\)(?:\\\\)*"')
+_PROBES = {"json": "[]", "xml": "a &amp; -- b"}  # stand where only a whole JSON value, or text, may stand
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a value goes; `quoted` says that it stands between quotes."""
+
+    name: str
+    quoted: bool
+
+
+Parts = tuple["str | Slot", ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +58,40 @@ def escape_for(media: str | None) -> tuple[str, Escape]:
     kind = media.partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
         return "json", _in_json
-    if kind in ("text/html", "application/xml", "text/xml") or kind.endswith("+xml"):
-        return "markup", _in_markup
+    if kind in ("application/xml", "text/xml") or kind.endswith("+xml"):
+        return "xml", _in_markup
+    if kind == "text/html":
+        return "html", _in_markup
     return ("text", _in_text) if kind == "text/plain" else ("", _in_text)
+
+
+def cut(text: str, mark: re.Pattern[str], named: Callable[[re.Match[str]], str | None]) -> Parts:
+    """The text in parts: literals, and a Slot for every mark that `named` has a name for."""
+    parts: list[str | Slot] = []
+    end = 0
+    for match in mark.finditer(text):
+        name = named(match)
+        if name is None:
+            continue
+        quotes = len(_QUOTE.findall(text[: match.start()]))
+        parts += (text[end : match.start()], Slot(name, quotes % 2 == 1))
+        end = match.end()
+    return (*parts, text[end:])
+
+
+def check_parts(parts: Parts, kind: str, text: str) -> None:
+    """Raises ValueError where the text would not be what its type says, whatever is filled in."""
+    probe = _PROBES.get(kind)
+    if probe is None or not text:
+        return
+    filled = "".join([part if isinstance(part, str) else probe for part in parts])
+    try:
+        if kind == "json":
+            orjson.loads(filled)
+        else:
+            expat.ParserCreate().Parse(filled.encode(), True)
+    except (orjson.JSONDecodeError, expat.ExpatError):
+        raise ValueError(f"{shown(text)} is not {kind.upper()}; correct it, or its Content-Type") from None
 
 
 def compile_text(text: str, escaping: tuple[str, Escape]) -> Render:
@@ -56,68 +100,56 @@ def compile_text(text: str, escaping: tuple[str, Escape]) -> Render:
     Raises ValueError for a substitution that cannot be made safely or is not known.
     """
     kind, escape = escaping
-    parts: list[str | tuple[Place, Escape]] = []
-    end = 0
-    for mark in _MARK.finditer(text):
-        if not _is_substitution(mark):
-            continue
-        parts.append(text[end : mark.start()])
-        number = kind == "json" and not _in_string(text[: mark.start()])
-        parts.append((compile_place(mark[0][1:-1]), _json_number if number else escape))
-        end = mark.end()
-    parts.append(text[end:])
+    parts = cut(text, _MARK, _place_of)
+    check_parts(parts, kind, text)
     literal = text.encode()
-    _check_json(text, kind)
     if len(parts) == 1:
         return Render(lambda head: literal, False, literal)
     if not kind:
-        raise ValueError(f'`{text}`: say what the body is; write headers = {{ Content-Type = "text/plain" }}')
-    return Render(_filler(tuple(parts)), True, b"")
+        raise ValueError(f'{shown(text)}: say what the body is; write headers = {{ Content-Type = "text/plain" }}')
+    filling = tuple(
+        part if isinstance(part, str) else (compile_place(part.name), escape_in(part, kind, escape)) for part in parts
+    )
+    return Render(_filler(filling), True, b"")
 
 
-def _is_substitution(mark: re.Match[str]) -> bool:
+def escape_in(slot: Slot, kind: str, escape: Escape) -> Escape:
+    """The escaping of one slot: outside of quotes JSON takes only a number."""
+    return _json_number if kind == "json" and not slot.quoted else escape
+
+
+def _place_of(mark: re.Match[str]) -> str | None:
     kind, name = mark[1], mark[2]
-    if kind in _LATER:
-        raise ValueError(f"`{mark[0]}` is {LATER}; write {{query:NAME}} or {{header:NAME}}")
-    if kind not in _READY:
-        near = did_you_mean(kind, _READY + _LATER)
+    if kind not in KINDS:
+        near = did_you_mean(kind, KINDS)
         if near:
             raise ValueError(f"`{mark[0]}` is no substitution{near}; write {{query:NAME}} or {{header:NAME}}")
-        return False
+        return None
     if not name:
         raise ValueError(f"`{mark[0]}` lacks a name; write {{{kind}:NAME}}")
-    return True
+    if kind != "json" and re.search(r"[\s+]", name):
+        raise ValueError(f"`{mark[0]}`: a value is echoed as it is, never counted on; write {{{kind}:NAME}}")
+    return f"{kind}:{name}"
 
 
-def _filler(parts: tuple[str | tuple[Place, Escape], ...]) -> Callable[[RequestHead], bytes | None]:
+def _filler(parts: Iterable[str | tuple[Place, Escape]]) -> Callable[[RequestHead], bytes | None]:
+    fixed = tuple(parts)
+
     def fill(head: RequestHead) -> bytes | None:
         filled: list[str] = []
-        for part in parts:
+        for part in fixed:
             if isinstance(part, str):
                 filled.append(part)
                 continue
             place, escape = part
             value = place(head)
-            safe = escape(value) if value is not None else None
+            safe = escape(value) if value is not None and len(value) <= LONGEST else None
             if safe is None:
                 return None
             filled.append(safe)
         return "".join(filled).encode()
 
     return fill
-
-
-def _in_string(before: str) -> bool:
-    return len(_QUOTE.findall(before)) % 2 == 1
-
-
-def _check_json(text: str, kind: str) -> None:
-    if kind != "json" or not text:
-        return
-    try:
-        orjson.loads(_MARK.sub("0", text))
-    except orjson.JSONDecodeError:
-        raise ValueError(f"`{text}` is not JSON; correct it, or its Content-Type") from None
 
 
 def _in_header(value: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 Unit = Literal["s", "ms", "duration", "iso"]
 
+LONGEST_HOLD = 86_400.0  # seconds: what "never unbounded" means where a dialect lets any wish pass
 LONGEST_TEXT = 32  # characters; a longer one is not a wait anybody meant
 SMALLEST: dict[Unit, float] = {
     "s": 1.0,

@@ -5,7 +5,6 @@ whoever reads the log (docs/record.md). Never a token, a secret, or a query valu
 from __future__ import annotations
 
 import ipaddress
-import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.clock import NEVER
 from gateway.head import parse_query
 from gateway.outcome import ENDINGS, Outcome
+from gateway.telemetry import paths
 from gateway.telemetry.trace import trace_id
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ VERSION = 1  # of the schema; a field may be added under the same number, never 
 MAX_TEXT = 512  # characters of anything a client could make long
 MAX_ARGS = 32
 MAX_METHOD = 32
-# A JWT is three parts, of which the first is an object. It begins where a word does: a search from the middle of each
-# word on would take for ever with what a hostile client can write.
-TOKEN = re.compile(r"(?:(?<![\w-])|(?<=%[0-9A-Fa-f]{2}))eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
 def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, object]:
@@ -74,7 +71,7 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
         record["hold_granted"] = round(call.granted, 3) if call.granted is not None else None
         record["clamped_by"] = call.clamped_by
         record["held"] = int(held * 1e6) / 1e6
-        if call.news_latency is not None:
+        if call.news_latency is not None and outcome is Outcome.NEWS:
             record["news_latency"] = int(call.news_latency * 1e6) / 1e6
         if call.cursor is not None and snapshot.log_cursor:
             record["cursor"] = clean(call.cursor[:MAX_TEXT])
@@ -124,27 +121,13 @@ def shown_peer(peer: str, how: str) -> str | None:
 
 
 def shown_path(call: Call, secret_prefixes: tuple[str, ...] = ()) -> str:
-    """The canonical path as it may be shown: without tokens and what the route declares secret, and of bounded length.
-    A path without a route that looks like one with a secret in it is cut there: a typo must not log it."""
-    path = call.path
-    if call.plan is None:
-        looks = (re.search(re.escape(prefix), path, re.IGNORECASE) for prefix in secret_prefixes)
-        found = [look.end() for look in looks if look is not None]
-        path = path[: min(found)] + "***" if found else path
-    elif call.plan.secret_params and call.params:
-        secrets = {call.params.get(name) for name in call.plan.secret_params}
-        path = "/".join("***" if part in secrets else part for part in path.split("/"))
-    return _without_tokens(path)[:MAX_TEXT]
-
-
-def _without_tokens(text: str) -> str:
-    """A client that puts its token where nobody looks for one has not given it to whoever reads the log."""
-    return TOKEN.sub("***", text) if "eyJ" in text else text
+    """The canonical path as it may be shown: without tokens and what its route keeps secret, of bounded length."""
+    return paths.hidden(call.path, call.plan, call.params, secret_prefixes)[:MAX_TEXT]
 
 
 def _query(query: str, allowed: frozenset[str]) -> tuple[list[str], dict[str, str]]:
     args = parse_query(query[:8192])[:MAX_ARGS]
-    names = [clean(_without_tokens(name)[:64]) for name, _ in args]
+    names = [clean(paths.without_tokens(name)[:64]) for name, _ in args]
     return names, {clean(name): clean(value[:MAX_TEXT]) for name, value in args if name in allowed} if allowed else {}
 
 

@@ -194,8 +194,10 @@ def _events(call: Call, base: int) -> Iterator[Event]:
     """What happened to a hold, in order: only polls are parked, and only an answer wakes one."""
     if call.hold is not None and (parked := call.parked_at) is not None:
         yield Event("parked", timestamp=_ns(base, parked))
-        if call.first_byte_at is not None:
+        if call.first_byte_at is not None and not call.began_early:
             yield Event("woken", timestamp=_ns(base, call.first_byte_at))
+        elif call.began_early and call.outcome in (Outcome.NEWS, Outcome.EMPTY):
+            yield Event("woken", timestamp=_ns(base, _ended(call)))
     if call.outcome is Outcome.DRAINED:
         yield Event("drained", timestamp=_ns(base, _ended(call)))
 

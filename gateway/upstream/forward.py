@@ -12,13 +12,15 @@ from gateway.call import Try
 from gateway.clock import Timers
 from gateway.head import RequestHead
 from gateway.holds import ask, budget
+from gateway.holds.content import Content, media_type
+from gateway.holds.rewrite import Rewrite
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
 from gateway.sockets import VANISHED_AFTER
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial, Dialer
-from gateway.upstream.headers import request_head
+from gateway.upstream.headers import request_bytes
 from gateway.upstream.http1 import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.upstream.balance import Endpoint
 
 MAX_DIALS = 3  # endpoints tried for one call before it fails
+REPEATED_MOST = 16 * 1024  # bytes of a request that are kept while it is parked, to be sent again
 _REPEATABLE = frozenset({"cursor"})
 
 
@@ -69,29 +72,34 @@ class Forwarder:
         return None
 
     def _prepare(self, call: Call, plan: Plan, endpoint: Endpoint, now: float) -> bool:
-        """Writes `wire`, the head as that endpoint shall get it, with the wait that is left now; False when too little
-        is left to be worth sending. The parsed head is dropped."""
+        """Writes `wire`, the request as that endpoint shall get it (its body only where that was read whole), with the
+        wait that is left now; False when too little is left to be worth sending. The parsed head is dropped."""
         head = call.head or self._read_back(call)
-        query, wish, left = head.query, None, None
+        wish, left = Rewrite(head.query), None
         if call.hold is not None:
             left = budget.wait_left(call.hold, call.granted or 0.0, call.deadline, now)
             if left is None:
                 return False
             if call.rewrite:
-                query, wish = ask.write(call.hold, head, left)
+                wish = ask.write(call.hold, head, left)
             call.upstream_due = budget.due(call.hold, left if call.rewrite else call.told, now)
-        call.wire = request_head(call, plan, head, endpoint, query, wish, left)
+        call.wire = request_bytes(call, plan, head, endpoint, wish, left)
         call.wait_sent = left
         call.head = None
         return True
 
     def _read_back(self, call: Call) -> RequestHead:
         """The head of a call, from the bytes it was forwarded as (what the gateway added is added anew)."""
-        fields = (call.wire or b"").partition(b"\r\n")[2].partition(b"\r\n")[2]  # behind the request line and Host
-        parsed = self._parsers.request(b"%b / HTTP/1.1\r\nHost: x\r\n%b" % (call.method.encode(), fields), "http")
+        raw, _, body = (call.wire or b"").partition(b"\r\n\r\n")
+        fields = raw.partition(b"\r\n")[2].partition(b"\r\n")[2]  # behind the request line and Host
+        parsed = self._parsers.request(
+            b"%b / HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n" % (call.method.encode(), fields), "http"
+        )
         assert not isinstance(parsed, Refusal)
         head = parsed[0]
-        head.path, head.query = call.path, call.query
+        head.path, head.query, head.params = call.path, call.query, call.params
+        if call.framing is None and head.framing is not None:
+            head.content = Content(body, media_type(head))
         head.scheme = head.headers.get("X-Forwarded-Proto", "http")
         head.host = head.headers.get("X-Forwarded-Host", "")
         return head
@@ -119,7 +127,8 @@ class Forwarder:
     def _send(self, call: Call, plan: Plan, connection: UpstreamConnection, now: float) -> None:
         raw = call.wire
         assert raw is not None
-        if call.hold is None or call.sent_at is not None or call.framing is not None or not repeatable(call.hold):
+        hold, again = call.hold, call.framing is None and len(raw) <= REPEATED_MOST
+        if hold is None or call.sent_at is not None or not again or not repeatable(hold):
             call.wire = None  # it may not be sent again
         call.up = connection
         call.sent_at = now

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gateway.head import RawHeaders, RequestHead, ResponseHead
+from gateway.holds.rewrite import captures
 from gateway.identity.places import without_cookie
 from gateway.telemetry import trace
 
 if TYPE_CHECKING:
     from gateway.call import Call
+    from gateway.holds.rewrite import Rewrite
     from gateway.plan import Plan
     from gateway.upstream.balance import Endpoint
 
@@ -63,34 +65,47 @@ def named_by_connection(headers: RawHeaders) -> frozenset[bytes]:
     return frozenset(found - _KEPT)
 
 
-def request_head(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint, query: str,
-                 wish: tuple[bytes, bytes] | None, hold: float | None) -> bytes:  # fmt: skip
-    """The request as the endpoint sees it. `wish` replaces the header in which a hold was asked for, `hold` is what is
-    left of it in seconds."""
+def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint, wish: Rewrite,
+                  hold: float | None) -> bytes:  # fmt: skip
+    """The request as the endpoint sees it: its head, and its body where that was read whole. `wish` is what is written
+    in place of the hold that was asked for, `hold` what is left of it in seconds."""
     shape = plan.request
-    target = endpoint.prefix + (head.path if shape.rewrite is None else _rewritten(call, shape.rewrite))
-    if query:
-        target += "?" + query
+    path = wish.path or head.path
+    if shape.rewrite is not None:
+        path = _rewritten(call.params if wish.path is None else captures(plan.path, path), shape.rewrite)
+    target = endpoint.prefix + path
+    if wish.query:
+        target += "?" + wish.query
     drops = shape.drops
     fields = head.raw_headers
     if "Connection" in head.headers and (listed := named_by_connection(fields)):
         fields = tuple(field for field in fields if field[0].lower() not in listed)
     if shape.drop_cookies and "Cookie" in head.headers:
         fields = _without_cookies(fields, shape.drop_cookies)
-    if wish is not None:
-        wished = wish[0].lower()
-        fields = tuple(field for field in fields if field[0].lower() != wished)
+    if wish.header is not None:
+        fields = _without(fields, wish.header[0].lower())
+    body = wish.body if wish.body is not None or head.content is None else head.content.raw
+    if body is not None:
+        fields = _without(fields, b"content-length")
     lines = [f"{head.method} {target} HTTP/1.1\r\nHost: {endpoint.name}\r\n".encode("latin-1")]
     lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
-    if wish is not None:
-        lines.append(b"%b: %b\r\n" % wish)
-    if head.chunked:
+    if wish.header is not None:
+        lines.append(b"%b: %b\r\n" % wish.header)
+    if body is not None:
+        lines.append(b"Content-Length: %d\r\n" % len(body))
+    elif head.chunked:
         lines.append(b"Transfer-Encoding: chunked\r\n")
     if shape.identity:
         lines.append(_identity_lines(call, shape.identity))
     lines.append(shape.add)
     lines.append(_own_lines(call, plan, head, hold))
+    if body:
+        lines.append(body)
     return b"".join(lines)
+
+
+def _without(fields: RawHeaders, name: bytes) -> RawHeaders:
+    return tuple(field for field in fields if field[0].lower() != name)
 
 
 def _without_cookies(fields: RawHeaders, names: tuple[bytes, ...]) -> RawHeaders:
@@ -106,9 +121,9 @@ def _without_cookies(fields: RawHeaders, names: tuple[bytes, ...]) -> RawHeaders
     return tuple(kept)
 
 
-def _rewritten(call: Call, template: str) -> str:
-    params = call.params or {}
-    return _PLACE.sub(lambda match: params.get(match.group(1) or "**", match.group(0)), template)
+def _rewritten(params: Mapping[str, str] | None, template: str) -> str:
+    known = params or {}
+    return _PLACE.sub(lambda match: known.get(match.group(1) or "**", match.group(0)), template)
 
 
 def _own_lines(call: Call, plan: Plan, head: RequestHead, hold: float | None) -> bytes:
@@ -163,7 +178,7 @@ def response_head(head: ResponseHead, drops: Drops, extra: bytes) -> bytes:
     if "Connection" in head.headers and (listed := named_by_connection(fields)):
         fields = tuple(field for field in fields if field[0].lower() not in listed)
     if head.status == 204:  # has no length (RFC 9110 8.6)
-        fields = tuple(field for field in fields if field[0].lower() != b"content-length")
+        fields = _without(fields, b"content-length")
     lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason.encode("utf-8", "surrogateescape"))]
     lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
     lines.append(extra)

@@ -218,7 +218,8 @@ class UpstreamConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=64 * 1024)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None and self.call is not None and self.call.framing is not None and self.endpoint.tls is None:
+        call = self.call
+        if exc is not None and call is not None and (call.framing or call.bytes_in) and self.endpoint.tls is None:
             self._read_last()
         self.transport = None
         self._timers.cancel(self)

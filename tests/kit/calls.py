@@ -4,6 +4,7 @@ step touches.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -35,8 +36,8 @@ def head_of(
 
 
 def call_of(head: RequestHead, peer: str = "192.0.2.7", params: dict[str, str] | None = None) -> Call:
-    """A call that has been opened and routed."""
-    nothing = cast(Any, None)
-    call = Call(nothing, nothing, "call-1", head, peer, 0.0)
+    """A call that has been opened and routed, by a gateway that keeps nothing secret."""
+    serve = SimpleNamespace(snapshot=SimpleNamespace(secret_prefixes=()))
+    call = Call(cast(Any, None), cast(Any, serve), "call-1", head, peer, 0.0)
     call.params = params
     return call

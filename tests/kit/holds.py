@@ -48,7 +48,7 @@ def shipped(name: str) -> HoldPlan:
     """A policy file of the wheel, compiled without the configuration loader."""
     table = tomllib.loads((POLICIES / f"{name}.toml").read_text())["policy"][name]["hold"]
     empty = table["empty"]
-    idle, limit = compile_idle(table["idle"])
+    idle, limit, recall = compile_idle(table["idle"])
     jitter = Jitter(table["jitter"]["ratio"], _seconds(table["jitter"]["span"]), _seconds(table["jitter"]["early"]))
     template = None
     if empty["answer"] == "template":
@@ -73,6 +73,7 @@ def shipped(name: str) -> HoldPlan:
         template=template,
         idle=idle,
         idle_body_limit=limit,
+        recall=recall,
         cursor=compile_cursor(table.get("cursor", {}).get("request")),
         replay=table["replay"],
         refusals={},

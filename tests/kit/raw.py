@@ -49,6 +49,12 @@ class RawClient:
             await self._fill()
         return message
 
+    async def seen(self, data: bytes) -> None:
+        """Waits until these bytes have come of an answer that need not be complete; they are left to be read."""
+        while data not in self.source.data:
+            assert not self.source.eof, self.left
+            await self._fill()
+
     async def ask(self, data: bytes | str, method: str | None = None) -> Message:
         """Sends one request and reads its answer."""
         await self.send(data)

@@ -12,7 +12,8 @@ from typing import Any, cast
 from gateway.call import Call, Lease, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.head import RequestHead, ResponseHead
-from gateway.holds.plan import HoldPlan, Template
+from gateway.holds.budget import LONGEST
+from gateway.holds.plan import UNBOUNDED, HoldPlan, Template
 from gateway.limits import Limits
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
@@ -37,6 +38,8 @@ POLLS: dict[str, HoldPlan] = {
     "template": hold_plan(answer="template", template=TEMPLATE),
     "origin": hold_plan(answer="origin", replay="destructive"),
     "never": hold_plan(answer="never", replay="never"),
+    "early": hold_plan(answer="template", template=TEMPLATE, early_headers=True),
+    "endless": hold_plan(template=TEMPLATE, early_headers=True, ask=(), rewrite=False, absent=UNBOUNDED, max=LONGEST),
 }
 UPDATES = Rule(None, "/updates", ())
 KINDS: tuple[str, ...] = ("ordinary", "upload", *POLLS)
@@ -157,6 +160,9 @@ class Conn:
     def settled(self, call: Call) -> None:
         self.log.append(("settled",))
 
+    def read_whole(self, limit: int) -> None:
+        self.log.append(("read_whole", limit))
+
     def start_upload(self) -> None:
         self.log.append(("start_upload",))
 
@@ -210,7 +216,7 @@ class Up:
 
 
 class Scene:
-    """One call of a kind ("ordinary", "upload", "template", "origin", "never") and all it needs to live.
+    """One call of a kind ("ordinary", "upload", or one of POLLS) and all it needs to live.
 
     `idle` connections wait at the endpoint; with none the call is parked behind a dial. `changes` go to the Plan.
     """

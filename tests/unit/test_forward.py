@@ -134,7 +134,23 @@ def test_only_a_cursor_poll_may_be_sent_again_and_only_it_keeps_its_bytes(replay
     assert (scene.call.hold is not None and repeatable(scene.call.hold)) is may and (scene.call.wire is not None) is may
 
 
-def test_a_cursor_poll_with_a_body_is_not_sent_again() -> None:
+@pytest.mark.parametrize("body", [b"", b"a=1", b"a\r\n\r\nb: c\r\n\r\n"])
+@pytest.mark.parametrize("framing", [{"length": 3}, {"chunked": True}])
+def test_a_body_that_was_read_whole_goes_out_with_the_head_and_is_sent_again_with_it(body: bytes, framing: Any) -> None:
+    head = head_of("/updates", ("X-A", "b"), ("content-length", "3"), method="POST", **framing)
+    scene = Scene("template", hold=replace(POLLS["template"], body_limit=100), head=head, idle=2).open()
+    scene.serve.on_whole(scene.call, body)
+    failed(failure.RESET)(scene)
+    first, second = reversed(scene.ups)
+    assert first.wire.endswith(b"\r\n\r\n" + body) and first.body == b""
+    fields = first.wire.split(b"\r\n\r\n")[0].lower().split(b"\r\n")
+    assert [field for field in fields if field.startswith((b"content-length", b"transfer"))] == [
+        b"content-length: %d" % len(body)
+    ]
+    assert second.wire == as_second(scene, first.wire)
+
+
+def test_a_cursor_poll_whose_body_was_not_read_is_not_sent_again() -> None:
     head = head_of("/updates", method="POST", length=3)
     scene = Scene("template", head=head, idle=2).open()
     failed(failure.RESET)(scene)

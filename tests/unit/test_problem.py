@@ -43,7 +43,13 @@ def test_a_dialect_may_say_it_in_its_own_words() -> None:
         Refusal(Outcome.RATE_LIMITED, 429, "x", "X.", headers=((b"X", b"y"),), retry_after=3), "id", own
     )
     assert body == b'{"wait":3}'
-    assert headers == ((b"X", b"y"), (b"Retry-After", b"3"), *own.headers, (b"Cache-Control", b"no-store"))
+    assert headers == ((b"X", b"y"), (b"Retry-After", b"3"), (b"Cache-Control", b"no-store"), *own.headers)
+
+
+def test_own_words_replace_only_the_fields_they_write() -> None:
+    own = OwnWords(429, ((b"retry-after", b"9"), (b"cache-control", b"private")), lambda *said: b"")
+    no = Refusal(Outcome.RATE_LIMITED, 429, "x", "X.", headers=((b"Allow", b"GET"),), retry_after=3)
+    assert render(no, "id", own) == (((b"Allow", b"GET"), *own.headers), b"")
 
 
 @pytest.mark.parametrize(("status", "phrase"), [(200, "OK"), (404, "Not Found"), (421, "Misdirected Request"), (599,

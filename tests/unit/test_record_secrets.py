@@ -10,7 +10,9 @@ from gateway.head import RequestHead
 from gateway.outcome import Outcome
 from gateway.policies.cors import compile_cors
 from gateway.routing import Rule
-from gateway.telemetry.record import MAX_TEXT, build
+from gateway.target import canonical_path
+from gateway.telemetry.paths import beside
+from gateway.telemetry.record import MAX_TEXT, build, shown_path
 from tests.kit.calls import head_of
 from tests.kit.serving import WALL, Scene
 
@@ -47,7 +49,43 @@ def test_a_secret_in_the_path_reaches_no_record(head: RequestHead, status: int |
     assert b"s3cret" not in line_of(scene.call)
 
 
-PREFIXES = replace(SINCE, secret_prefixes=("/a/", "/bot/"))
+INSIDE = Rule(None, "/bot{token}/getUpdates", ("GET",))
+
+
+@pytest.mark.parametrize("path", ["/bot123:abc/getUpdates", "/%62ot123%3Aabc/getUpdates", "/bot123%3aabc/getUpdates"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_secret_inside_a_part_of_the_path_reaches_no_record(path: str, method: str) -> None:
+    path = canonical_path(path) or ""
+    scene = Scene(rule=INSIDE, head=head_of(path, method=method), secret_params=("token",), path=INSIDE.path).open()
+    if method == "GET":
+        scene.serve.on_gone(scene.call)
+    assert scene.call.params is not None and scene.call.params["token"] in ("123:abc", "123%3Aabc")
+    assert shown_path(scene.call) == "/bot***/getUpdates"
+    assert b"123" not in line_of(scene.call).split(b'"peer"')[0].split(b'"path"')[1]
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "params", "seen"),
+    [
+        ("/bot{t}/x", "/botx/x", {"t": "x"}, "/bot***/***"),  # a short one, too
+        ("/{t}:poll", "/abc:poll", {"t": "abc"}, "/***:poll"),
+        ("/v1/items-{t}.json", "/v1/items-7.json", {"t": "7"}, "/v1/items-***.json"),
+        ("/bot{t}/**", "/bot123:abcd/file/123:abcd/a-123%3Aabcd", {"t": "123:abcd", "**": "-"},
+         "/bot***/file/***/a-***"),
+        ("/{a}/k{t}/{b}", "/1/k2/3", {"a": "1", "t": "2", "b": "3"}, "/1/k***/3"),
+    ],
+)  # fmt: skip
+def test_only_the_secret_of_a_part_is_hidden_wherever_it_turns_up(
+    template: str, path: str, params: dict[str, str], seen: str
+) -> None:
+    call = ended(Outcome.NEWS)
+    assert call.plan is not None
+    call.plan = replace(call.plan, secret_params=("t",), path=template)
+    call.params, call.path = params, path
+    assert shown_path(call) == seen
+
+
+PREFIXES = replace(SINCE, secret_prefixes=("/a/", "/bot/", "/tg:bot"))
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
 
 
@@ -57,6 +95,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
         ("/bot/s3cret", "/bot/***"), ("/BOT/s3cret/updates", "/BOT/***"), ("/v1/bot/s3cret/updates", "/v1/bot/***"),
         ("/bot/s3cret/a/b", "/bot/***"), ("/else/there", "/else/there"), (f"/no/{JWT}/x", "/no/***/x"),
         (f"/Bearer%20{JWT}", "/Bearer%20***"),
+        ("/tg:bot1:a/getUpdatez", "/tg:bot***"), ("/TG:Bot1/x", "/TG:Bot***"), ("/v1/tg%3Abot1:a", "/v1/tg%3Abot***"),
         (f"/{'x' * 505}/{JWT}", f"/{'x' * 505}/***"),
     ],
 )  # fmt: skip
@@ -65,6 +104,21 @@ def test_a_path_that_nobody_serves_shows_no_secret(path: str, seen: str) -> None
     call = ended(Outcome.NO_ROUTE)
     call.plan, call.path = None, path
     assert build(call, WALL, 126.5, PREFIXES)["path"] == seen
+
+
+@pytest.mark.parametrize(
+    ("template", "own", "kept"),
+    [
+        ("/**", (), ("/bot",)), ("/{x}/y", (), ("/bot",)), ("/bot{t}/**", (), ("/bot",)), ("/bo{t}/x", (), ("/bot",)),
+        ("/bot{t}/x", ("t",), ()), ("/{lang}/{t}", ("t",), ("/bot",)), ("/bots/{x}", (), ()), ("/files/**", (), ()),
+        ("/botany", (), ()), ("/", (), ()),
+    ],
+)  # fmt: skip
+def test_a_route_knows_the_secrets_of_others_in_what_it_captures(
+    template: str, own: tuple[str, ...], kept: tuple[str, ...]
+) -> None:
+    """`/api/{token}` is not known by its form: what else is below `/api/` stays readable."""
+    assert beside(template, own, ("/bot", "/api/")) == kept
 
 
 def test_a_token_is_shown_in_no_path_and_as_no_name() -> None:

@@ -4,6 +4,7 @@ tries all rules one by one; ties are found when the router is built.
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -65,6 +66,60 @@ PATHS = router(
 def test_the_most_specific_path_wins(path: str, route: int, params: dict[str, str] | None) -> None:
     found = PATHS.find("h", path, "GET")
     assert isinstance(found, Found) and (found.plan.route, found.params) == (str(route), params)
+
+
+WITHIN = router(
+    (None, "/bot{token}/getUpdates"), (None, "/{x}/getUpdates"), (None, "/bot/getUpdates"),
+    (None, "/bots{x}/getUpdates"),
+    (None, "/{name}:poll"), (None, "/v1/items-{id}.json"), (None, "/v1/items-{id}"), (None, "/v1/{id}.json"),
+    (None, "/v1/items-{id}/**"), (None, "/bot{token}/**"), (None, "/v1/{any}"), (None, "/v{n}/last"),
+    (None, "/t/ab{x}"), (None, "/t/{x}ba"), (None, "/t/a{x}b"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "route", "params"),
+    [
+        ("/bot123:abc/getUpdates", 0, {"token": "123:abc"}),
+        ("/bot{token}/getUpdates", 0, {"token": "{token}"}),
+        ("/bo/getUpdates", 1, {"x": "bo"}),
+        ("/bot/getUpdates", 2, None),  # what is captured is never empty
+        ("/bots1/getUpdates", 3, {"x": "1"}),  # more plain text comes first
+        ("/bots/getUpdates", 0, {"token": "s"}),
+        ("/BOT1/getUpdates", 1, {"x": "BOT1"}),
+        ("/a:poll", 4, {"name": "a"}),
+        ("/a:poll:poll", 4, {"name": "a:poll"}),
+        ("/:poll", None, None),
+        ("/v1/items-7.json", 5, {"id": "7"}),
+        ("/v1/items-.json", 6, {"id": ".json"}),
+        ("/v1/items.json", 7, {"id": "items"}),
+        ("/v1/items-7", 6, {"id": "7"}),
+        ("/v1/items-7/a/b", 8, {"id": "7", "**": "a/b"}),
+        ("/v1/items-", 10, {"any": "items-"}),
+        ("/v1/last", 10, {"any": "last"}),  # from the left: /v1 comes before /v{n}
+        ("/v2/last", 11, {"n": "2"}),
+        ("/bot1/x", 9, {"token": "1", "**": "x"}),  # back from what leads nowhere
+        ("/bots1/x", 9, {"token": "s1", "**": "x"}),
+        ("/bot1%2Aa/getUpdates", 0, {"token": "1%2Aa"}),
+        ("/t/abxba", 12, {"x": "xba"}),  # as much plain text in both: the one that begins with more
+        ("/t/axxba", 13, {"x": "axx"}),
+        ("/t/axb", 14, {"x": "x"}),
+        ("/t/ab", None, None),  # `a` and `b` do not overlap
+    ],
+)
+def test_plain_text_around_a_capture_makes_it_more_specific(
+    path: str, route: int | None, params: dict[str, str] | None
+) -> None:
+    found = WITHIN.find("h", path, "GET")
+    assert name_of(found) == (str(route) if route is not None else None)
+    assert isinstance(found, NotFound) or found.params == params
+
+
+def test_thousands_of_captures_with_text_around_them_cost_one_look_up() -> None:
+    many = router(*((None, f"/item-{number:04}-{{x}}.json") for number in range(5000)))
+    found = many.find("h", "/item-4711-z.json", "GET")
+    assert isinstance(found, Found) and (found.plan.route, found.params) == ("4711", {"x": "z"})
+    assert isinstance(many.find("h", "/item-5000-z.json", "GET"), NotFound)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +184,7 @@ def test_the_asterisk_of_options_is_no_path() -> None:
     ("first", "second"),
     [((None, "/a"), (None, "/a")), ((None, "/{x}"), (None, "/{y}")), ((None, "/a/{x}/b"), (None, "/a/{y}/b")), ((None,
      "/**"), (None, "/**")),
+     ((None, "/bot{x}/a"), (None, "/bot{y}/a")), ((None, "/{x}:poll"), (None, "/{y}:poll")),
      (("h", "/a"), ("H", "/a")), (("*.h", "/a"), ("*.H", "/a")), ((None, "/a", "GET POST"), (None, "/a", "PUT GET")),
      ((None, "/a", "GET"), (None, "/a", "HEAD"))],
 )  # fmt: skip
@@ -141,31 +197,49 @@ def test_a_tie_is_an_error_that_names_both(first: Any, second: Any) -> None:
     ("first", "second"),
     [((None, "/a"), (None, "/a/")), ((None, "/a"), ("h", "/a")), ((None, "/a", "GET"), (None, "/a")), ((None, "/a",
      "GET"), (None, "/a", "POST")),
-     (("*.h", "/a"), ("*.x.h", "/a")), ((None, "/{x}/a"), (None, "/{y}/b")), ((None, "/a/**"), (None, "/a/{x}"))],
+     (("*.h", "/a"), ("*.x.h", "/a")), ((None, "/{x}/a"), (None, "/{y}/b")),
+     ((None, "/a{x}"), (None, "/{x}a")), ((None, "/a{x}/b"), (None, "/a{y}/c")), ((None, "/a/**"), (None, "/a/{x}"))],
 )  # fmt: skip
 def test_what_can_be_told_apart_is_no_tie(first: Any, second: Any) -> None:
     router(first, second)
 
 
-SEGMENT = st.sampled_from(["a", "b", "{x}", "{y}"])
+SEGMENT = st.sampled_from(["a", "b", "{x}", "{y}", "a{x}", "{x}a", "a{y}b", "ab{x}", "ab"])
 TEMPLATES = st.tuples(st.lists(SEGMENT, min_size=1, max_size=4), st.sampled_from(["", "", "/", "/**"])).map(
     lambda parts: "/" + "/".join(parts[0]) + parts[1]
 )
 RULES = st.lists(st.tuples(st.sampled_from([None, None, "h.ex", "*.ex"]), TEMPLATES), min_size=1, max_size=8)
-REQUESTS = st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=5).map(lambda parts: "/" + "/".join(parts))
+REQUESTS = st.lists(st.sampled_from(["a", "b", "c", "ab", "aba", "abab", "ca"]), min_size=1, max_size=5).map(
+    lambda parts: "/" + "/".join(parts)
+)
 
 
-def matches(template: str, path: str) -> tuple[int, ...] | None:
-    """How well a template matches, segment by segment (literal 0, parameter 1, tail 2), None if it does not."""
+Rank = tuple[int, ...]
+
+
+def matches(template: str, path: str) -> tuple[Rank, ...] | None:
+    """How well a template matches, part by part (plain text, text around a capture, a capture, the tail), None if it
+    does not. The better rank is the lower one."""
     wanted, given_ = template.split("/")[1:], path.split("/")[1:]
-    rank: list[int] = []
+    rank: list[Rank] = []
     for at, part in enumerate(wanted):
         if part == "**":
-            return (*rank, 2) if len(given_) > at else None
-        if at >= len(given_) or not (part == given_[at] or (part[:1] == "{" and given_[at])):
+            return (*rank, (3,)) if len(given_) > at else None
+        found = matches_part(part, given_[at]) if at < len(given_) else None
+        if found is None:
             return None
-        rank.append(0 if part == given_[at] else 1)
+        rank.append(found)
     return tuple(rank) if len(wanted) == len(given_) else None
+
+
+def matches_part(part: str, text: str) -> Rank | None:
+    if "{" not in part:
+        return (0,) if part == text else None
+    before, _, rest = part.partition("{")
+    after = rest.partition("}")[2]
+    if not re.fullmatch(f"{re.escape(before)}.+{re.escape(after)}", text):
+        return None
+    return (1, -len(before + after), -len(before)) if before or after else (2,)
 
 
 @given(RULES, REQUESTS | REQUESTS.map(lambda path: path + "/"), st.sampled_from(["h.ex", "x.ex", "other"]))

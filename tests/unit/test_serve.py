@@ -24,7 +24,7 @@ from tests.kit.serving import POLLS, WALL, Scene
 from .test_serve_events import drain, end, failed, future, head, let_go, passes, resumed, unread, upload, waiting
 
 Move = Callable[[Scene], None]
-IDLE, LIMIT = compile_idle(["status == 204", "json: == []"])
+IDLE, LIMIT, _ = compile_idle(["status == 204", "json: == []"])
 
 
 def body(size: int) -> Move:

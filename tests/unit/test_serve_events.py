@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from gateway import refusals
 from gateway.call import State
 from gateway.drain import Drain
+from gateway.holds.budget import LONGEST
 from gateway.outcome import Outcome
 from gateway.policies.caps import compile_cap
 from gateway.policies.rate_limit import compile_rate_limit
@@ -24,6 +26,7 @@ from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from tests.kit.calls import call_of, head_of
 from tests.kit.heads import response
+from tests.kit.holds import PLAIN
 from tests.kit.serving import KINDS, POLLS, Scene, Up
 from tests.kit.stores import take
 
@@ -108,6 +111,7 @@ def upload(size: int, ended: bool) -> Event:
 EVENTS: dict[str, dict[str, Event]] = {
     "resumed": {"on": resumed(None), "no": resumed(refusals.REVOKED), "bug": resumed(BugInStepError),
                 "cancelled": cancelled},
+    "whole": {"": lambda s: s.serve.on_whole(s.call, b"since=7"), "too long": lambda s: s.serve.on_whole(s.call, None)},
     "turn": {"": lambda s: s.serve.on_turn(s.call), "room": lambda s: (make_room(s), s.serve.on_turn(s.call))[1]},
     "head": {"part": head(200, b"[", False), "whole": head(200, b"[1]", True), "empty": head(200, b"", True),
              "error": head(500, b"{}", True), "error part": head(503, b"", False)},
@@ -161,6 +165,15 @@ def in_line(kind: str, *, token: bool = False) -> Scene:
     return scene.open()
 
 
+def reading(kind: str) -> Scene:
+    """Its body decides what it is, and has not come yet."""
+    hold = replace(POLLS.get(kind, PLAIN), body_limit=100)
+    scene = Scene(kind, idle=2, hold=hold)
+    assert scene.call.head is not None
+    scene.call.head.framing = scene.call.framing = "chunked"
+    return scene.open()
+
+
 def relaying(kind: str) -> Scene:
     scene = Scene(kind).open()
     head(200, b"[", False)(scene)
@@ -187,6 +200,7 @@ STAGES: dict[str, tuple[State, Callable[[str], Scene]]] = {
     "waiting": (State.WAITING, waiting),
     "in line for a place": (State.WAITING, in_line),
     "in line for a token": (State.WAITING, lambda kind: in_line(kind, token=True)),
+    "reading its body": (State.WAITING, reading),
     "parked": (State.PARKED, lambda kind: Scene(kind, idle=2).open()),
     "dialing": (State.PARKED, lambda kind: Scene(kind, idle=0, endpoints=2).open()),
     "relaying": (State.RELAYING, relaying),
@@ -285,5 +299,5 @@ def test_a_call_that_nobody_touches_ends_by_itself(kind: str, stage: str) -> Non
     scene = STAGES[stage][1](kind)
     if stage == "waiting":
         resumed(None)(scene)
-    scene.loop.advance(3600.0)
+    scene.loop.advance(LONGEST + 3600.0)
     scene.check_settled()

@@ -27,7 +27,7 @@ from tests.kit.serving import POLLS, WALL, Scene
 from .test_serve_events import drain, end, failed, head, passes
 
 Move = Callable[[Scene], None]
-IDLE, LIMIT = compile_idle(["status == 204", "status == 409"])
+IDLE, LIMIT, _ = compile_idle(["status == 204", "status == 409"])
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 BASE = int(WALL * 1e9)
 

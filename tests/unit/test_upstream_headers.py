@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.call import Call
 from gateway.head import RequestHead
+from gateway.holds.rewrite import Rewrite
 from gateway.identity.claims import Identity
 from gateway.plan import RequestShape
 from gateway.upstream.balance import Endpoint, Upstream
@@ -23,7 +24,7 @@ from gateway.upstream.headers import (
     compile_drops,
     header_value,
     named_by_connection,
-    request_head,
+    request_bytes,
     response_head,
 )
 from tests.kit.calls import call_of, head_of
@@ -45,7 +46,7 @@ def forwarded(*headers: tuple[str, str], target: str = "/a", query: str = "", ca
     plan = plan_of(upstream, request=RequestShape(**{"drops": DROPS, **shape}))
     head = head or head_of(target, *headers)
     call = call or call_of(head, params=params)
-    raw = request_head(call, plan, head, endpoint, query, wish, hold).decode("latin-1")
+    raw = request_bytes(call, plan, head, endpoint, Rewrite(query, wish), hold).decode("latin-1")
     assert raw.endswith("\r\n\r\n") and raw.count("\r\n\r\n") == 1 and "\n" not in raw.replace("\r\n", "")
     line, *fields = raw[:-4].split("\r\n")
     return line, [(name, value) for name, _, value in (field.partition(": ") for field in fields)]

@@ -47,6 +47,16 @@ async def test_who_still_asks_for_a_route_that_is_gone_does_not_log_its_secret(t
         assert record["path"] == "/bot/***" and "s3cr3t" not in str(record)
 
 
+async def test_a_secret_of_a_route_that_is_gone_is_hidden_where_another_takes_its_paths(tmp_path: Path) -> None:
+    hold = 'hold = { absent = "9s", secret = ["path:key"] }'
+    async with ScriptedUpstream() as up:
+        text = config(up.port, routes=route(path="/bot{key}/x", extra=hold))
+        async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
+            assert await reload(gw, config(up.port, routes=route(path="/**"))) == []
+            assert (await raw.ask(get("/bots3cr3t/x"))).status == 200
+            assert (await gw.record())["path"] == "/bot***"
+
+
 async def test_certificates_are_read_again_and_nobody_is_cut(tmp_path: Path, certificate: Certificate) -> None:
     other = make_certificate(tmp_path / "other", "localhost")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"

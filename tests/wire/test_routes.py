@@ -4,14 +4,16 @@ removed both ways, who may call from where, and how large a body may be.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.kit.gateways import SIGNED_IN, bearer, config, gateway, route
+from tests.kit.gateways import SIGNED_IN, bearer, config, gateway, hold, route
 from tests.kit.raw import client, get, post, post_chunked
 from tests.kit.stage import stage
 from tests.kit.upstreams import ScriptedUpstream, answer
+from tests.kit.waiting import until
 
 # -- which route -------------------------------------------------------------------------------------------------------
 
@@ -19,6 +21,9 @@ MANY = (
     route("api", "/**", match='host = "api.example.com"')
     + route("api-users", "/users/{id}", match='host = "api.example.com", methods = ["GET"]')
     + route("api-me", "/users/me", match='host = "api.example.com"')
+    + route("any-poll", "/queues/{name}:poll")
+    + route("any-json", "/v1/items-{id}.json")
+    + route("any-item", "/v1/{id}")
     + route("any-files", "/files/**")
     + route("any-root", "/")
 )
@@ -31,6 +36,10 @@ CHOSEN = [
     ("api.example.com", "GET", "/users/%6De", "api-me"),
     ("api.example.com", "GET", "/files/x", "api"),
     ("other.example.com", "GET", "/files/x", "any-files"),
+    ("other.example.com", "GET", "/queues/q:poll", "any-poll"),
+    ("other.example.com", "GET", "/queues/:poll", None),
+    ("other.example.com", "GET", "/v1/items-7.json", "any-json"),
+    ("other.example.com", "GET", "/v1/items-7.JSON", "any-item"),
     ("other.example.com", "GET", "/", "any-root"),
     ("other.example.com", "GET", "/users/7", None),
 ]
@@ -51,6 +60,9 @@ REWRITES = [
     ("/files/**", "/v2/**", "/files/x/y/z", "/v2/x/y/z"),
     ("/files/**", "/v2/**", "/files/caf%c3%a9", "/v2/caf%C3%A9"),
     ("/files/{folder}/**", "/{folder}/in/**", "/files/f/g/h", "/f/in/g/h"),
+    ("/bot{token}/getUpdates", "/bot{token}/x", "/bot123:abc/getUpdates", "/bot123:abc/x"),
+    ("/bot{token}/**", "/v2/t-{token}.z/**", "/bot1%2A/a/b", "/v2/t-1%2A.z/a/b"),
+    ("/{name}:poll", "/poll/{name}", "/q:poll?w=1", "/poll/q?w=1"),
     ("/old", "/new", "/old?x=/old", "/new?x=/old"),
     ("/a/{x}", "/v2/{x}", "/a/{y}", None),
 ]
@@ -73,6 +85,36 @@ async def test_an_endpoint_may_stand_below_a_path_of_its_own(tmp_path: Path) -> 
         async with gateway(config(f"{up.url}/base/v1"), tmp_path) as gw, client(gw.port) as raw:
             assert (await raw.ask(get("/updates?x=1"))).status == 200
         assert up.requests[0].target == "/base/v1/updates?x=1"
+
+
+BOTS = hold(secret='["path:token"]')
+SECRET_ROUTES = route("bot", "/bot{token}/getUpdates", ["poll"], match='methods = ["GET"]')
+
+
+@pytest.mark.parametrize(
+    "others", ["", route("files", "/bot{token}/**"), route("rest", "/**")], ids=["alone", "beside", "below all"]
+)
+async def test_a_secret_inside_a_part_of_the_path_is_shown_nowhere(tmp_path: Path, others: str) -> None:
+    """Not of a poll that is held, nor in its record, nor of a slip that another route takes, or none."""
+    news = asyncio.Event()
+    table = {"more": BOTS, "routes": SECRET_ROUTES + others, "log": "start_of_hold = true"}
+    async with ScriptedUpstream((news, answer(b"[1]"))) as up, stage(up, tmp_path, **table) as (gw, raw):
+        await raw.send(get("/bot123:abc/getUpdates"))
+        await until(lambda: bool(up.requests), "the poll upstream")
+        assert up.requests[0].target == "/bot123:abc/getUpdates"
+        held = await gw.held()
+        assert [call["path"] for call in held] == ["/bot***/getUpdates"]
+        assert (await gw.admin("/api/held?q=123:abc"))[1].count(b'"id"') == 0
+        news.set()
+        assert (await raw.read_answer()).status == 200
+        slips = ("/bot123:abc/getUpdatez", "/bot123%3Aabc/getUpdatez", "/%62ot123:abc", "/BOT123:abc/x")
+        for target in slips:
+            found = await raw.ask(get(target))
+            assert b"123" not in bytes(found.body), target
+        await raw.ask(get("/bot123:abc/getUpdates", method="DELETE"))
+        records = await gw.records(3 + len(slips))
+        assert {record["path"].lower().partition("***")[0] for record in records} == {"/bot"}
+        assert not [record for record in records if "abc" in str(record)]
 
 
 # -- header fields -----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from gateway.config.clocks import Clock, Quiet, front_name, largest_hold, outsid
 from gateway.config.merge import Merged
 from gateway.config.schema import Hold, Server
 from gateway.holds.budget import FRONT_MARGIN
+from gateway.holds.plan import UNWRITABLE
 from gateway.holds.units import SMALLEST
 
 _KEYS = {"client_timeout": "hold.client_timeout"}  # of any other clock it is the hold that can be changed
@@ -56,6 +57,9 @@ def _wishes(view: View, merged: Merged, hold: Hold) -> Findings:
     if hold.rewrite and not hold.ask:
         text = "there is no wish to rewrite; write rewrite = false, or say in ask where it stands"
         yield view.of(merged, "hold.rewrite", text)
+    elif hold.rewrite and not writable(hold):
+        text = "no other wish can be written into XML, or into a session that has begun; write rewrite = false"
+        yield view.of(merged, "hold.rewrite", text)
 
 
 def _untold(view: View, merged: Merged, hold: Hold) -> Findings:
@@ -64,9 +68,11 @@ def _untold(view: View, merged: Merged, hold: Hold) -> Findings:
     if end.ours:
         return
     if end.untold == "over_max":
+        can = any(place.in_ not in UNWRITABLE for place in hold.ask)
+        change = "rewrite = true" if can else 'over_max = "pass"'
         text = (
             f"a poll that asks for more than max, {say(hold.max)}, would end in a 504, for the upstream is not "
-            'told; write rewrite = true, or over_max = "reject"'
+            f'told; write {change}, or over_max = "reject"'
         )
         yield view.of(merged, "hold.over_max", text)
     elif end.untold == "absent":

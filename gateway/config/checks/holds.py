@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gateway.config.checks.finding import Findings, View
+from gateway.config.checks.places import problem_of
 from gateway.config.merge import Merged
 from gateway.config.problems import Problem, problem
 from gateway.config.schema import Empty, Hold
+from gateway.config.schema.hold import Loser
 
-_USED = re.compile(r"\{((?:query|header):[^{}\"']+)\}")
+_USED = re.compile(r"\{((?:query|header|header-item|cookie|form|json|xml|last):[^{}\"']+)\}")
 
 
 def check_holds(view: View) -> Findings:
@@ -43,17 +45,8 @@ def _template_of(view: View, merged: Merged, hold: Hold) -> Findings:
 
 
 def _compiles(view: View, table: str, name: str, hold: Hold) -> Iterator[Problem]:
-    from gateway.holds.cursor import compile_cursor
-    from gateway.holds.idle import compile_idle
-    from gateway.holds.predicate import compile_when
-
     origin = view.origin(table, name)
-    parts: list[tuple[str, Callable[[Any], object], Any]] = [
-        ("when", compile_when, hold.when),
-        ("idle", compile_idle, hold.idle),
-        ("cursor.request", compile_cursor, hold.cursor.request),
-        ("empty.needs", compile_when, hold.empty.needs),
-    ]
+    parts = list(_parts(hold))
     if table == "policy":  # that of a route is half of one, and is looked at when it is merged
         parts.append(("empty", _compile_template, hold.empty))
     for key, compile_part, value in parts:
@@ -62,9 +55,38 @@ def _compiles(view: View, table: str, name: str, hold: Hold) -> Iterator[Problem
         except ValueError as error:
             yield problem(origin.file, f"{origin.key}.hold.{key}", str(error))
     for number, ask in enumerate(hold.ask):
-        if ask.in_ == "header-item" and not re.fullmatch(r"[^\s/]+/[^\s/]+", ask.name):
-            text = 'is not an item of a header; write "HEADER/ITEM", such as "Prefer/wait"'
+        text = problem_of(ask)
+        if text is not None:
             yield problem(origin.file, f"{origin.key}.hold.ask[{number}].name", text)
+
+
+def _parts(hold: Hold) -> Iterator[tuple[str, Callable[[Any], object], Any]]:
+    """Every text of a hold table, with what compiles it."""
+    from gateway.holds.cursor import compile_cursor
+    from gateway.holds.idle import compile_idle
+    from gateway.holds.places import compile_place
+    from gateway.holds.predicate import compile_when
+    from gateway.holds.session import compile_answer_place, compile_session_key, compile_skip
+
+    for key, condition in (("when", hold.when), ("unbounded", hold.unbounded), ("signed", hold.signed)):
+        if condition is not None:
+            yield key, compile_when, condition
+    yield "idle", compile_idle, hold.idle
+    yield "cursor.request", compile_cursor, hold.cursor.request
+    yield "empty.needs", compile_when, hold.empty.needs
+    if hold.key != "consumer":
+        yield "key", compile_place, hold.key
+    if hold.session is not None:
+        yield "session.key", compile_session_key, hold.session.key
+        yield "session.when", compile_when, hold.session.when
+        yield "session.id", compile_answer_place, hold.session.id
+        yield "session.skip", compile_skip, hold.session.skip
+    yield "loser", _check_loser, hold.loser
+
+
+def _check_loser(loser: Loser) -> None:
+    if loser.status in (204, 304) and loser.body:
+        raise ValueError(f"a {loser.status} has no body; remove body, or write status = 200")
 
 
 def _compile_template(empty: Empty) -> None:

@@ -92,3 +92,9 @@ def _eviction(view: View, merged: Merged, name: LimitName, cap: HoldCap) -> Find
         yield unused if name.table == "route" else Notice(unused)  # a policy may be for routes of both kinds
     elif cap.on_excess == "evict-oldest" and (hold.empty.answer != "template" or hold.replay != "cursor"):
         yield _at(view, name, f'evicts polls of "{merged.dialect}", which may lose news; write on_excess = "reject"')
+    elif cap.on_excess == "evict-oldest" and hold.early_headers:
+        text = (
+            f'hardly ever evicts polls of "{merged.dialect}", whose answers begin at once: then nothing can be said '
+            'any more; write on_excess = "reject", or "wait"'
+        )
+        yield Notice(_at(view, name, text))

@@ -48,6 +48,16 @@ def _when(value: object, depth: int = 0) -> Any:
     raise ValueError('is not a condition; write a list such as ["query:since present"], or { any = [..] }')
 
 
+def _idle(value: object) -> Any:
+    """The shape of `idle`: tests of an answer, nested as those of requests are."""
+    try:
+        return _when(value)
+    except ValueError:
+        raise ValueError(
+            'is not a list of tests; write one such as ["status == 204"], or { all = [..] } in it'
+        ) from None
+
+
 def _key_place(value: object) -> str:
     """Only the shape; what the place is called is looked at when it is compiled."""
     if value == "consumer" or (isinstance(value, str) and re.fullmatch(r"[a-z-]+:[^\s]+", value)):
@@ -63,11 +73,9 @@ def _answer_place(value: object) -> str:
     return value
 
 
-_When = Annotated[
-    Any,
-    PlainValidator(_when),
-    WithJsonSchema({"anyOf": [{"type": "array"}, {"type": "object", "maxProperties": 1}]}),
-]
+_NESTED = WithJsonSchema({"anyOf": [{"type": "array"}, {"type": "object", "maxProperties": 1}]})
+_When = Annotated[Any, PlainValidator(_when), _NESTED]
+_Idle = Annotated[Any, PlainValidator(_idle), _NESTED]
 _KeyPlace = Annotated[str, PlainValidator(_key_place), WithJsonSchema({"type": "string", "examples": ["consumer"]})]
 
 
@@ -152,8 +160,8 @@ class Session(Table):
 
 _SecretPlace = Annotated[
     Place,
-    PlainValidator(place("path", "query", "header", "cookie")),
-    WithJsonSchema({"type": "string", "pattern": "^(path|query|header|cookie):"}),
+    PlainValidator(place("path", "query", "header", "cookie", "form", "json")),
+    WithJsonSchema({"type": "string", "pattern": "^((path|query|header|cookie|form):.|json:(/|$))"}),
 ]
 
 
@@ -182,7 +190,7 @@ class Hold(Table):
     margin: Duration = default("5s")
     client_timeout: Duration | None = None
     empty: Empty = Field(default_factory=Empty)
-    idle: tuple[Text, ...] = ("status == 204",)
+    idle: _Idle = default(("status == 204",), examples=[["status == 204"]])
     cursor: CursorSettings = Field(default_factory=CursorSettings)
     replay: Literal[
         "cursor", "cursor-exclusive", "lease", "until-ack", "destructive", "session", "never"

@@ -11,7 +11,6 @@ import pytest
 from .kit import BASE, JWT, ROUTE, UPSTREAM, checked
 
 SERVER, ADMIN, LOG, STATE = "[server]\n", "[admin]\n", "[log]\n", "[state]\n"
-HOLD = '[policy.p.hold]\nabsent = "25s"\n'
 P = "[policy.p."
 
 LATER = [
@@ -50,16 +49,6 @@ LATER = [
     ),
     *((f"route[0].{kind}", f"{ROUTE}[route.{kind}]\nx = 1") for kind in ("coalesce", "repoll", "websocket", "retry")),
     ("policy.p.headers[0].when_claims", f'[{P}headers]]\nwhen_claims = {{ tier = "gold" }}'),
-    # holds
-    *(
-        ("policy.p.hold.cursor.request", f'{HOLD}cursor = {{ request = "{place}" }}')
-        for place in ("form:offset", "json:/offset", "path:position")
-    ),
-    *(("policy.p.hold.when", f'{HOLD}when = ["{place}:x present"]') for place in ("form", "json", "path")),
-    *(
-        ("policy.p.hold.empty", f'{HOLD}empty = {{ answer = "template", body = "{{{place}:x}}" }}')
-        for place in ("form", "json", "path", "last")
-    ),
 ]
 
 

@@ -195,7 +195,8 @@ def test_a_wrong_key_is_one_line_with_a_remedy(tmp_path: Path, text: str, line: 
         ),
         (
             "secret = ['token']",
-            'secret[0]: is not a place in a request; write "path:NAME" or "query:NAME" or "header:NAME" or "cookie:NAME"',
+            'secret[0]: is not a place in a request; write "path:NAME" or "query:NAME" or "header:NAME" or "cookie:NAME" '
+            'or "form:NAME" or "json:/POINTER"',
         ),
         ("empty = { status = 100 }", "empty.status: must be at least 200; write 200"),
         ("empty = { answer = 'blank' }", 'empty.answer: is none of the values it can have; write "template", "origin" or "never"'),
@@ -211,8 +212,8 @@ def test_a_wrong_key_is_one_line_with_a_remedy(tmp_path: Path, text: str, line: 
             'VALUE"',
         ),
         (
-            "cursor = { request = 'json:/x' }",
-            "cursor.request: `json:/x`: `json:` is not available in this version; write query:NAME or header:NAME",
+            "cursor = { request = 'json:x' }",
+            "cursor.request: `json:x`: a JSON pointer begins with a slash; write json:/x",
         ),
         (
             "ask = [{ in = 'header-item', name = 'Prefer' }]",

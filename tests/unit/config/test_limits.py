@@ -92,6 +92,13 @@ def test_an_eviction_that_may_lose_news_is_refused(tmp_path: Path, changed: str)
     assert f"gateway.toml: {said}" in result.problems
 
 
+def test_an_eviction_of_polls_whose_answers_begin_at_once_is_told_to_be_of_little_use(tmp_path: Path) -> None:
+    cap = "[[policy.p.hold_cap]]\nmax = 1\non_excess = 'evict-oldest'\n"
+    result = checked(tmp_path, f"{BASE}{HOLD}{ROUTED}[route.hold]\nearly_headers = true\n{cap}")
+    said = 'policy.p.hold_cap[0]: hardly ever evicts polls of "poll", whose answers begin at once'
+    assert any(said in notice for notice in result.notices) and not result.problems
+
+
 @pytest.mark.parametrize("kind", ["rate_limit", "hold_cap", "concurrency_cap"])
 def test_a_limit_for_claims_needs_somebody_who_has_them(tmp_path: Path, kind: str) -> None:
     number = "rate = '1/s'" if kind == "rate_limit" else "max = 1"

@@ -13,6 +13,9 @@ from gateway.config import addresses, references, texts
 
 from .kit import refusal
 
+NO_PART = (
+    'cannot be a part of a path; write plain text, "{x}" for one part, "a{x}b" for what is between, or "**" at the end'
+)
 BASE = Path("/etc/gateway")
 
 
@@ -30,6 +33,10 @@ def header_value(value: object) -> object:
 
 def token_place(value: object) -> object:
     return texts.parse_place(value, ("header", "cookie", "query", "path"))
+
+
+def body_place(value: object) -> object:
+    return texts.parse_place(value, ("form", "json"))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +60,11 @@ def token_place(value: object) -> object:
         (texts.parse_host, "*.example.com", "*.example.com"),
         (texts.parse_template, "/a/{x}/**", "/a/{x}/**"),
         (texts.parse_template, "/", "/"),
+        (texts.parse_template, "/bot{token}/{x}:poll/a-{id}.json", "/bot{token}/{x}:poll/a-{id}.json"),
         (token_place, "cookie:token", texts.Place("cookie", "token")),
+        (body_place, "form:token", texts.Place("form", "token")),
+        (body_place, "json:/a/0/b~1c", texts.Place("json", "/a/0/b~1c")),
+        (body_place, "json:", texts.Place("json", "")),
         (secret, "env:NAME", references.Secret("env", "NAME")),
         (secret, "file:key", references.Secret("file", "/etc/gateway/key")),
         (secret, "hunter2", references.Secret("literal", "hunter2")),
@@ -126,19 +137,41 @@ def test_what_is_written_well_becomes_a_value(parse: Callable[[object], object],
         (
             texts.parse_template,
             "/**/a",
-            '"**" cannot be a part of a path; write plain text, "{x}" for one part, or "**" at the end',
+            f'"**" {NO_PART}',
         ),
         (
             texts.parse_template,
             "/a/../b",
-            '".." cannot be a part of a path; write plain text, "{x}" for one part, or "**" at the end',
+            f'".." {NO_PART}',
         ),
+        (
+            texts.parse_template,
+            "/bot{token",
+            f'"bot{{token" {NO_PART}',
+        ),
+        (
+            texts.parse_template,
+            "/a;{x}",
+            f'"a;{{x}}" {NO_PART}',
+        ),
+        (
+            texts.parse_template,
+            "/{a}-{b}",
+            '"{a}-{b}" has more than one {x} in one part; write one, with "/" before the next',
+        ),
+        (
+            texts.parse_template,
+            "/bot{to ken}/x",
+            '"to ken" is no name for what a path captures; write letters, digits and \'_\', at most 32, such as "{id}"',
+        ),
+        (texts.parse_template, "/a{x}/{x}b", "uses one name for two parts; give each {part} its own name"),
         (texts.parse_template, "/{a}/{a}", "uses one name for two parts; give each {part} its own name"),
         (
             token_place,
             "body:x",
             'is not a place in a request; write "header:NAME" or "cookie:NAME" or "query:NAME" or "path:NAME"',
         ),
+        (body_place, "json:a", 'is not a place in a request; write "form:NAME" or "json:/POINTER"'),
         (secret, "env:", 'names no environment variable; write "env:NAME"'),
         (secret, "file:", 'names no file; write "file:PATH"'),
         (secret, 5, 'is not a secret; write "env:NAME" or "file:PATH"'),
@@ -152,7 +185,7 @@ def test_what_is_written_wrong_is_told_what_to_write(
 
 PARSERS = (listen, secret, header_value, token_place, addresses.parse_network, addresses.parse_endpoint,
            addresses.parse_origin, texts.parse_name, texts.parse_header_name, texts.parse_method, texts.parse_host,
-           texts.parse_template)  # fmt: skip
+           texts.parse_template, body_place)  # fmt: skip
 
 
 @given(st.one_of(st.text(), st.text(alphabet="/:.[]*{}@?#%0a1htps"), st.integers(), st.none()))

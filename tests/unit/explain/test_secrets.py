@@ -61,6 +61,37 @@ def test_a_place_that_the_dialect_calls_secret_is_hidden(tmp_path: Path, monkeyp
     assert story.target == "/doc/***?key=***&a=b"
 
 
+BOT = """
+[[route]]
+name = "bot"
+match = { host = "h", path = "/bot{token}/getUpdates" }
+upstream = "u"
+policies = ["cursor-updates"]
+hold = { secret = ["path:token"] }
+"""
+REST = '[[route]]\nname = "rest"\nmatch = { host = "h", path = "/**" }\nupstream = "u"\n'
+
+
+@pytest.mark.parametrize("rewrite", ["", 'rewrite = "/v2/t-{token}/y"'])
+@pytest.mark.parametrize("token", ["123:abcdef", "x"])
+def test_a_secret_inside_a_part_of_the_path_is_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rewrite: str, token: str
+) -> None:
+    config = configured(tmp_path, monkeypatch, BOT.replace("policies", f"{rewrite}\npolicies"))
+    story = told(config, f"http://h/bot{token}/getUpdates?last_event_id=1", ("Referer", f"/bot{token}"), bearer=None)
+    assert story.target == "/bot***/getUpdates?last_event_id=1" and story.forwarded is not None
+    path = "/v2/t-***/y" if rewrite else "/bot***/getUpdates"
+    assert story.forwarded.lines[0].startswith(f"GET {path}?last_event_id=1")
+    assert token == "x" or token not in render(story)
+
+
+@pytest.mark.parametrize("more", [BOT, BOT + REST])
+@pytest.mark.parametrize("path", ["/bot123:abcdef/getUpdatez", "/v1/BOT123:abcdef/getUpdates"])
+def test_a_misspelt_path_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, path: str) -> None:
+    story = told(configured(tmp_path, monkeypatch, more), f"http://h{path}", bearer=None)
+    assert story.target.lower().endswith("/bot***") and "123" not in render(story)
+
+
 def test_nothing_a_client_sends_can_steer_a_terminal(config: Config) -> None:
     story = told(config, "/article", ("X-A", "\x9b31m\u202e"))
     assert story.forwarded is not None

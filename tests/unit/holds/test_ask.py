@@ -152,12 +152,12 @@ def test_only_reject_refuses_a_wish_above_the_maximum(over_max, refused):
     ],
 )  # fmt: skip
 def test_a_wish_is_written_where_it_was_found_and_only_if_it_changes(places, target, headers, seconds, rewrite):
-    assert ask.write(hold_plan(ask=places), get(target, headers), seconds) == rewrite
+    assert ask.write(hold_plan(ask=places), get(target, headers), seconds) == ask.Rewrite(*rewrite)
 
 
 def test_nothing_is_written_where_the_dialect_forbids_it():
-    assert ask.write(hold_plan(rewrite=False), get("/u?timeout=90"), 5.0) == ("timeout=90", None)
-    assert ask.write(hold_plan(ask=()), get("/u?timeout=90"), 5.0) == ("timeout=90", None)
+    assert ask.write(hold_plan(rewrite=False), get("/u?timeout=90"), 5.0) == ask.Rewrite("timeout=90")
+    assert ask.write(hold_plan(ask=()), get("/u?timeout=90"), 5.0) == ask.Rewrite("timeout=90")
 
 
 def test_rounding_never_writes_a_zero_that_means_the_upstreams_default():
@@ -183,7 +183,7 @@ def test_what_was_written_is_what_the_upstream_reads_never_more(places, seconds,
         request = get("/u", {"Prefer": f"a, wait={text}"})
     elif text is not None:
         request = get(f"/u?timeout={quote_plus(text)}")
-    query, header = ask.write(plan, request, seconds)
+    query, header, *_ = ask.write(plan, request, seconds)
     forwarded = get(f"/u?{query}", {header[0].decode(): header[1].decode()} if header else dict(request.headers))
     told = ask.read(plan, forwarded)
     step = units.SMALLEST[places[0].unit]

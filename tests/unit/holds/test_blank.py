@@ -14,6 +14,7 @@ from tests.kit.heads import head
 
 JSON = {"Content-Type": "application/json"}
 TEXT = {"Content-Type": "text/plain"}
+XML = {"Content-Type": "text/xml; charset=utf-8"}
 
 NO_STORE = (b"Cache-Control", b"no-store")
 
@@ -72,12 +73,28 @@ def test_values_are_filled_into_json_and_cannot_leave_their_place(body, target, 
         ("text/plain; charset=utf-8", "/u?x=a%3Cb", b"x=a<b"),
         ("text/plain", "/u?x=a%0Ab", None),
         ("text/html", "/u?x=%3Cscript%3E%22", b"x=&lt;script&gt;&quot;"),
-        ("application/atom+xml", "/u?x=%26", b"x=&amp;"),
-        ("application/xml", "/u?x=%00", None),
     ],
 )
 def test_values_are_escaped_for_the_type_of_the_body(media, target, filled):
     assert body_of("x={query:x}", target, media={"content-type": media}) == filled
+
+
+@pytest.mark.parametrize(
+    ("media", "target", "filled"),
+    [
+        ("application/atom+xml", "/u?x=%26", b'<a b="&amp;">&amp;</a>'),
+        ("text/xml", "/u?x=%22%3E", b'<a b="&quot;&gt;">&quot;&gt;</a>'),
+        ("application/xml", "/u?x=%00", None),
+        ("application/xml", "/u?x=%EF%BF%BE", None),
+    ],
+)
+def test_values_are_escaped_for_xml(media, target, filled):
+    assert body_of('<a b="{query:x}">{query:x}</a>', target, media={"content-type": media}) == filled
+
+
+def test_a_value_of_more_than_8_kib_makes_no_answer():
+    assert body_of('{"a":"{query:x}"}', "/u?x=" + "y" * 8192) is not None
+    assert body_of('{"a":"{query:x}"}', "/u?x=" + "y" * 8193) is None
 
 
 @pytest.mark.parametrize(
@@ -111,10 +128,15 @@ def test_needs_must_hold_before_a_template_is_used():
 @pytest.mark.parametrize(
     ("status", "headers", "body", "says"),
     [
-        (200, JSON, '{"a":"{form:x}"}', "not available in this version"),
-        (200, JSON, '{"a":"{json:/x}"}', "not available in this version"),
-        (200, JSON, '{"a":"{path:x}"}', "not available in this version"),
-        (200, {"Stream-Cursor": "{last:Stream-Cursor}"}, "", "not available in this version"),
+        (200, JSON, '{"a":-{query:x}}', "not JSON"),
+        (200, JSON, '{"a":1{query:x}}', "not JSON"),
+        (200, JSON, '{"a":{b:1}}', "not JSON"),
+        (200, JSON, '{"a":{query:x}+1}', "not JSON"),
+        (200, JSON, '{"a":{query:x + 1}}', "never counted on"),
+        (200, XML, "<a>{query:x}", "not XML"),
+        (200, XML, "<{query:x}/>", "not XML"),
+        (200, XML, "<a b={query:x}/>", "not XML"),
+        (200, XML, "<a><!--{query:x}--></a>", "not XML"),
         (200, JSON, '{"a":"{qery:x}"}', "did you mean `query`"),
         (200, JSON, '{"a":"{query:}"}', "lacks a name"),
         (200, JSON, '{"a":[}', "not JSON"),

@@ -55,6 +55,10 @@ TESTS = [
     ("header-item:Prefer/wait == 10", "/u", {"Prefer": "wait = 10 ;a, wait=20"}, True),
     ("method == GET", "/u", {}, True),
     ("method in (POST, PUT)", "/u", {}, False),
+    ("path == /u", "/u?x=/v", {}, True),
+    ("path matches ^/v[0-9]+/", "/v2/keys", {}, True),
+    ("path matches ^/v[0-9]+/", "/a/v2/", {}, False),
+    ("json:/a present", "/u", {}, False),
 ]
 
 
@@ -101,10 +105,13 @@ def test_lists_and_tables_combine_tests(expr, target, holds):
         (["query:since in ()"], r"in \(A, B\)"),
         (["query:since matches ("], "regular expression"),
         (["query:since matches"], "regular expression"),
-        (["header:X-Index == query:index"], "not available in this version"),
-        (["form:since present"], "not available in this version"),
-        (["json:/timeout present"], "not available in this version"),
-        (["path:token present"], "not available in this version"),
+        (["header:X-Index == query:index"], "of an `idle` test compare with a place"),
+        (["json:timeout present"], "json:/timeout"),
+        (["json:/timeout"], "json:/timeout present"),
+        (["every query:a == 1"], "looks into JSON"),
+        (["every json:/a == 1"], r"needs a `\*`"),
+        (["xml:wait present"], "write xml:@NAME"),
+        (["session:sid present"], "names no place in a request"),
         (["header:X Y == 1"], "no comparison"),
         (["header:X(Y == 1"], "not a header name"),
         (["header-item:Prefer present"], "Prefer/wait"),

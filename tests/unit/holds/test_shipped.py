@@ -39,7 +39,7 @@ def test_article_updates_is_never_cut_short_or_spoken_for():
     assert plan.replay == "destructive"
     assert budget.grant(NOW, None, plan, [("token", NOW + 20.0)]).answer_now == "token"
     assert budget.grant(NOW, None, plan, [("drain", NOW + 20.0)]).answer_now == "drain"
-    assert ask.write(plan, head("GET", "/updates?timeout=9"), 5.0) == ("timeout=9", None)
+    assert ask.write(plan, head("GET", "/updates?timeout=9"), 5.0) == ask.Rewrite("timeout=9")
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,8 @@ def test_prefer_wait_holds_what_prefers_to_wait(method, headers, wish):
 def test_prefer_wait_rewrites_its_item_and_leaves_the_other_preferences():
     plan = shipped("prefer-wait")
     request = head("GET", "/a?b=1", {"Prefer": "modes=snapshot, wait=300"})
-    assert ask.write(plan, request, budget.grant(NOW, 300.0, plan).hold) == (
-        "b=1",
-        (b"Prefer", b"modes=snapshot, wait=60"),
+    assert ask.write(plan, request, budget.grant(NOW, 300.0, plan).hold) == ask.Rewrite(
+        "b=1", (b"Prefer", b"modes=snapshot, wait=60")
     )
 
 
