@@ -242,7 +242,7 @@ async def test_a_long_message_passes_although_the_dialect_does_not_read_so_much(
     moto: int, tmp_path: Path, protocol: str
 ) -> None:
     text = "x" * 200_000
-    async with queueing(moto, tmp_path) as (gw, tap, inside):
+    async with queueing(moto, tmp_path) as (gw, _, inside):
         outside = await consumer(gw, inside)
         await outside.send(text)
         (message,) = await outside.receive(LONG)
