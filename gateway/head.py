@@ -15,7 +15,7 @@ from multidict import CIMultiDictProxy
 if TYPE_CHECKING:
     from gateway.holds.content import Content
 
-_NEEDS_ESCAPING = re.compile(r"[^!-~]|[&=+%#]")  # what would make another parameter of it
+_NEEDS_ESCAPING = re.compile(r"[^!-~\w]|[&=+%#]")  # what would make another parameter of it
 END = b"\r\n"  # the empty line that ends a head
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -138,7 +138,7 @@ def set_arg(query: str, name: str, value: str) -> str:
 
     `value` must need no escaping (durations do not).
     """
-    written = f"{quote_plus(name) if _NEEDS_ESCAPING.search(name) else name}={value}"
+    written = f"{name if name.isidentifier() or not _NEEDS_ESCAPING.search(name) else quote_plus(name)}={value}"
     parts: list[str] = []
     done = False
     for part in query.split("&") if query else ():

@@ -11,17 +11,14 @@ from gateway.holds.ask import without_end
 from gateway.holds.blank import compile_template
 from gateway.holds.cursor import compile_cursor
 from gateway.holds.idle import compile_idle
-from gateway.holds.own_words import compile_own_words
+from gateway.holds.own_words import compile_loser, compile_own_words
 from gateway.holds.places import compile_place
 from gateway.holds.plan import AskPlace, HoldPlan, Jitter, OwnWords, Predicate, SessionPlan
 from gateway.holds.predicate import compile_when
 from gateway.holds.session import compile_session
-from gateway.outcome import Outcome
-from gateway.pipeline import Reply
 
 if TYPE_CHECKING:
     from gateway.config import schema
-    from gateway.config.schema.hold import Loser
 
 
 def compile_hold(table: schema.Hold, dialect: str, path: str = "") -> HoldPlan:
@@ -66,7 +63,7 @@ def compile_hold(table: schema.Hold, dialect: str, path: str = "") -> HoldPlan:
         key=compile_place(table.key) if table.key != "consumer" else None,
         key_secret=_known_as(table.key) in secret,
         concurrency=table.concurrency,
-        loser=_loser(table.loser),
+        loser=compile_loser(table.loser.status, _texts(table.loser.headers), table.loser.body),
         min_repoll=table.min_repoll,
         session=_session(table, ask),
         last=uses.last_headers(place for _, place in looked_at(table)),
@@ -124,16 +121,8 @@ def _known_as(place: str) -> str:
     return place.lower() if place.startswith("header:") else place
 
 
-def _loser(table: Loser) -> Reply:
-    return Reply(Outcome.ANSWERED, table.status, _fields(table.headers), table.body.encode())
-
-
 def _own_words(status: int, words: schema.OwnWords) -> OwnWords:
     return compile_own_words(words.status or status, _texts(words.headers), words.body)
-
-
-def _fields(headers: Mapping[str, object]) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((name.encode(), value.encode()) for name, value in _texts(headers).items())
 
 
 def _texts(headers: Mapping[str, object]) -> dict[str, str]:

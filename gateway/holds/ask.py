@@ -121,21 +121,18 @@ def _is_fixed(plan: HoldPlan, head: RequestHead, place: AskPlace | None) -> bool
     wish stands where none can be written, or there is no place for one."""
     if "Signature-Input" in head.headers or (plan.signed is not None and plan.signed(head)):
         return True
-    if place is not None and place.where in _BODY:
-        return not _may_differ(head)
-    return not any(_takes(each, head) for each in ((place,) if place is not None else plan.ask))
+    if place is None:
+        return not any(_takes(each, head) for each in plan.ask)
+    return place.where not in _EVERYWHERE and not _takes(place, head)
 
 
 def _takes(place: AskPlace, head: RequestHead) -> bool:
     """Whether a wait could be written at that place of this request."""
     if place.where in _EVERYWHERE:
         return True
-    return put(place, head, "1") is not None and (place.where not in _BODY or _may_differ(head))
-
-
-def _may_differ(head: RequestHead) -> bool:
-    """Whether the body may be another than the client sent: not where it sent a digest of it (RFC 9530, RFC 1864)."""
-    return not any(name in head.headers for name in _DIGESTS)
+    if place.where in _BODY and any(name in head.headers for name in _DIGESTS):
+        return False  # the body must stay as its digest says (RFC 9530, RFC 1864)
+    return put(place, head, "1") is not None
 
 
 def _default(plan: HoldPlan, note: str | None) -> Ask:

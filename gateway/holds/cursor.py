@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 import orjson
 
 from gateway.head import RequestHead, ResponseHead
+from gateway.holds.content import as_text
 from gateway.holds.places import Place, compile_place
-from gateway.holds.pointer import compile_pointers, text_of
+from gateway.holds.pointer import compile_pointers
 
 Response = Callable[[ResponseHead, bytes], "str | None"]
 
@@ -65,7 +66,7 @@ def compile_response(text: str | None) -> Response | None:
 
     def read(head: ResponseHead, body: bytes) -> str | None:
         try:
-            found = [value for value in map(text_of, find(orjson.loads(body))) if value is not None]
+            found = [value for value in map(as_text, find(orjson.loads(body))) if value is not None]
         except orjson.JSONDecodeError:
             return None
         chosen = choose(found) if found else None

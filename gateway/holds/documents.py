@@ -9,7 +9,8 @@ from collections.abc import Callable
 import orjson
 
 from gateway.holds import compare
-from gateway.holds.pointer import ABSENT, compile_pointer, compile_pointers, has_wildcard, same, text_of
+from gateway.holds.content import as_text
+from gateway.holds.pointer import ABSENT, compile_pointer, compile_pointers, has_wildcard, same
 
 JsonTest = Callable[[object], bool]
 
@@ -65,7 +66,7 @@ def compile_value_check(text: str, whole: str) -> JsonTest:
     if name in ("in", "not in"):
         return _either(tuple(compare.members(name, rest, whole)), whole, name == "in")
     check = compare.compile_check(text, whole)
-    return lambda value: check(text_of(value))
+    return lambda value: check(as_text(value))
 
 
 def is_empty(value: object) -> bool:

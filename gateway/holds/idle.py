@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from gateway.head import RequestHead, ResponseHead
 from gateway.holds import compare
 from gateway.holds.answer import BODY_LIMIT, UNREADABLE, Answer
+from gateway.holds.content import as_text
 from gateway.holds.documents import compile_document_test
 from gateway.holds.places import Place, compile_place, is_token
 from gateway.holds.plan import IdleTest, Recalled
-from gateway.holds.pointer import compile_pointer, text_of
+from gateway.holds.pointer import compile_pointer
 from gateway.holds.words import did_you_mean
 
 LONGEST = 1024  # characters of a request's value that an answer is compared with
@@ -111,7 +112,7 @@ class _Compiler:
                 raise ValueError(f"`{text}`: `every` compares with a plain value; put it in quotes")
             find = compile_pointer(pointer, text)
             return compared(
-                lambda answer: text_of(find(answer.document)) if answer.document is not UNREADABLE else None
+                lambda answer: as_text(find(answer.document)) if answer.document is not UNREADABLE else None
             )
         test = compile_document_test(pointer, rest, text, every=every)
         return lambda answer: test(answer.document) if answer.document is not UNREADABLE else None

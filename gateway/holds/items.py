@@ -34,10 +34,12 @@ def values(lines: Iterable[str], name: str) -> list[str]:
     for line in lines:
         if name not in line.lower():
             continue
-        for element in split(line):
+        for element in split(line) if "," in line else (line,):
             match = _NAME_VALUE.match(element)
-            if match is not None and match[1].lower() == name:
-                found.append(_value(match[2]))
+            if match is not None:
+                item, value = match.groups()
+                if item == name or item.lower() == name:
+                    found.append(_value(value))
     return found
 
 

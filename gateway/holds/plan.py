@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.head import RequestHead, ResponseHead
@@ -126,7 +126,8 @@ class HoldPlan:
     fixed: HoldPlan | None = None  # nothing of the request may be changed
     endless: HoldPlan | None = None  # the poll has no end of its own
 
-    @property
-    def writable(self) -> bool:
-        """Whether the upstream can be told another wait than the client asked for."""
-        return self.rewrite and any(place.where not in UNWRITABLE for place in self.ask)
+    writable: bool = field(init=False, default=False)  # whether the upstream can be told another wait than it was asked
+
+    def __post_init__(self) -> None:
+        writable = self.rewrite and any(place.where not in UNWRITABLE for place in self.ask)
+        object.__setattr__(self, "writable", writable)

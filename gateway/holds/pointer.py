@@ -8,8 +8,6 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-import orjson
-
 Pointer = Callable[[object], object]
 Pointers = Callable[[object], list[object]]
 
@@ -95,15 +93,3 @@ def same(left: object, right: object) -> bool:
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     return left == right
-
-
-def text_of(value: object) -> str | None:
-    """A JSON value as text: a string as it is, None for null and ABSENT, everything else as it is written in JSON."""
-    if isinstance(value, str):
-        return value
-    if value is None or value is ABSENT:
-        return None
-    try:
-        return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:  # a number beyond 64 bits
-        return None

@@ -12,6 +12,8 @@ from gateway.head import RequestHead, set_arg
 from gateway.holds import items, splice
 from gateway.holds.content import FORM
 from gateway.holds.plan import AskPlace
+from gateway.holds.pointer import ABSENT
+from gateway.holds.stated import pointer
 
 
 class Rewrite(NamedTuple):
@@ -56,7 +58,8 @@ def _json(place: AskPlace, head: RequestHead, text: str) -> Rewrite | None:
     content = head.content
     if content is None or not isinstance(content.document, dict | list):
         return None
-    body = splice.put(content.raw, place.name, text, place.unit in ("s", "ms"))
+    leads = pointer(place.name)(content.document) is not ABSENT
+    body = splice.put(content.raw, place.name, text, place.unit in ("s", "ms"), leads)
     return Rewrite(head.query, body=body) if body is not None else None
 
 

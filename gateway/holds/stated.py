@@ -4,7 +4,7 @@ reading those texts, place by place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 import orjson
@@ -13,7 +13,7 @@ from gateway.head import RequestHead
 from gateway.holds import items, splice, units
 from gateway.holds.content import as_text
 from gateway.holds.plan import AskPlace
-from gateway.holds.pointer import Pointer, compile_pointer
+from gateway.holds.pointer import ABSENT, Pointer, compile_pointer
 
 NOTHING: tuple[AskPlace | None, Sequence[str]] = (None, ())
 
@@ -56,15 +56,13 @@ def _form(name: str, head: RequestHead) -> Sequence[str]:
 
 def _json(name: str, head: RequestHead) -> Sequence[str]:
     content = head.content
-    text = as_text(_pointer(name)(content.document)) if content is not None else None
-    if content is None or content.malformed:
+    value = pointer(name)(content.document) if content is not None else ABSENT
+    if content is None or value is ABSENT:
         return ()
-    if not splice.may_repeat(content.raw, name):
-        return () if text is None else (text,)
-    if isinstance(content.document, dict | list):
-        found = (as_text(orjson.loads(content.raw[start:end])) for start, end in splice.spans(content.raw, name))
-        return [each for each in found if each is not None]
-    return ()
+    texts: Iterable[str | None] = (as_text(value),)
+    if splice.only_key(content.raw, name) is None:  # the parser kept the last of those with one name
+        texts = (as_text(orjson.loads(content.raw[start:end])) for start, end in splice.spans(content.raw, name))
+    return [text for text in texts if text is not None]
 
 
 def _xml(name: str, head: RequestHead) -> Sequence[str]:
@@ -83,7 +81,8 @@ def _session(name: str, head: RequestHead) -> Sequence[str]:
 
 
 @lru_cache(maxsize=256)
-def _pointer(name: str) -> Pointer:
+def pointer(name: str) -> Pointer:
+    """The finder of a JSON pointer that is known to be one."""
     return compile_pointer(name, name)
 
 

@@ -21,6 +21,7 @@ Escape = Callable[[str], "str | None"]
 
 LONGEST: Final = 8192  # characters of one value; what is longer is no position anybody gave out
 _MARK = re.compile(r"\{([a-z][a-z-]*):([^{}\"']*)\}")
+_COUNTS = re.compile(r"\s|\+[0-9]+$")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -127,7 +128,7 @@ def _place_of(mark: re.Match[str]) -> str | None:
         return None
     if not name:
         raise ValueError(f"`{mark[0]}` lacks a name; write {{{kind}:NAME}}")
-    if kind != "json" and re.search(r"[\s+]", name):
+    if _COUNTS.search(name):
         raise ValueError(f"`{mark[0]}`: a value is echoed as it is, never counted on; write {{{kind}:NAME}}")
     return f"{kind}:{name}"
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gateway.holds.places import BODY_KINDS, KINDS
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_PLACE = re.compile(rf"(?<![\w:/-])({'|'.join(sorted(KINDS, key=len, reverse=True))}):([^\s()]*)")
+_PLAIN = re.compile(r'"(?:[^"\\]|\\.)*"|\smatches\s.*', re.DOTALL)  # texts and regular expressions name no place
+_PLACE = re.compile(rf"(?<![\w:/-])({'|'.join(sorted(KINDS, key=len, reverse=True))}):([^\s(),]*)")
 _MARK = re.compile(rf"\{{({'|'.join(sorted(KINDS, key=len, reverse=True))}):([^{{}}\"']+)\}}")
 _COMPARED = re.compile(r"(?:==|!=|<=|>=|<|>|\bin\b)(.*)", re.DOTALL)
 
@@ -19,13 +19,13 @@ _COMPARED = re.compile(r"(?:==|!=|<=|>=|<|>|\bin\b)(.*)", re.DOTALL)
 def places_of(condition: object) -> Iterator[str]:
     """Every place a condition looks at, also those it compares with."""
     for text in texts_of(condition):
-        yield from (f"{kind}:{name}" for kind, name in _PLACE.findall(_QUOTED.sub('""', text)))
+        yield from (f"{kind}:{name}" for kind, name in _PLACE.findall(_PLAIN.sub(" ", text)))
 
 
 def recalled_by(condition: object) -> Iterator[str]:
     """The places in the request that a test of an answer compares it with: what stands behind its operator."""
     for text in texts_of(condition):
-        compared = _COMPARED.search(_QUOTED.sub('""', text))
+        compared = _COMPARED.search(_PLAIN.sub(" ", text))
         yield from places_of(compared[1]) if compared is not None else ()
 
 

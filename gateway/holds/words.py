@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-LATER = "not available in this version"
-
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`, did you mean `x`?` for the nearest known word, or an empty string."""

@@ -17,6 +17,7 @@ import click
 import orjson
 import uvloop
 
+from .asks import asks
 from .measure import MEASURES as OF_CALLS
 from .measure import Figures, Scale
 from .pages import pages
@@ -29,8 +30,8 @@ Samples = dict[str, list[Figures]]
 
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
-OWN = ("pages",)  # what only the gateway has
-MEASURES = {**OF_CALLS, "pages": pages}
+OWN = ("pages", "asks")  # what only the gateway has
+MEASURES = {**OF_CALLS, "pages": pages, "asks": asks}
 
 
 def _say(text: str) -> None:

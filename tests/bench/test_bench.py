@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kit.holds import shipped
+
+from .asks import BODY, JSON, changed, header, json, query
 from .measure import Figures, Scale, is_blank, percentile
 from .table import Row, added, lay_out, median, render
 from .wire import answer_end, request
@@ -96,3 +99,10 @@ def test_only_the_templates_own_answer_counts_as_no_news(answer: bytes, blank: b
 
 def test_a_request_carries_its_token() -> None:
     assert request("/now", "abc").endswith(b"\r\nAuthorization: Bearer abc\r\n\r\n")
+
+
+def test_every_wish_that_is_measured_is_one_that_is_rewritten() -> None:
+    assert changed(shipped("cursor-updates"), query())
+    assert changed(shipped("prefer-wait"), header())
+    assert changed(JSON, json())
+    assert 1000 < len(BODY) < 1100

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.head import RawHeaders, RequestHead, ResponseHead
+from gateway.holds.content import Content
+
+FORM, JSON, XML = "application/x-www-form-urlencoded", "application/json", "text/xml"
 
 Fields = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -22,6 +25,14 @@ def head(method: str, target: str, headers: Fields = ()) -> RequestHead:
     path, _, query = target.partition("?")
     fields, raw = _fields(headers)
     return RequestHead(method, path, query, host="api.example", headers=fields, raw_headers=raw)
+
+
+def posted(target: str, body: bytes | str, media: str = JSON, headers: Fields = ()) -> RequestHead:
+    """The head of a POST whose whole body has been read."""
+    raw = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else body
+    made = head("POST", target, headers)
+    made.length, made.framing, made.content = len(raw), "length", Content(raw, media)
+    return made
 
 
 def response(status: int, headers: Fields = (), length: int | None = None) -> ResponseHead:

@@ -14,9 +14,10 @@ from gateway.admin import live
 from gateway.call import Call, State
 from gateway.clock import NEVER
 from gateway.drain import Drain
+from gateway.holds.answer import BODY_LIMIT
 from gateway.holds.ask import ENDLESS
 from gateway.holds.budget import LONGEST
-from gateway.holds.idle import BODY_LIMIT, compile_idle
+from gateway.holds.idle import compile_idle
 from gateway.holds.plan import Jitter
 from gateway.identity.claims import Identity
 from gateway.outcome import Outcome
@@ -28,7 +29,7 @@ from tests.kit.serving import POLLS, WALL, Scene
 from .test_serve_events import drain, end, failed, fill, head, passes
 
 Move = Callable[[Scene], None]
-IDLE, LIMIT = compile_idle(["json:/results == []"])
+IDLE, LIMIT, _ = compile_idle(["json:/results == []"])
 BEGUN = head(200, b'{"results":[\n', False)
 
 

@@ -13,7 +13,6 @@ from gateway.config.checks.places import problem_of
 from gateway.config.merge import Merged
 from gateway.config.problems import Problem, problem
 from gateway.config.schema import Empty, Hold
-from gateway.config.schema.hold import Loser
 
 _USED = re.compile(r"\{((?:query|header|header-item|cookie|form|json|xml|last):[^{}\"']+)\}")
 
@@ -81,12 +80,6 @@ def _parts(hold: Hold) -> Iterator[tuple[str, Callable[[Any], object], Any]]:
         yield "session.when", compile_when, hold.session.when
         yield "session.id", compile_answer_place, hold.session.id
         yield "session.skip", compile_skip, hold.session.skip
-    yield "loser", _check_loser, hold.loser
-
-
-def _check_loser(loser: Loser) -> None:
-    if loser.status in (204, 304) and loser.body:
-        raise ValueError(f"a {loser.status} has no body; remove body, or write status = 200")
 
 
 def _compile_template(empty: Empty) -> None:

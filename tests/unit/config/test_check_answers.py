@@ -11,11 +11,7 @@ import pytest
 
 from .kit import BASE, ROUTE, checked, sound
 
-POLL = (
-    BASE
-    + ROUTE.replace('["signed"]', '["signed", "p"]').replace('"/r"', '"/r/{room}"')
-    + "[policy.p.hold]\nabsent = '25s'\n"
-)
+POLL = BASE + ROUTE.replace('["signed"]', '["signed", "p"]') + "[policy.p.hold]\nabsent = '25s'\n"
 JSON = "headers = { Content-Type = 'application/json' }"
 
 
@@ -44,10 +40,6 @@ JSON = "headers = { Content-Type = 'application/json' }"
             "cursor.response: `json:/*/id` finds several values; write max(json:/*/id), min(json:/*/id) or last(json:/*/id)",
         ),
         (
-            f"empty = {{ answer = 'template', {JSON}, body = '\"{{path:rom}}\"' }}",
-            'empty.body: uses {path:rom}, but "/r/{room}" has no {rom}; write it in match.path, or leave it out',
-        ),
-        (
             "idle = [{ any = ['status == 204', 'status == two'] }]",
             "idle: `status == two`: a status is a number; write status == 204, or { all = [..] } of several tests",
         ),
@@ -72,3 +64,10 @@ refusals = { 429 = { body = '{"retry_after_ms":{retry_after_ms}}' }, 503 = { sta
     )
     hold = config.policies["p"].hold
     assert hold is not None and set(hold.refusals) == {"429", "503", "401"}
+
+
+def test_an_answer_of_which_a_route_wrote_half_is_looked_at_whole(tmp_path: Path) -> None:
+    text = POLL.replace("[policy.p.hold]", "[route.hold.loser]\nbody = 'x'\n[policy.p.hold]\nloser = { status = 204 }")
+    assert checked(tmp_path, text).problems == [
+        "gateway.toml: route[0].hold.loser.body: a 204 has no body; remove body, or write another status"
+    ]
