@@ -13,6 +13,7 @@ from gateway.holds import ask, blank, budget, content
 from gateway.outcome import Outcome
 from gateway.pipeline import Verdict
 from gateway.policies import cors
+from gateway.pollers import key_of
 from gateway.routing import NotFound
 from gateway.target import without_port
 
@@ -56,7 +57,7 @@ def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
 
 
 def wish(call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
-    """Writes `hold`, `asked`, `told` and `cursor` when the request is a poll; otherwise it is an ordinary call."""
+    """Writes `hold`, `asked`, `told`, `cursor` and `key` of a request that is a poll; others are ordinary calls."""
     asked = ask.read(hold, head)
     call.note = asked.note
     if asked.refused:
@@ -65,6 +66,8 @@ def wish(call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
         call.hold = asked.plan or hold
         call.asked, call.told = asked.seconds, asked.told
         call.cursor = hold.cursor(head)
+        if hold.tells_apart:
+            call.key = key_of(hold, head)
         if hold.recall is not None:
             call.recalled = hold.recall(head)
     return None

@@ -60,7 +60,7 @@ class Call:
         # route
         "plan", "params", "origin",
         # ask: is it a poll, and for how long (seconds)
-        "hold", "asked", "told", "recalled", "teaches",
+        "hold", "asked", "told", "recalled", "key", "teaches",
         # identify
         "identity",
         # limit: instants in loop seconds
@@ -99,6 +99,7 @@ class Call:
         self.asked: float | None = None
         self.told: float = NEVER  # what the upstream understands if nothing is rewritten
         self.recalled: Recalled = ()  # values of the request that the answer is compared with
+        self.key: str | None = None  # as what it polls, where the dialect has a rule about that
         self.teaches = False  # its answer may say how long the polls of a session are held
         self.identity: Identity | None = None
         self.granted: float | None = None
@@ -164,7 +165,10 @@ class Call:
 
     @property
     def evictable(self) -> bool:
-        """Whether this call can be ended to make room: a parked poll that we may tell "no news"."""
+        """Whether this call can be ended to make room: a parked poll that we may tell "no news". One that is kept back
+        for another was never sent, so it may also be told that it lost."""
+        if self.state is State.WAITING and self.hold is not None and self.hold.concurrency != "many":
+            return self.up is not None
         return self.blank is not None and self.state in (State.WAITING, State.PARKED)
 
     def on_due(self, now: float) -> None:

@@ -124,6 +124,23 @@ def routes(path: Path) -> None:
     click.echo(route_table(config))
 
 
+@cli.command(cls=ConfigCommand, short_help="List the hold policies that come with the gateway.")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), metavar="FILE",
+              help="The configuration file.  [default: gateway.toml, if it is there]")  # fmt: skip
+@click.argument("name", required=False)
+def policies(path: Path | None, name: str | None) -> None:
+    """List the hold policies that come with the gateway, and say which of them the configuration replaces by one of its
+    own. With a NAME print that policy's file, to read or to copy."""
+    from gateway.config.shelf import policy_text, shelf
+
+    if path is None and DEFAULT_CONFIG.is_file():
+        path = DEFAULT_CONFIG
+    try:
+        click.echo(policy_text(name) if name is not None else shelf(path))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
 @cli.command()
 @click.option("--record", is_flag=True, help="That of a line of the call log instead.")
 def schema(record: bool) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 from gateway import refusals, verdicts
 from gateway.holds import budget
 from gateway.outcome import Outcome
-from gateway.pipeline import Refusal
+from gateway.pipeline import Refusal, Reply
 from gateway.policies.rate_limit import limited
+from gateway.pollers import Kept, Pollers
 from gateway.state.store import Demand, Denied, Place, Store, Tokens
 from gateway.waiting import TURN, Lines, Spot
 
@@ -26,18 +27,19 @@ if TYPE_CHECKING:
 
 Rule = TypeVar("Rule", "RateLimit", "Cap")
 
-_UNSERVED = (Outcome.OVERLOADED, Outcome.CAPPED, Outcome.RATE_LIMITED)
+_UNSERVED = (Outcome.OVERLOADED, Outcome.CAPPED, Outcome.RATE_LIMITED, Outcome.CONFLICT)
 
 
 class Limits:
-    """The limits of all calls, in the store and in line for it."""
+    """The limits of all calls, in the store and in line for it; and who polls, where a dialect has a rule for that."""
 
-    __slots__ = ("_lines", "_renewed", "_rules", "_store", "_timers")
+    __slots__ = ("_lines", "_renewed", "_rules", "_store", "_timers", "pollers")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers, store: Store) -> None:
         self._timers = timers
         self._store = store
         self._lines = Lines(loop, timers)
+        self.pollers = Pollers(loop, timers)
         self._rules: Mapping[str, RateLimit | Cap] = {}  # as they are configured now
         self._renewed: dict[int, tuple[Plan, Plan]] = {}  # by the identity of the first
         store.watch(self._lines.freed)
@@ -77,25 +79,31 @@ class Limits:
         now = self._timers.now()
         ahead = self._lines.ahead(demands_of(asking, call), call) if self._lines.open else None
         denied = asking.asked.take(call, now) if ahead is None else Denied(ahead, self._turn_in(ahead, now))
-        if denied is not None:
+        if denied is not None and ahead is None:
             denied = self._make_room(call, asking, denied, now)
         return self._wait(call, plan, demands_of(asking, call), denied, now) if denied is not None else None
 
-    def _make_room(self, call: Call, plan: Plan, denied: Denied | None, now: float) -> Denied | None:
-        """Each cap may make room by ending its oldest poll. Who is ended loses its place at once but is told last: a
-        poll it has sent ahead must not take the place back."""
+    def _make_room(self, call: Call, plan: Plan, denied: Denied, now: float) -> Denied | None:
+        """Each cap may make room by ending its oldest poll, and an older poll of the same poller makes room by giving
+        way. Who is ended loses its place at once but is told last: a poll it has sent ahead must not take it back."""
         assert plan.asked is not None
         victims: list[Call] = []
-        while denied is not None and denied.victim is not None and len(victims) < len(plan.caps):
-            assert isinstance(denied.demand, Place)
-            victims.append(denied.victim)
-            self._store.evicted(denied.demand, denied.victim.poller, now)
-            release(denied.victim)
-            denied = plan.asked.take(call, now)
+        yields = self.pollers.giving_way(call, plan.upstream.name) if isinstance(denied.demand, Place) else None
+        room = plan.asked.take(call, now, yields) if yields is not None else denied
+        while room is not None and room.victim is not None and len(victims) < len(plan.caps):
+            assert isinstance(room.demand, Place)
+            victims.append(room.victim)
+            if room.victim is not yields:
+                self._store.evicted(room.demand, room.victim.poller, now)
+            release(room.victim)
+            room = plan.asked.take(call, now, yields)
         for victim in victims:
-            victim.note = f"for {call.id}"
-            victim.serve.on_evict(victim)
-        return denied
+            if victim is yields:
+                self.pollers.supersede(victim, call)
+            else:
+                victim.note = f"for {call.id}"
+                victim.serve.on_evict(victim)
+        return room
 
     def _turn_in(self, demand: Demand, now: float) -> float:
         """Seconds until it is the turn of who joins the line for that now."""
@@ -144,6 +152,13 @@ class Limits:
         """Whether a poll that waited has too little of its hold left to be forwarded: it must not pay for that."""
         hold, now = call.hold, self._timers.now()
         return hold is not None and budget.wait_left(hold, call.granted or 0.0, call.deadline, now) is None
+
+    def in_vain(self, call: Call) -> Refusal | Reply:
+        """What a call is told whose time ran out while it waited, where we may not say "no news"."""
+        if isinstance(call.up, Kept):
+            return call.up.in_vain()
+        assert isinstance(call.up, Spot)
+        return denial(call, Denied(call.up.demand, TURN))
 
     def refund(self, call: Call, plan: Plan, outcome: Outcome | None) -> None:
         """What a call gets back that ends so: everything when it was not served after all, and what an empty poll that

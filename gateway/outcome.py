@@ -31,6 +31,8 @@ class Outcome(StrEnum):
     CLIENT_GONE = "client_gone"
     CLIENT_TIMEOUT = "client_timeout"  # the client sent or took nothing for too long
     EVICTED = "evicted"
+    SUPERSEDED = "superseded"  # it gave way to a newer poll of the same poller
+    CONFLICT = "conflict"  # another poll of the same poller was there first
     DRAINED = "drained"
     EXPIRED = "expired"  # the hold was cut at the end of its token
     REVOKED = "revoked"
@@ -79,6 +81,8 @@ ENDINGS: dict[Outcome, Ending] = {
     Outcome.CLIENT_GONE: Ending(Blame.DOWNSTREAM, share="empty"),
     Outcome.CLIENT_TIMEOUT: _REFUSED,
     Outcome.EVICTED: Ending(Blame.DOWNSTREAM, share="empty"),
+    Outcome.SUPERSEDED: Ending(Blame.DOWNSTREAM, share="empty"),
+    Outcome.CONFLICT: _REFUSED,
     Outcome.DRAINED: Ending(Blame.GATEWAY, share="empty"),
     Outcome.EXPIRED: Ending(Blame.DOWNSTREAM, share="empty"),
     Outcome.REVOKED: _REFUSED,

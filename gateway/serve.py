@@ -16,19 +16,19 @@ from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
 from gateway.head import END, Known, RequestHead, ResponseHead
 from gateway.holds.budget import FRONT_MARGIN
-from gateway.limits import Limits, denial, release
+from gateway.limits import Limits, release
 from gateway.memory import Memory
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
 from gateway.policies import cors
+from gateway.pollers import Kept, lost
 from gateway.problem import render
 from gateway.sides import READING
-from gateway.state.store import Denied
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.headers import client_address
-from gateway.waiting import TURN, Spot
+from gateway.waiting import Spot
 
 if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
@@ -143,7 +143,19 @@ class Serve:
         self._go_on_in(call, plan, verdict)
 
     def _go_on_in(self, call: Call, plan: Plan, verdict: Verdict) -> None:
-        """Its admission is over: forward it, or tell it why not."""
+        """Its limits let it in, or not: now other polls of the same poller have their say, where there are rules."""
+        if verdict is None and call.hold is not None and call.hold.tells_apart:
+            self._forward(call, plan, self._limits.pollers.enter(call, plan.upstream.name))
+        else:
+            self._forward(call, plan, verdict)
+
+    def _forward(self, call: Call, plan: Plan, verdict: Verdict | Kept) -> None:
+        """Its admission is over: forward it, keep it back, or tell it why not."""
+        if isinstance(verdict, Kept):
+            call.state = WAITING
+            call.up = verdict
+            self._timers.arm(call, min(verdict.until, call.deadline))
+            return
         if verdict is None:
             call.state = PARKED
             verdict = self._forwarder.forward(call, plan)
@@ -157,6 +169,9 @@ class Serve:
     def _turn(self, call: Call) -> None:
         """It is first in its line, and what it waits for may be there: it asks again for all it demands."""
         plan, spot = call.plan, call.up
+        if plan is not None and isinstance(spot, Kept):
+            self._come(call, plan, spot)
+            return
         if plan is None or not isinstance(spot, Spot):
             return
         if self._limits.too_late(call):
@@ -172,6 +187,17 @@ class Serve:
         call.up = None
         call.state = ADMITTING
         self._go_on_in(call, plan, taken)
+
+    def _come(self, call: Call, plan: Plan, kept: Kept) -> None:
+        """What it was kept back for is over. The hold of one that waited for the end of another begins only now, but a
+        drain that was to end it still does."""
+        kept.cancel()
+        call.up = None
+        call.state = ADMITTING
+        verdict: Verdict | Kept = None
+        if kept.seat is not None and call.clamped_by != "drain":
+            verdict = self._limit(call, plan)
+        self._forward(call, plan, verdict if verdict is not None else kept.rest())
 
     def _resume(self, call: Call, done: asyncio.Future[Verdict], index: int) -> None:
         if call.up is not None:  # it waits for something else by now
@@ -277,6 +303,10 @@ class Serve:
     def on_evict(self, call: Call) -> None:
         """Somebody else takes this call's place."""
         self._table["evict"][call.state](call)
+
+    def on_superseded(self, call: Call) -> None:
+        """A newer poll of the same poller was let in."""
+        self._table["superseded"][call.state](call)
 
     def on_revoked(self, call: Call) -> None:
         """The caller may no longer be served."""
@@ -403,8 +433,10 @@ class Serve:
         """A call's clock ran out: of its wait in line or for its body, of connecting, of its answer, of a hold."""
         if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
             self._forwarder.connect_timed_out(call, call.plan, call.up)
-        elif isinstance(call.up, Spot) and call.blank is None and call.clamped_by not in ("drain", "token"):
-            self._say(call, denial(call, Denied(call.up.demand, TURN)))
+        elif isinstance(call.up, Kept) and now >= call.up.until and not self._limits.too_late(call):
+            self.on_turn(call)
+        elif isinstance(call.up, (Spot, Kept)) and call.blank is None and call.clamped_by not in ("drain", "token"):
+            self._say(call, self._limits.in_vain(call))
         elif call.hold is not None:
             self._quiet(call, now)
         elif call.clamped_by == "drain":
@@ -467,6 +499,11 @@ class Serve:
     def _evict(self, call: Call) -> None:
         if call.blank is not None:
             self._say(call, replace(call.blank, outcome=Outcome.EVICTED))
+        elif call.evictable:
+            self._say(call, lost(call, Outcome.EVICTED))
+
+    def _give_way(self, call: Call) -> None:
+        self._say(call, lost(call, Outcome.SUPERSEDED))
 
     def _revoke(self, call: Call) -> None:
         self._say(call, refusals.REVOKED)
@@ -569,6 +606,7 @@ TABLE: dict[str, dict[State, str]] = {
     "choked": {S.RELAYING: "_hold_back"},
     "drained": {S.RELAYING: "_go_on"},
     "evict": {S.WAITING: "_evict", S.PARKED: "_evict"},
+    "superseded": {S.WAITING: "_give_way", S.PARKED: "_give_way"},
     "revoked": {S.WAITING: "_revoke", S.PARKED: "_revoke", S.RELAYING: "_cut"},
     "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down", S.RELAYING: "_wind_down"},
 }

@@ -51,6 +51,7 @@ BEHAVIOUR = [
     "parse",
     "serve",
     "limits",
+    "pollers",
     "memory",
     "waiting",
     "admission",

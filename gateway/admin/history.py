@@ -19,7 +19,7 @@ KEPT = 120  # samples: ten minutes
 RECENT = 3  # samples of every route: rates are of the last 10 to 15 s
 
 O = Outcome  # noqa: E741
-_EARLY = (O.CLIENT_GONE, O.CLIENT_TIMEOUT, O.EVICTED, O.DRAINED, O.EXPIRED, O.REVOKED)
+_EARLY = (O.CLIENT_GONE, O.CLIENT_TIMEOUT, O.EVICTED, O.SUPERSEDED, O.DRAINED, O.EXPIRED, O.REVOKED)
 _ANSWERED = (O.ANSWERED, O.STREAMED, O.TUNNELLED, O.PREFLIGHT)
 # What endings have in common for who looks at all of them, in the order of colours.
 GROUPS = ("news", "no news", "failed", "answered", "ended early", "refused")

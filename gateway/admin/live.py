@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.call import Call, State
 from gateway.clock import NEVER
+from gateway.pollers import Kept
 from gateway.telemetry.record import shown_path
 from gateway.waiting import Spot
 
@@ -58,8 +59,8 @@ def describe(call: Call, now: float) -> dict[str, object]:
 
 
 def waited(call: Call, now: float) -> float:
-    """Seconds in line for a limit so far."""
-    return call.waited + (now - call.up.since if isinstance(call.up, Spot) else 0.0)
+    """Seconds in line for a limit, or kept back for another poll, so far."""
+    return call.waited + (now - call.up.since if isinstance(call.up, (Spot, Kept)) else 0.0)
 
 
 def slices(calls: Iterable[Call | None]) -> Iterator[list[Call]]:

@@ -141,7 +141,7 @@ def _used(sources: list[Source]) -> list[str]:
     return list(names)
 
 
-def _own(sources: list[Source]) -> dict[str, str]:
+def own_policies(sources: list[Source]) -> dict[str, str]:
     """The policies a person wrote, with the file of each."""
     own: dict[str, str] = {}
     for source in sources:
@@ -152,7 +152,7 @@ def _own(sources: list[Source]) -> dict[str, str]:
 
 
 def _shipped(sources: list[Source], problems: list[Problem], notices: list[str]) -> Iterator[Source]:
-    own = _own(sources)
+    own = own_policies(sources)
     for name in _used(sources):
         path = shipped_dir() / f"{name}.toml"
         if not path.is_file():

@@ -32,11 +32,11 @@ def silence(play: Play, mask: Mask) -> Event:
         return _ended("upstream silent", scene, mask)
 
 
-def events(play: Play, mask: Mask, quiet: Event, window: float) -> tuple[Event, ...]:
+def events(play: Play, mask: Mask, quiet: Event, window: float, raw: bytes) -> tuple[Event, ...]:
     """Everything that may happen to a parked call, beginning with `quiet`, what `silence` gave. `window` is
-    `server.drain` in seconds."""
-    found = [quiet, *_habit(play, mask, quiet), _lost(play, mask), _drained(play, mask, window)]
-    return (*found, _evicted(play, mask), _left(play, mask))
+    `server.drain` in seconds, `raw` the request."""
+    found = [quiet, *_habit(play, mask, quiet), *_stopped(play), _lost(play, mask), _drained(play, mask, window)]
+    return (*found, _evicted(play, mask), *_second(play, mask, raw), _left(play, mask))
 
 
 def _habit(play: Play, mask: Mask, quiet: Event) -> Iterator[Event]:
@@ -49,6 +49,20 @@ def _habit(play: Play, mask: Mask, quiet: Event) -> Iterator[Event]:
         endpoint.overruns = OVERRUNS_FORGIVEN
         scene.run_out()
         yield _ended(f"silent {OVERRUNS_FORGIVEN + 1} times in a row", scene, mask)
+
+
+def _stopped(play: Play) -> Iterator[Event]:
+    """An answer that begins before there is news, and then nothing: only where that is no answer yet."""
+    with play() as scene:
+        call = scene.call
+        if call.hold is None or not call.hold.early_headers:
+            return
+        scene.begin()
+        scene.run_out()
+        said = f"broken off after {seconds(scene.now)}" if scene.closed else "goes on"
+        outcome = call.outcome.value if call.outcome is not None else None
+        recorded = f"; recorded as {outcome}, note {call.note}" if outcome is not None else ""
+        yield Event("answer begins, then silence", f"the answer that the client has of it is {said}{recorded}", outcome)
 
 
 def _lost(play: Play, mask: Mask) -> Event:
@@ -103,6 +117,25 @@ def _evicted(play: Play, mask: Mask) -> Event:
         if scene.parked:
             return Event(name, 'cannot be: only the upstream may say "no news" here, so the call runs on')
         return _ended(name, scene, mask)
+
+
+def _second(play: Play, mask: Mask, raw: bytes) -> Iterator[Event]:
+    """Another poll of the same poller comes, and where it only waits yet another."""
+    with play() as scene:
+        hold = scene.call.hold
+        if hold is None or hold.concurrency == "many":
+            return
+        answer = hidden(scene.again(raw), scene.call.id, mask)
+        if not scene.parked:
+            yield _ended("a second poll comes", scene, mask, "it goes on, and this one ends: ")
+        elif answer is not None:
+            yield Event("a second poll comes", f"it is told {told(answer)}; this one goes on", answer=answer)
+        elif scene.keeps_back:
+            third = hidden(scene.again(raw), scene.call.id, mask)
+            said = f"; a third is told {told(third)}" if third is not None else ""
+            yield Event("a second poll comes", f"it waits until this one has ended{said}", answer=third)
+        else:
+            yield Event("a second poll comes", "both are held, for the request does not say who polls")
 
 
 def _left(play: Play, mask: Mask) -> Event:

@@ -13,12 +13,13 @@ from gateway.telemetry import trace
 if TYPE_CHECKING:
     from gateway.explain.scene import Scene
     from gateway.explain.secrets import Mask
+    from gateway.head import RequestHead
 
 CALL_ID = "<call id>"
 
 
-def forwarded(scene: Scene, mask: Mask) -> Forwarded | None:
-    """What the endpoint was sent; None when the call was not forwarded."""
+def forwarded(scene: Scene, head: RequestHead, mask: Mask) -> Forwarded | None:
+    """What the endpoint was sent; None when the call was not forwarded. `head` is the request as it came."""
     call, pair = scene.call, scene.upstream
     if pair is None or call.endpoint is None:
         return None
@@ -29,4 +30,4 @@ def forwarded(scene: Scene, mask: Mask) -> Forwarded | None:
     method, _, rest = first.partition(" ")
     target, _, version = rest.rpartition(" ")
     lines = (f"{method} {mask.target(target)} {version}", *map(mask.field, fields))
-    return Forwarded(call.endpoint.name, lines, len(body))
+    return Forwarded(call.endpoint.name, lines, len(body), mask.body(body, head))

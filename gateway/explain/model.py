@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.explain.model_hold import HoldStory, Rule
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -82,52 +84,6 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """A line of `when`; `depth` is how deep it nests."""
-
-    text: str
-    holds: bool
-    depth: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """Something a hold must end before."""
-
-    name: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class HoldStory:
-    """Whether the request is a poll, and until when it may be held. `unlimited` is what would be granted if nothing
-    but the dialect limited it; the sum `granted + jitter + margin` is the deadline."""
-
-    dialect: str
-    held: bool
-    reason: str
-    conditions: tuple[Condition, ...]
-    place: str | None  # where the wish stood
-    asked: float | None
-    absent: float | None
-    note: str | None = None
-    cursor: str | None = None
-    granted: float | None = None
-    unlimited: float | None = None
-    clamped_by: str | None = None
-    jitter: float | None = None
-    margin: float | None = None
-    deadline: float | None = None
-    limits: tuple[Limit, ...] = ()
-    upstream_due: float | None = None
-    rewritten: bool = False  # the upstream is told another wait than the client wrote
-    sent: float | None = None
-    told: float | None = None  # what the upstream would read in the request as it came
-    no_news: str = "origin"  # who may say it: "template", "origin", "never"
-    replay: str = "never"
-
-
-@dataclass(frozen=True, slots=True)
 class Count:
     """How much of a limit is used up at this moment, as the running gateway says. `left` and `reset` (seconds until one
     more) are of a rate, `held` and `max` of a cap; `waiting` stand in line. `known` False: it has no such limit."""
@@ -160,11 +116,12 @@ class LimitStory:
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """The request as an endpoint would get it."""
+    """The request as an endpoint would get it. `body` is None where it cannot be shown, or there is none."""
 
     endpoint: str
     lines: tuple[str, ...]
     body_bytes: int
+    body: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +160,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnWords:
+    """What a client would see of a refusal that it may meet. `own`: the dialect has words for that `status`."""
+
+    status: int
+    own: bool
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """An effective value and where it was written."""
 
@@ -225,6 +191,8 @@ class Explanation:
     as_if_admitted: bool = False
     caller: Caller | None = None
     hold: HoldStory | None = None
+    rules: tuple[Rule, ...] = ()  # of its dialect, for this request
+    refusals: tuple[OwnWords, ...] = ()  # where the dialect has words of its own for any
     limits: tuple[LimitStory, ...] = ()
     counts_from: str | None = None  # who told the counts of `limits`, or why nobody did
     forwarded: Forwarded | None = None

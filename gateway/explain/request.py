@@ -1,4 +1,4 @@
-"""The request that a person describes with METHOD, URL, -H and --data, as the bytes a client would send. Pure; what is
+"""The request that a person describes with METHOD, URL, -H and a body, as the bytes a client would send. Pure; what is
 wrong with the request itself is left for the gateway to say.
 """
 
@@ -37,7 +37,7 @@ class Described:
 
 
 def describe(
-    method: str, url: str, headers: tuple[tuple[str, str], ...] = (), data: str | None = None, peer: str = "127.0.0.1"
+    method: str, url: str, headers: tuple[tuple[str, str], ...] = (), data: bytes | None = None, peer: str = "127.0.0.1"
 ) -> Described:
     """Reads METHOD and URL as typed; the URL is not made canonical, and a fragment is left out as clients do.
 
@@ -61,5 +61,4 @@ def describe(
     if host == "":
         raise ValueError("URL names no host; write http://HOST/PATH or /PATH")
     named = next((value for name, value in headers if name.lower() == "host"), host)
-    body = data.encode("utf-8", "surrogateescape") if data is not None else None
-    return Described(method, target, named, headers, body, peer)
+    return Described(method, target, named, headers, data, peer)

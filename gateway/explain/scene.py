@@ -4,9 +4,9 @@ nowhere, on a loop that never runs. Time moves when somebody moves it, so that a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.call import Call, State
@@ -15,9 +15,12 @@ from gateway.drain import Drain
 from gateway.edge.http1 import Downstream, Edge
 from gateway.edge.room import Room
 from gateway.explain.model import Answer
+from gateway.explain.wires import StillLoop
+from gateway.explain.wires import Wire as Wire
 from gateway.limits import Limits
 from gateway.parse import Parsers
 from gateway.serve import Serve
+from gateway.sides import READING
 from gateway.state.memory import MemoryStore
 from gateway.state.prepared import Prepared
 from gateway.telemetry.trace import arrivals
@@ -29,52 +32,9 @@ if TYPE_CHECKING:
     from gateway.plan import Snapshot
     from gateway.state.store import Capped, Denied, Keys, Metered
 
-_CONNECTIONS = 2  # per endpoint: one for the request, one for its replay
-
-
-class StillLoop(asyncio.SelectorEventLoop):
-    """A loop that is never run: deadlines are handed to it, and its time stands still until `instant` is set."""
-
-    instant = 0.0
-
-    def time(self) -> float:
-        return self.instant
-
-
-class Wire(asyncio.Transport):
-    """A transport that leads nowhere: it keeps what was written, and notes its end."""
-
-    def __init__(self, peer: str) -> None:
-        super().__init__({"peername": (peer, 0)} if peer else {})
-        self.written = b""
-        self.over: str | None = None  # "closed" or "reset"
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
-
-    def close(self) -> None:
-        self.over = self.over or "closed"
-
-    def abort(self) -> None:
-        self.over = self.over or "reset"
-
-    def is_closing(self) -> bool:
-        return self.over is not None
-
-    def can_write_eof(self) -> bool:
-        return False
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is ever buffered."""
-
-    def pause_reading(self) -> None:
-        """Nothing is ever read."""
-
-    def resume_reading(self) -> None:
-        """Nothing is ever read."""
+_CONNECTIONS = 4  # per endpoint: for the request, its replay, and others like it
+_GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
+_BEGINNING = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Unused(MemoryStore):
@@ -88,11 +48,21 @@ class _Fresh(Prepared):
     def __init__(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> None:
         self._asked = (rates, caps)
 
-    def take(self, call: Call, now: float) -> Denied | None:
+    def take(self, call: Call, now: float, yields: Call | None = None) -> Denied | None:
         return MemoryStore().prepare(*self._asked).take(call, now)
 
     def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
         return MemoryStore().prepare(*self._asked).levels(keys, now)
+
+
+class Watched(Serve):
+    """A serve that remembers the body it had read whole; None: none was read, or it was too long."""
+
+    whole: bytes | None = None
+
+    def on_whole(self, call: Call, body: bytes | None) -> None:
+        self.whole = body
+        super().on_whole(call, body)
 
 
 class Scene:
@@ -104,16 +74,18 @@ class Scene:
         timers = Timers(self._loop)
         self.parsers = Parsers(self._loop)
         self._settled: list[Call] = []
+        self._others: list[Downstream] = []
         forwarder = Forwarder(self._loop, self.parsers, timers)
         limits = Limits(self._loop, timers, MemoryStore())
-        self.serve = Serve(snapshot, Clock(timers.now, lambda: wall), timers, forwarder, limits, self._settled.append)
+        clock = Clock(timers.now, lambda: wall)
+        self.serve = Watched(snapshot, clock, timers, forwarder, limits, self._settled.append)
         self.serve.arrives = arrivals(config.telemetry.otlp is not None, config.telemetry.trust_incoming)
         self._connections: list[tuple[UpstreamConnection, Wire]] = []
         self._stock(timers)
         scheme = "https" if config.server.tls is not None else "http"
         edge = Edge(self.serve, self.parsers, timers, snapshot.edge, config.server.half_close, Room())
-        self._client = Downstream(edge, scheme, peer)
-        self._wire = Wire(peer)
+        self._connect = partial(Downstream, edge, scheme, peer)
+        self._client, self._wire = self._connect(), Wire(peer)
         self._client.connection_made(self._wire)
 
     def _stock(self, timers: Timers) -> None:
@@ -160,7 +132,10 @@ class Scene:
     @property
     def answer(self) -> Answer | None:
         """What the client was told, None while it waits or when its connection was just closed."""
-        raw, _, body = self._wire.written.partition(b"\r\n\r\n")
+        return self._answer(self._wire)
+
+    def _answer(self, wire: Wire) -> Answer | None:
+        raw, _, body = wire.written.removeprefix(_GO_ON).partition(b"\r\n\r\n")
         parsed = self.parsers.response(raw + b"\r\n\r\n", "HEAD")
         if not raw or isinstance(parsed, str):
             return None
@@ -190,6 +165,12 @@ class Scene:
         """The client closes its connection."""
         self._client.connection_lost(None)
 
+    def begin(self) -> None:
+        """The upstream sends the head of an answer, and no more."""
+        pair = self.upstream
+        assert pair is not None
+        pair[0].data_received(_BEGINNING)
+
     def lose(self) -> None:
         """The upstream closes the connection that carries the call."""
         pair = self.upstream
@@ -197,9 +178,24 @@ class Scene:
         pair[1].close()
         pair[0].connection_lost(None)
 
+    def again(self, raw: bytes) -> Answer | None:
+        """The same request comes from another connection. What that one is told; None: it waits, or was forwarded."""
+        client, wire = self._connect(), Wire(self.call.peer)
+        self._others.append(client)
+        client.connection_made(wire)
+        client.data_received(raw)
+        return self._answer(wire)
+
+    @property
+    def keeps_back(self) -> bool:
+        """Whether what came last waits."""
+        call = self._others[-1].call if self._others else None
+        return call is not None and call.state is State.WAITING
+
     def close(self) -> None:
-        if self._client.call is not None:
-            self.leave()
+        for client in (*self._others, self._client):
+            if client.call is not None:
+                client.connection_lost(None)
         for upstream in self._snapshot.upstreams.values():
             for endpoint in upstream.endpoints:
                 endpoint.idle.clear()
@@ -212,6 +208,8 @@ def played(config: Config, snapshot: Snapshot, raw: bytes, wall: float, peer: st
     scene = Scene(config, snapshot, wall, peer)
     try:
         scene.send(raw)
+        if scene.call.up is READING:  # its body is shorter than its head says
+            scene.run_out()
         yield scene
     finally:
         scene.close()

@@ -6,10 +6,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from gateway.explain import body
 from gateway.head import parse_query
+from gateway.holds.content import as_text
+from gateway.holds.places import compile_place
+from gateway.holds.pointer import compile_pointers
 from gateway.identity.places import finder, names_of
 from gateway.telemetry.paths import HIDDEN, beside, cut
 
@@ -28,13 +33,15 @@ _SHORTEST = 8  # characters of a token worth looking for in every text
 @dataclass(frozen=True, slots=True)
 class Mask:
     """`fields` are header names in lower case, `args` query names, `params` values of path parameters, `tokens`
-    values that are hidden wherever they turn up, `prefixes` how a path begins that is cut there."""
+    values that are hidden wherever they turn up, `prefixes` how a path begins that is cut there; `places` are those of
+    the dialect, such as json:/token."""
 
     fields: frozenset[str] = _ALWAYS
     args: frozenset[str] = frozenset()
     params: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    places: frozenset[str] = frozenset()
 
     def text(self, text: str) -> str:
         """A text without any known token, and without what could steer a terminal."""
@@ -62,6 +69,19 @@ class Mask:
         scheme, space, _ = value.partition(" ") if name.lower().endswith("authorization") else ("", "", "")
         return f"{name}: {scheme} {HIDDEN}" if space else f"{name}: {HIDDEN}"
 
+    def value(self, place: str, text: str) -> str:
+        """What a request has at a place such as `query:x`."""
+        kind, _, name = place.partition(":")
+        secret = place in self.places or kind == "cookie" or (kind == "query" and name in self.args)
+        secret |= kind in ("header", "header-item") and name.partition("/")[0].lower() in self.fields
+        return HIDDEN if secret else self.text(text)
+
+    def body(self, raw: bytes, head: RequestHead) -> str | None:
+        """The body of a request, None where it cannot be shown."""
+        fields, pointers = names_of("form", self.places), names_of("json", self.places)
+        text = body.shown(raw, head, frozenset(fields), pointers)
+        return "\n".join(map(self.text, text.splitlines())) if text is not None else None
+
     def for_route(
         self, merged: Merged, plan: Plan, params: Mapping[str, str] | None, prefixes: tuple[str, ...]
     ) -> Mask:
@@ -72,9 +92,31 @@ class Mask:
         fields |= {name.lower() for name in names_of("header", places)}
         found = tuple(value for name, value in (params or {}).items() if name in plan.secret_params and value)
         args = self.args | set(names_of("query", places))
-        tokens = _longest_first({*self.tokens, *found})
+        tokens = _longest_first({*self.tokens, *found, *map(unquote, found)})
         known = beside(plan.path, plan.secret_params, prefixes)
-        return Mask(self.fields | fields, args, _longest_first(found, 1), tokens, known)
+        hidden = {*places, *(f"path:{name}" for name in plan.secret_params)}
+        return Mask(self.fields | fields, args, _longest_first(found, 1), tokens, known, frozenset(hidden))
+
+    def for_no_route(self, config: Config, prefixes: tuple[str, ...]) -> Mask:
+        """The mask with what any route keeps secret in a query or a path: a slip must not show it."""
+        bags = (*config.policies.values(), *config.routes)
+        places = [str(place) for bag in bags if bag.hold is not None for place in bag.hold.secret]
+        return replace(self, args=self.args | set(names_of("query", places)), prefixes=prefixes)
+
+    def seen(self, head: RequestHead) -> Mask:
+        """The mask with what the request has at the secret places, which may turn up elsewhere."""
+        found = (text for place in self.places for text in _texts_at(place, head))
+        return replace(self, tokens=_longest_first({*self.tokens, *found}))
+
+
+def _texts_at(place: str, head: RequestHead) -> Iterable[str]:
+    kind, _, name = place.partition(":")
+    if kind == "json":
+        document = head.content.document if head.content is not None else None
+        found = [as_text(each) for each in compile_pointers(name, place)(document)]
+    else:
+        found = [compile_place(place)(head)] if kind != "path" else []
+    return [text for text in found if text]
 
 
 def is_secret(name: str, value: Secret) -> bool:

@@ -10,9 +10,13 @@ import orjson
 from gateway.explain.model import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gateway.explain.secrets import Mask
+    from gateway.pipeline import HeaderList
 
 _SHOWN = 48  # characters of a body in a sentence
+UNITS = {"s": "seconds", "ms": "milliseconds", "duration": "1m30s", "iso": "PT1M30S"}  # of a wish
 _PERIODS = {1.0: "s", 60.0: "min", 3600.0: "hour", 86400.0: "day"}
 
 
@@ -25,6 +29,17 @@ def rate_text(rate: tuple[float, float]) -> str:
     """A rate as a person would write it: "60/min"."""
     count, period = rate
     return f"{count:.12g}/{_PERIODS.get(period) or seconds(period)}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a sentence lists them: a, b or c."""
+    *most, last = (*names,) or ("nothing",)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def fields(headers: HeaderList, mask: Mask) -> str:
+    """Header fields as a sentence goes on with them."""
+    return "".join(f", {mask.field(f'{name.decode()}: {value.decode()}')}" for name, value in headers)
 
 
 def told(answer: Answer) -> str:

@@ -107,7 +107,7 @@ def _wish(plan: HoldPlan, place: AskPlace | None, texts: Sequence[str]) -> Ask:
     wait = seconds(place, texts[0])
     if wait is None:
         return _default(plan, MALFORMED)
-    note = REPEATED if differ(texts) else None
+    note = REPEATED if len(texts) > 1 and differ(texts) else None
     if wait <= 0:
         rule = plan.zero if wait == 0 else plan.negative
         return _default(plan, note) if rule != NONE else _NOT_HELD._replace(note=note)
@@ -121,9 +121,9 @@ def _is_fixed(plan: HoldPlan, head: RequestHead, place: AskPlace | None) -> bool
     wish stands where none can be written, or there is no place for one."""
     if "Signature-Input" in head.headers or (plan.signed is not None and plan.signed(head)):
         return True
-    if place is None:
-        return not any(_takes(each, head) for each in plan.ask)
-    return place.where not in _EVERYWHERE and not _takes(place, head)
+    if place is not None and place.where in _EVERYWHERE:  # nearly always
+        return False
+    return not any(_takes(each, head) for each in (plan.ask if place is None else (place,)))
 
 
 def _takes(place: AskPlace, head: RequestHead) -> bool:

@@ -10,11 +10,13 @@ from xml.parsers import expat
 import orjson
 
 from gateway.head import RequestHead, parse_query
+from gateway.holds import splice
 from gateway.holds.pointer import ABSENT
 
 MALFORMED = "malformed_body"  # notes of a record
 TOO_LONG = "body_not_read"
 FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 1000  # of a form: more are no poll
 _UNSAID: Final = object()
 _TOO_DEEP = "[...]"  # the text of a value that nests too deep to be written down
 
@@ -30,7 +32,7 @@ class Content:
     `malformed` becomes True once a body turns out not to be what its type claims: then nothing is found in it.
     """
 
-    __slots__ = ("_document", "_form", "_root", "malformed", "media", "raw")
+    __slots__ = ("_document", "_form", "_places", "_root", "malformed", "media", "raw")
 
     def __init__(self, raw: bytes, media: str) -> None:
         self.raw = raw
@@ -39,21 +41,27 @@ class Content:
         self._form: tuple[tuple[str, str], ...] | None = None
         self._document: object = _UNSAID
         self._root: dict[str, str] | None = None
+        self._places: dict[str, tuple[splice.Span, ...]] = {}
 
     def sound(self) -> bool:
         """Whether the body is what its type claims to be; reads it as that, if nobody has yet."""
         if "json" in self.media:
             _ = self.document
+        elif self.media == FORM:
+            _ = self.form
         elif "xml" in self.media:
             _ = self.root
         return not self.malformed
 
     @property
     def form(self) -> tuple[tuple[str, str], ...]:
-        """Names and values of a urlencoded form, in order; () for every other type."""
+        """Names and values of a urlencoded form, in order; () for every other type, and for one of too many fields."""
         if self._form is None:
-            text = self.raw.decode("utf-8", "surrogateescape") if self.media == FORM else ""
-            self._form = parse_query(text)
+            self._form = ()
+            if self.media == FORM:
+                self.malformed = self.raw.count(b"&") >= MOST_FIELDS
+                text = "" if self.malformed else self.raw.decode("utf-8", "surrogateescape")
+                self._form = parse_query(text)
         return self._form
 
     @property
@@ -67,6 +75,13 @@ class Content:
                 except orjson.JSONDecodeError:
                     self.malformed = bool(self.raw) and "json" in self.media  # other types did not claim it
         return self._document
+
+    def places(self, pointer: str) -> tuple[splice.Span, ...]:
+        """Where in the text of the document the values stand that a pointer leads to, which leads somewhere."""
+        found = self._places.get(pointer)
+        if found is None:
+            found = self._places[pointer] = splice.places(self.raw, pointer)
+        return found
 
     @property
     def root(self) -> dict[str, str]:

@@ -51,10 +51,11 @@ def replace(lines: Iterable[str], name: str, value: str) -> str:
     """
     kept: list[str] = []
     done = False
-    for element in (element for line in lines for element in split(line)):
+    for element in [element for line in lines for element in (split(line) if "," in line else (line.strip(),))]:
         match = _NAME_VALUE.match(element)
         if match is None or match[1].lower() != name:
-            kept.append(element)
+            if element:
+                kept.append(element)
         elif not done:
             kept.append(f"{match[1]}={value}{element[match.end() :]}")
             done = True

@@ -20,7 +20,6 @@ Place = Callable[[RequestHead], str | None]
 
 KINDS = ("query", "header", "header-item", "cookie", "form", "json", "xml", "path", "last")
 BODY_KINDS = ("form", "json", "xml")  # those that look into the body
-LATER_KINDS: tuple[str, ...] = ()
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ATTRIBUTE = re.compile(r"@[^\W\d][\w.:-]*")
 

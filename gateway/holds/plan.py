@@ -125,9 +125,10 @@ class HoldPlan:
     # The same dialect as it counts for single polls; whoever holds such a poll needs to know no more than that.
     fixed: HoldPlan | None = None  # nothing of the request may be changed
     endless: HoldPlan | None = None  # the poll has no end of its own
-
+    tells_apart: bool = field(init=False)  # whether anything depends on who polls
     writable: bool = field(init=False, default=False)  # whether the upstream can be told another wait than it was asked
 
     def __post_init__(self) -> None:
         writable = self.rewrite and any(place.where not in UNWRITABLE for place in self.ask)
         object.__setattr__(self, "writable", writable)
+        object.__setattr__(self, "tells_apart", self.concurrency != "many" or self.min_repoll > 0)

@@ -48,7 +48,7 @@ def _header_item(place: AskPlace, head: RequestHead, text: str) -> Rewrite:
 
 def _form(place: AskPlace, head: RequestHead, text: str) -> Rewrite | None:
     content = head.content
-    if content is None or content.media != FORM:
+    if content is None or content.media != FORM or not content.sound():
         return None
     form = set_arg(content.raw.decode("utf-8", "surrogateescape"), place.name, text)
     return Rewrite(head.query, body=form.encode("utf-8", "surrogateescape"))
@@ -58,8 +58,11 @@ def _json(place: AskPlace, head: RequestHead, text: str) -> Rewrite | None:
     content = head.content
     if content is None or not isinstance(content.document, dict | list):
         return None
-    leads = pointer(place.name)(content.document) is not ABSENT
-    body = splice.put(content.raw, place.name, text, place.unit in ("s", "ms"), leads)
+    numeric = place.unit in ("s", "ms")
+    if pointer(place.name)(content.document) is ABSENT:
+        body = splice.add(content.raw, place.name, text, numeric)
+    else:
+        body = splice.change(content.raw, content.places(place.name), text, numeric)
     return Rewrite(head.query, body=body) if body is not None else None
 
 

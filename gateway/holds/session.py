@@ -4,8 +4,10 @@ polls are held. Belongs here: the `session` table of a hold policy, compiled int
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from gateway.head import ResponseHead
 from gateway.holds import units
@@ -16,6 +18,7 @@ from gateway.holds.pointer import compile_pointer
 from gateway.holds.predicate import compile_when
 
 AnswerPlace = Callable[[ResponseHead, bytes], str | None]
+_DECODER: Final = json.JSONDecoder()
 _HINT = 'write "json:/sid", "header:X-Session" or "xml:@sid"'
 
 
@@ -84,4 +87,16 @@ def _content(head: ResponseHead, body: bytes, before: re.Pattern[bytes] | None, 
     if "Content-Encoding" in head.headers:
         return Content(b"", media)
     found = before.match(body) if before is not None else None
-    return Content(body[found.end() :] if found is not None else body, media)
+    if found is None:
+        return Content(body, media)
+    rest = body[found.end() :]
+    return Content(_first(rest) if media == "json" else rest, media)
+
+
+def _first(raw: bytes) -> bytes:
+    """The JSON value at the beginning: of what is framed, more pieces may follow."""
+    try:
+        text = raw.decode()
+        return text[: _DECODER.raw_decode(text)[1]].encode()
+    except (ValueError, RecursionError):
+        return raw

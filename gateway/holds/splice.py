@@ -6,23 +6,26 @@ The text must have been found to be JSON.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 
 import orjson
 
 Span = tuple[int, int]
 Edit = tuple[int, int, bytes]  # what stands there instead
 
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
-_SCALAR = re.compile(rb"[^\s,\]}]+")
-_GAP = re.compile(rb"[\s,:]*")
-_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]')
+MOST = 32  # places that one pointer may lead to; nobody means more
+_TEXT = rb'"(?:[^"\\]++|\\.)*+"'
+_VALUE = rb'(%b|[^\s,\]}\[{"]++|(?=[\[{]))' % _TEXT  # a scalar, or where a list or an object begins
+_MEMBER = re.compile(rb"[\s,]*+(%b)[\s:]*+%b" % (_TEXT, _VALUE), re.DOTALL)
+_ELEMENT = re.compile(rb"[\s,]*+%b" % _VALUE, re.DOTALL)
+_NESTING = re.compile(rb'%b|\[[^\[\]{}"]*+\]|\{[^\[\]{}"]*+\}|[\[\]{}]' % _TEXT, re.DOTALL)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
 _PLAIN = re.compile(r"(?![0-9]+$)[\w.$-]+", re.ASCII)  # a name that only \u escapes could spell in another way
-_OBJECT, _END_OF_OBJECT, _END_OF_ARRAY, _QUOTE = b'{}]"'
-_OPEN, _CLOSE = b"[{", b"]}"
+_OBJECT, _LIST, _QUOTE = b'{["'
+_OPEN = b"[{"
 
 
 @lru_cache(maxsize=256)
@@ -38,19 +41,38 @@ def only_key(raw: bytes, pointer: str) -> bytes | None:
     return key if key is not None and raw.count(key) <= 1 and b"\\u" not in raw else None
 
 
-def spans(raw: bytes, pointer: str) -> Iterator[Span]:
-    """Where each value begins and ends that the pointer leads to."""
-    return _walk(raw, _skip(raw, 0), steps_of(pointer))
+def places(raw: bytes, pointer: str) -> tuple[Span, ...]:
+    """Where each value begins and ends that the pointer, which leads somewhere, leads to; of very many the first."""
+    key = only_key(raw, pointer)
+    if key is None:
+        return tuple(islice(_walk(raw, *_whole(raw), steps_of(pointer)), MOST + 1))
+    at = raw.index(key) + len(key)
+    while raw[at] in b" \t\r\n:":
+        at += 1
+    return (_span(raw, _ELEMENT.match(raw, at)),)
 
 
-def put(raw: bytes, pointer: str, text: str, numeric: bool, leads: bool) -> bytes | None:
-    """The document with `text`, a decimal number or a duration, at the pointer: as a string where one was, else as a
-    number if it is `numeric`. Where nothing was (`leads` is False) it is added to the object it belongs into; None when
-    there is no such object."""
-    edits = list(_changed(raw, pointer, text, numeric) if leads else _added(raw, pointer, text, numeric))
-    for start, end, value in reversed(edits):
-        raw = raw[:start] + value + raw[end:]
-    return raw if edits else None
+def change(raw: bytes, found: Sequence[Span], text: str, numeric: bool) -> bytes | None:
+    """The document with `text`, a decimal number or a duration, at all these places: as a string where one was, else as
+    a number if it is `numeric`."""
+    return _edited(raw, [_edit(raw, start, end, text, numeric) for start, end in found])
+
+
+def add(raw: bytes, pointer: str, text: str, numeric: bool) -> bytes | None:
+    """The document with `text` at a pointer that led nowhere; None when there is no object that it would belong into.
+
+    Where there are two of one name, of which one has it already, both have it then.
+    """
+    *parents, name = steps_of(pointer)
+    edits: list[Edit] = []
+    for start, end in islice(_walk(raw, *_whole(raw), tuple(parents)), MOST + 1):
+        if raw[start] == _OBJECT:
+            there = [where for key, *where in _members(raw, start) if key == name.encode()]
+            edits += (_edit(raw, begin, stop, text, numeric) for begin, stop in there)
+            if not there:
+                comma = b"," if raw[start + 1 : end - 1].strip() else b""
+                edits.append((end - 1, end - 1, b"%b%b:%b" % (comma, orjson.dumps(name), _value(text, numeric))))
+    return _edited(raw, edits)
 
 
 @lru_cache(maxsize=256)
@@ -59,30 +81,16 @@ def _key(pointer: str) -> bytes | None:
     return b'"%b"' % name.encode() if _PLAIN.fullmatch(name) else None
 
 
-def _changed(raw: bytes, pointer: str, text: str, numeric: bool) -> Iterator[Edit]:
-    key = only_key(raw, pointer)
-    if key is not None:  # nearly always
-        start = _skip(raw, raw.index(key) + len(key))
-        yield _edit(raw, start, text, numeric)
-        return
-    for start, _ in spans(raw, pointer):
-        yield _edit(raw, start, text, numeric)
+def _edit(raw: bytes, start: int, end: int, text: str, numeric: bool) -> Edit:
+    return start, end, _value(text, numeric and raw[start] != _QUOTE)
 
 
-def _added(raw: bytes, pointer: str, text: str, numeric: bool) -> Iterator[Edit]:
-    """Into every object that may be meant, for there may be two of one name, of which the one has it already."""
-    *parents, name = steps_of(pointer)
-    for start, end in _walk(raw, _skip(raw, 0), tuple(parents)):
-        if raw[start] == _OBJECT:
-            there = [begin for key, begin in _members(raw, start) if key == name.encode()]
-            yield from (_edit(raw, begin, text, numeric) for begin in there)
-            if not there:
-                comma = b"," if raw[start + 1 : end - 1].strip() else b""
-                yield end - 1, end - 1, b"%b%b:%b" % (comma, orjson.dumps(name), _value(text, numeric))
-
-
-def _edit(raw: bytes, start: int, text: str, numeric: bool) -> Edit:
-    return start, _end(raw, start), _value(text, numeric and raw[start] != _QUOTE)
+def _edited(raw: bytes, edits: Sequence[Edit]) -> bytes | None:
+    if not 0 < len(edits) <= MOST:
+        return None
+    for start, end, value in reversed(edits):
+        raw = raw[:start] + value + raw[end:]
+    return raw
 
 
 def _value(text: str, numeric: bool) -> bytes:
@@ -91,56 +99,52 @@ def _value(text: str, numeric: bool) -> bytes:
     return text.encode() if _NUMBER.fullmatch(text) else repr(float(text)).encode()
 
 
-def _walk(raw: bytes, at: int, steps: tuple[str, ...]) -> Iterator[Span]:
+def _whole(raw: bytes) -> Span:
+    return len(raw) - len(raw.lstrip()), len(raw.rstrip())
+
+
+def _walk(raw: bytes, start: int, end: int, steps: tuple[str, ...]) -> Iterator[Span]:
     if not steps:
-        yield at, _end(raw, at)
+        yield start, end
         return
     step, rest = steps[0], steps[1:]
-    if raw[at] == _OBJECT:
+    if raw[start] == _OBJECT:
         wanted = step.encode()
-        for name, start in _members(raw, at):
+        for name, begin, stop in _members(raw, start):
             if name == wanted:
-                yield from _walk(raw, start, rest)
-    elif raw[at] == _OPEN[0] and _INDEX.fullmatch(step):
-        for number, start in enumerate(_elements(raw, at)):
-            if number == int(step):
-                yield from _walk(raw, start, rest)
-                return
+                yield from _walk(raw, begin, stop, rest)
+    elif raw[start] == _LIST and _INDEX.fullmatch(step):
+        for begin, stop in islice(_elements(raw, start), int(step[:9]), int(step[:9]) + 1):
+            yield from _walk(raw, begin, stop, rest)
 
 
-def _members(raw: bytes, at: int) -> Iterator[tuple[bytes, int]]:
-    """Each name of an object and where its value begins."""
-    at = _skip(raw, at + 1)
-    while raw[at] != _END_OF_OBJECT:
-        end = _end(raw, at)
-        name = raw[at + 1 : end - 1]
-        start = _skip(raw, end)
-        yield orjson.loads(raw[at:end]).encode() if b"\\" in name else name, start
-        at = _skip(raw, _end(raw, start))
+def _members(raw: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
+    """Each name of an object, and where its value begins and ends."""
+    at += 1
+    while (member := _MEMBER.match(raw, at)) is not None:
+        name = member[1]
+        start, at = _span(raw, member)
+        yield orjson.loads(name).encode() if b"\\" in name else name[1:-1], start, at
 
 
-def _elements(raw: bytes, at: int) -> Iterator[int]:
-    at = _skip(raw, at + 1)
-    while raw[at] != _END_OF_ARRAY:
-        yield at
-        at = _skip(raw, _end(raw, at))
+def _elements(raw: bytes, at: int) -> Iterator[Span]:
+    at += 1
+    while (element := _ELEMENT.match(raw, at)) is not None:
+        start, at = _span(raw, element)
+        yield start, at
 
 
-def _skip(raw: bytes, at: int) -> int:
-    return _GAP.match(raw, at).end()  # type: ignore[union-attr]
-
-
-def _end(raw: bytes, at: int) -> int:
-    """Where the value ends that begins at `at`; however deep it nests."""
-    if raw[at] not in _OPEN:
-        return (_STRING if raw[at] == _QUOTE else _SCALAR).match(raw, at).end()  # type: ignore[union-attr]
+def _span(raw: bytes, found: re.Match[bytes] | None) -> Span:
+    """Where the value begins and ends that a match ends with; however deep it nests."""
+    assert found is not None
+    start, end = found.span(found.lastindex or 0)
+    if raw[start] not in _OPEN:
+        return start, end
     depth = 0
-    for token in _NESTING.finditer(raw, at):
-        char = raw[token.start()]
-        if char in _OPEN:
-            depth += 1
-        elif char in _CLOSE:
-            depth -= 1
-            if not depth:
-                return token.end()
-    return len(raw)
+    for token in _NESTING.finditer(raw, start):
+        first, behind = token.span()
+        if behind - first == 1:
+            depth += 1 if raw[first] in _OPEN else -1
+        if not depth:
+            return start, behind
+    return start, len(raw)

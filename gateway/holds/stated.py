@@ -61,7 +61,7 @@ def _json(name: str, head: RequestHead) -> Sequence[str]:
         return ()
     texts: Iterable[str | None] = (as_text(value),)
     if splice.only_key(content.raw, name) is None:  # the parser kept the last of those with one name
-        texts = (as_text(orjson.loads(content.raw[start:end])) for start, end in splice.spans(content.raw, name))
+        texts = (as_text(orjson.loads(content.raw[start:end])) for start, end in content.places(name))
     return [text for text in texts if text is not None]
 
 

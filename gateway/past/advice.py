@@ -91,6 +91,8 @@ def _slow_down(loop: Loop) -> str:
         return 'the clients do not wait for Retry-After: correct them, or let them wait here (mode = "delay")'
     if loop.outcome in ("unauthenticated", "forbidden"):
         return "the clients go on with a token that is refused: let them stop on 401 and 403"
+    if loop.outcome in ("superseded", "conflict"):
+        return "several clients poll under one name and end each other: let all but one stop, or give each its own"
     if loop.outcome not in ("empty", "blank"):
         return "let the clients back off after an error, with jitter"
     if loop.granted is not None and loop.granted < 1:

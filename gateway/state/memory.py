@@ -83,13 +83,13 @@ class MemoryStore:
     def lend(self, places: Sequence[Place], holder: Call) -> tuple[Lease, ...]:
         return tuple([self._lend(place, holder) for place in places])
 
-    def lacking(self, places: Sequence[Place], now: float) -> Denied | None:
-        """Nobody is ended for a call that something else refuses."""
+    def lacking(self, places: Sequence[Place], now: float, yields: Call | None = None) -> Denied | None:
+        """Nobody is ended for a call that something else refuses. `yields` gives its places to that call anyway."""
         crowded: Denied | None = None
         for place in places:
             holders = _each(self._of(place.limit).get(place.key))
             if len(holders) >= place.max:
-                denied = self._no_place(place, holders, now)
+                denied = Denied(place, 1.0, yields) if yields in holders else self._no_place(place, holders, now)
                 if denied.victim is None:
                     return denied
                 crowded = crowded or denied

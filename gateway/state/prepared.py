@@ -43,7 +43,7 @@ class Prepared:
         self._meters = tuple(meters)
         self._caps = tuple(caps)
 
-    def take(self, call: Call, now: float) -> Denied | None:
+    def take(self, call: Call, now: float, yields: Call | None = None) -> Denied | None:
         """Looks at everything before anything is written: a call that is refused has cost nobody anything."""
         keys: Keys = ()
         for meter in self._meters:
@@ -56,7 +56,7 @@ class Prepared:
                     full_at = meter.until[key] = bucket.bound(full_at, meter.rate, now)
                     return Denied(Tokens(meter.limit, key, meter.rate), bucket.wait(full_at, meter.rate, now))
         if self._caps:
-            lent = self._lease(call, now)
+            lent = self._lease(call, now, yields)
             if isinstance(lent, Denied):
                 return lent
             call.leases = lent
@@ -70,10 +70,10 @@ class Prepared:
         call.charged = True
         return None
 
-    def _lease(self, call: Call, now: float) -> tuple[Lease, ...] | Denied:
+    def _lease(self, call: Call, now: float, yields: Call | None) -> tuple[Lease, ...] | Denied:
         who = call.poller
         places = [cap.place(key, who) for cap in self._caps if (key := cap.payer(call)) is not None]
-        return self._store.lacking(places, now) or self._store.lend(places, call)
+        return self._store.lacking(places, now, yields) or self._store.lend(places, call)
 
     def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
         numbers: tuple[int, ...] = ()

@@ -82,9 +82,9 @@ class Denied(NamedTuple):
 class Asked(Protocol):
     """What a route demands of each of its calls, made ready."""
 
-    def take(self, call: Call, now: float) -> Denied | None:
+    def take(self, call: Call, now: float, yields: Call | None = None) -> Denied | None:
         """All of it, or nothing. Writes `charges` and `leases` of the call: what it paid and has borrowed is its own
-        from here on, and settle gives back what is due."""
+        from here on, and settle gives back what is due. A place that only `yields` takes up has that for a victim."""
 
     def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
         """What those who paid have left, flat, as clients are told: tokens and seconds (rounded up) under the first

@@ -35,17 +35,21 @@ def hidden(path: str, plan: Plan | None, params: Mapping[str, str] | None, prefi
         return without_tokens(cut(path, prefixes))
     if plan.secret_params and params:
         path = _captured(path, plan, params)
-    return without_tokens(cut(path, beside(plan.path, plan.secret_params, prefixes)) if prefixes else path)
+    known = beside(plan.path, plan.secret_params, prefixes) if prefixes else ()
+    return without_tokens(cut(path, known) if known else path)
 
 
 def _captured(path: str, plan: Plan, params: Mapping[str, str]) -> str:
     """Without the secret captures, where they stand and wherever else their text turns up."""
     parts = path.split("/")
-    for at, before, after in _places(plan.path, plan.secret_params):
+    places, whole = _places(plan.path, plan.secret_params)
+    for at, before, after in places:
         if at < len(parts):
             parts[at] = f"{before}{HIDDEN}{after}"
+    if whole:  # the rest of the path is plain text of the template
+        return "/".join(parts)
     values = {params[name] for name in plan.secret_params if params.get(name)}
-    path = "/".join(HIDDEN if part in values else part for part in parts)
+    path = "/".join([HIDDEN if part in values else part for part in parts])
     spelled = {text for value in values for text in (value, unquote(value), quote(unquote(value), safe=""))}
     for text in sorted((each for each in spelled if len(each) >= _LONG), key=len, reverse=True):
         path = path.replace(text, HIDDEN)
@@ -53,10 +57,12 @@ def _captured(path: str, plan: Plan, params: Mapping[str, str]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _places(template: str, names: tuple[str, ...]) -> tuple[tuple[int, str, str], ...]:
-    """Which parts of a path are secret, and the plain text around each."""
-    found = ((at, capture(part)) for at, part in enumerate(parts_of(template), 1))
-    return tuple((at, each.before, each.after) for at, each in found if each is not None and each.name in names)
+def _places(template: str, names: tuple[str, ...]) -> tuple[tuple[tuple[int, str, str], ...], bool]:
+    """Which parts of a path are secret with the plain text around each, and whether a client can write nothing else."""
+    parts = list(enumerate(parts_of(template), 1))
+    found = [(at, each) for at, part in parts if (each := capture(part)) is not None]
+    secret = tuple((at, each.before, each.after) for at, each in found if each.name in names)
+    return secret, len(secret) == len(found) == len(names) and not template.endswith(f"/{TAIL}")
 
 
 def cut(path: str, prefixes: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from gateway.clock import Timers
 from gateway.head import RequestHead
 from gateway.holds import ask, budget
 from gateway.holds.content import Content, media_type
+from gateway.holds.replay import REPLAY
 from gateway.holds.rewrite import Rewrite
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 MAX_DIALS = 3  # endpoints tried for one call before it fails
 REPEATED_MOST = 16 * 1024  # bytes of a request that are kept while it is parked, to be sent again
-_REPEATABLE = frozenset({"cursor"})
 
 
 class Forwarder:
@@ -63,7 +63,7 @@ class Forwarder:
         call.endpoint = endpoint
         call.leases = (*call.leases, endpoint.lease.take())
         call.attempts += 1
-        connection = endpoint.take_idle(now, fresh=call.hold is None or not repeatable(call.hold))
+        connection = endpoint.take_idle(now, fresh=call.hold is None or REPLAY[call.hold.replay].fresh)
         if connection is not None:
             self._send(call, plan, connection, now)
         else:
@@ -182,4 +182,4 @@ def _still_fits(call: Call, now: float) -> bool:
 
 def repeatable(hold: HoldPlan) -> bool:
     """Whether the dialect lets a poll be sent again although the upstream may have seen it."""
-    return hold.replay in _REPEATABLE
+    return REPLAY[hold.replay].again

@@ -174,7 +174,7 @@ def test_an_error_is_what_the_table_of_outcomes_calls_one_except_an_overrun() ->
 def test_quiet_polls_and_who_left_are_in_no_share_of_errors() -> None:
     shares = [rule["expr"] for rule in rules("record") if "errors" in rule["record"]]
     assert len(shares) == 5
-    for quiet in ("empty", "blank", "client_gone", "evicted", "drained", "expired", "overrun"):
+    for quiet in ("empty", "blank", "client_gone", "evicted", "superseded", "drained", "expired", "overrun"):
         assert not [text for text in shares if quiet in text]
 
 

@@ -128,8 +128,8 @@ def test_an_upstream_without_endpoints_refuses() -> None:
 @pytest.mark.parametrize(
     "replay", ["cursor", "cursor-exclusive", "lease", "until-ack", "destructive", "session", "never"]
 )
-def test_only_a_cursor_poll_may_be_sent_again_and_only_it_keeps_its_bytes(replay: Any) -> None:
-    may = replay == "cursor"
+def test_only_a_poll_that_loses_nothing_may_be_sent_again_and_only_it_keeps_its_bytes(replay: Any) -> None:
+    may = replay in ("cursor", "until-ack")
     scene = Scene("template", hold=replace(POLLS["template"], replay=replay)).open()
     assert (scene.call.hold is not None and repeatable(scene.call.hold)) is may and (scene.call.wire is not None) is may
 

@@ -38,7 +38,7 @@ def test_what_is_normal_for_a_poll_is_no_strike(name: str) -> None:
     assert not ENDINGS[Outcome[name]].strike
 
 
-@pytest.mark.parametrize("name", ["BLANK", "CLIENT_GONE", "EVICTED", "DRAINED"])
+@pytest.mark.parametrize("name", ["BLANK", "CLIENT_GONE", "EVICTED", "SUPERSEDED", "DRAINED"])
 def test_quiet_endings_are_no_errors(name: str) -> None:
     assert ENDINGS[Outcome[name]].share == "empty" and ENDINGS[Outcome[name]].level in ("info", "notice")
 

@@ -33,14 +33,14 @@ GOLDEN = {
 HEADLESS = {Outcome.BAD_REQUEST: 400, Outcome.CLIENT_TIMEOUT: 408}
 PLANLESS = {Outcome.NO_ROUTE: 404, Outcome.METHOD_NOT_ALLOWED: 405}
 REFUSED = {Outcome.PREFLIGHT: 204, Outcome.UNAUTHENTICATED: 401, Outcome.FORBIDDEN: 403, Outcome.RATE_LIMITED: 429,
-Outcome.CAPPED: 429,
+Outcome.CAPPED: 429, Outcome.CONFLICT: 409,
            Outcome.TOO_LARGE: 413, Outcome.OVERLOADED: 503, Outcome.INTERNAL_ERROR: 500}  # fmt: skip
 ORDINARY = {Outcome.ANSWERED: 200, Outcome.STREAMED: 200, Outcome.TUNNELLED: 101, Outcome.UPSTREAM_ERROR: 503,
 Outcome.UPSTREAM_REFUSED: 502,
             Outcome.UPSTREAM_RESET: 502, Outcome.UPSTREAM_TIMEOUT: 504, Outcome.UPSTREAM_BAD: 502,
             Outcome.TRUNCATED: 200}  # fmt: skip
 HELD = {Outcome.NEWS: 200, Outcome.EMPTY: 200, Outcome.BLANK: 200, Outcome.OVERRUN: 200, Outcome.CLIENT_GONE: 0,
-Outcome.EVICTED: 200,
+Outcome.EVICTED: 200, Outcome.SUPERSEDED: 409,
         Outcome.DRAINED: 503, Outcome.EXPIRED: 200, Outcome.REVOKED: 401}  # fmt: skip
 
 

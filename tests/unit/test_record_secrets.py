@@ -67,7 +67,8 @@ def test_a_secret_inside_a_part_of_the_path_reaches_no_record(path: str, method:
 @pytest.mark.parametrize(
     ("template", "path", "params", "seen"),
     [
-        ("/bot{t}/x", "/botx/x", {"t": "x"}, "/bot***/***"),  # a short one, too
+        ("/bot{t}/x", "/botx/x", {"t": "x"}, "/bot***/x"),  # a short one, too; the other x is the template's
+        ("/bot{t}/{y}", "/botx/x", {"t": "x", "y": "x"}, "/bot***/***"),
         ("/{t}:poll", "/abc:poll", {"t": "abc"}, "/***:poll"),
         ("/v1/items-{t}.json", "/v1/items-7.json", {"t": "7"}, "/v1/items-***.json"),
         ("/bot{t}/**", "/bot123:abcd/file/123:abcd/a-123%3Aabcd", {"t": "123:abcd", "**": "-"},

@@ -128,6 +128,7 @@ EVENTS: dict[str, dict[str, Event]] = {
     "choked": {"": lambda s: s.serve.on_choked(s.call)},
     "drained": {"": lambda s: s.serve.on_drained(s.call)},
     "evict": {"": lambda s: s.serve.on_evict(s.call)},
+    "superseded": {"": lambda s: s.serve.on_superseded(s.call)},
     "revoked": {"": lambda s: s.serve.on_revoked(s.call)},
     "drain": {"": drain(25.0), "at once": drain(0.0)},
 }  # fmt: skip
@@ -174,6 +175,22 @@ def reading(kind: str) -> Scene:
     return scene.open()
 
 
+def kept_back(kind: str, *, too_soon: bool = False) -> Scene:
+    """Another poll of the same poller is not over yet, or was without news a moment ago. Only polls wait for that."""
+    if kind not in POLLS:
+        return in_line(kind)
+    rule: dict[str, Any] = {"min_repoll": 10.0} if too_soon else {"concurrency": "session-fatal"}
+    hold = replace(POLLS[kind], **rule)
+    scene = Scene(kind, idle=2, hold=hold)
+    other = call_of(head_of(), peer=scene.call.peer)
+    other.hold = hold
+    assert scene.limits.pollers.enter(other, scene.upstream.name) is None
+    if too_soon:
+        other.outcome = Outcome.EMPTY
+        other.leases[0].release()
+    return scene.open()
+
+
 def relaying(kind: str) -> Scene:
     scene = Scene(kind).open()
     head(200, b"[", False)(scene)
@@ -201,6 +218,8 @@ STAGES: dict[str, tuple[State, Callable[[str], Scene]]] = {
     "in line for a place": (State.WAITING, in_line),
     "in line for a token": (State.WAITING, lambda kind: in_line(kind, token=True)),
     "reading its body": (State.WAITING, reading),
+    "kept back": (State.WAITING, kept_back),
+    "back too soon": (State.WAITING, lambda kind: kept_back(kind, too_soon=True)),
     "parked": (State.PARKED, lambda kind: Scene(kind, idle=2).open()),
     "dialing": (State.PARKED, lambda kind: Scene(kind, idle=0, endpoints=2).open()),
     "relaying": (State.RELAYING, relaying),
@@ -227,6 +246,8 @@ def leave(scene: Scene) -> None:
             event(scene)
     scene.loop.advance(3600.0)
     assert facts(scene) == before
+    seats = scene.limits.pollers._seats.values()
+    assert not [seat for seat in seats if seat.behind is not None or seat.call is scene.call]
     assert {type(error) for error in scene.loop.errors} <= {BugInStepError}
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.gateways import config, gateway, hold, route
+from gateway.holds.replay import REPLAY
+from tests.kit.gateways import TEMPLATE, config, gateway, hold, route
 from tests.kit.raw import client, get, post
 from tests.kit.stage import stage
 from tests.kit.upstreams import End, ScriptedUpstream, Step, answer
@@ -19,7 +20,8 @@ ENDS = [End.CLOSE, End.RESET]
 
 
 def polls(replay: str) -> dict[str, str]:
-    return {"more": hold(replay=f'"{replay}"'), "routes": route(policies=["poll"])}
+    empty = TEMPLATE if REPLAY[replay].early else '{ answer = "origin" }'
+    return {"more": hold(replay=f'"{replay}"', empty=empty), "routes": route(policies=["poll"])}
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -44,7 +46,7 @@ async def test_a_cursor_poll_is_sent_at_most_twice(tmp_path: Path, end: End) -> 
 
 
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("replay", ["destructive", "lease", "session", "never", "until-ack"])
+@pytest.mark.parametrize("replay", ["destructive", "lease", "session", "never", "cursor-exclusive"])
 async def test_no_other_poll_is_sent_twice(tmp_path: Path, replay: str, end: End) -> None:
     async with ScriptedUpstream(then=(end,)) as up, stage(up, tmp_path, **polls(replay)) as (gw, raw):
         assert (await raw.ask(get("/"))).status == 502

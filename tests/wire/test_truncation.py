@@ -81,7 +81,7 @@ async def test_a_body_that_stops_is_cut_after_its_idle_time(tmp_path: Path) -> N
 
 
 async def test_a_cut_poll_is_no_news_of_any_kind(tmp_path: Path) -> None:
-    poll = {"more": hold(replay='"destructive"'), "routes": route(policies=["poll"])}
+    poll = {"more": hold(replay='"destructive"', empty='{ answer = "origin" }'), "routes": route(policies=["poll"])}
     async with ScriptedUpstream((BEGUN["length"], End.CLOSE)) as up, stage(up, tmp_path, **poll) as (gw, raw):
         await raw.send(get())
         try:

@@ -31,6 +31,7 @@ WISHES = [
     ("query", "wait", "ms", "/?wait=90000&x=1", [], 90, "/?wait=20000&x=1", []),
     ("query", "wait", "duration", "/?wait=1m30s", [], 90, "/?wait=20s", []),
     ("query", "wait", "duration", "/?wait=500ms", [], 0.5, "/?wait=500ms", []),
+    ("query", "wait", "iso", "/?wait=PT1M30S", [], 90, "/?wait=PT20S", []),
     ("header", "X-Wait", "s", "/", ["X-Wait: 90"], 90, "/", ["X-Wait: 20"]),
     ("header", "X-Wait", "ms", "/", ["x-wait: 1500"], 1.5, "/", ["x-wait: 1500"]),
     ("header-item", "Prefer/wait", "s", "/", ["Prefer: wait=90"], 90, "/", ["Prefer: wait=20"]),
@@ -92,6 +93,35 @@ async def test_a_wish_too_long_passes_where_the_dialect_lets_it(tmp_path: Path) 
         assert up.requests[0].target == "/?wait=90"
         up.publish()
         assert (await raw.read_answer()).status == 200
+
+
+@pytest.mark.parametrize("field", ['Signature-Input: sig1=("@query")', "Authorization: AWS4-HMAC-SHA256 Credential=x"])
+async def test_of_a_signed_request_no_wish_is_changed(tmp_path: Path, field: str) -> None:
+    """The upstream holds for as long as it was asked to; we end the poll when ours is over, and it is not late then."""
+    table = polls(
+        ask=asked_in("query", "wait", "s"), rewrite="true", signed='["header:Authorization matches ^AWS4"]',
+        max='"300ms"', absent='"300ms"', margin='"100ms"',
+    )  # fmt: skip
+    async with HoldingUpstream() as up, stage(up, tmp_path, **table) as (gw, raw):
+        found = await raw.ask(get("/?wait=90", field))
+        assert (found.status, bytes(found.body)) == (200, b"[]")
+        assert up.requests[0].target == "/?wait=90"
+        record = await gw.record()
+        assert (record["outcome"], record["hold_asked"], record["hold_granted"]) == ("blank", 90, 0.3)
+        await until(lambda: up.live == 0)
+
+
+async def test_a_poll_without_an_end_of_its_own_outlives_every_maximum(tmp_path: Path) -> None:
+    table = polls(ask=asked_in("query", "wait", "s"), rewrite="true", unbounded='["query:follow present"]')
+    async with HoldingUpstream() as up, stage(up, tmp_path, **table) as (gw, raw):
+        await raw.send(get("/?wait=90&follow"))
+        await until(lambda: up.held == 1)
+        (held,) = await gw.held()
+        assert held["hold_granted"] == 86_400
+        assert up.requests[0].target == "/?wait=90&follow"
+        up.publish(b'[{"id": 8}]')
+        assert (await raw.read_answer()).status == 200
+        assert (await gw.record())["outcome"] == "news"
 
 
 async def test_a_hold_ends_before_the_edge_in_front_gives_up(tmp_path: Path) -> None:

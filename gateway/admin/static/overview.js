@@ -4,8 +4,8 @@ import {at, cells, count, facts, figures, number, numbers, rate, seconds, share,
 const QUIET = new Set(["empty", "blank", "overrun"]);
 const FAILED = new Set(["overrun", "upstream_error", "upstream_refused", "upstream_reset", "upstream_timeout", "upstream_bad",
   "truncated", "overloaded", "internal_error"]);
-const REFUSED = new Set(["rate_limited", "capped", "unauthenticated", "forbidden", "bad_request", "too_large", "no_route",
-  "method_not_allowed"]);
+const REFUSED = new Set(["rate_limited", "capped", "conflict", "unauthenticated", "forbidden", "bad_request", "too_large",
+  "no_route", "method_not_allowed"]);
 const sum = (rates, kinds, only = () => true) => rates.reduce((all, one) =>
   all + ((!kinds || kinds.has(one.outcome)) && only(one) ? one.per_second : 0), 0);
 const total = (counts, kinds) => Object.entries(counts ?? {}).reduce((all, [name, n]) => all + (!kinds || kinds.has(name) ? n : 0), 0);

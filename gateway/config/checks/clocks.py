@@ -82,7 +82,7 @@ def _untold(view: View, merged: Merged, hold: Hold) -> Findings:
             'holds, such as absent = "25s", or an empty.answer of "template"'
         )
         yield view.of(merged, "hold.absent", text)
-    elif passes(hold) and not writable(hold) and front is not None:
+    elif passes(hold) and not writable(hold) and front is not None and _clients_ask(hold):
         text = (
             f"a poll that asks for more than {front_name(view.config.server)} waits, {say(front.idle_timeout)}, would "
             'end in a 504, for the upstream is not told; write rewrite = true, or over_max = "reject"'
@@ -97,6 +97,11 @@ def _untold(view: View, merged: Merged, hold: Hold) -> Findings:
                 "edge that waits longer"
             )
             yield view.of(merged, "hold.over_max", text)
+
+
+def _clients_ask(hold: Hold) -> bool:
+    """Of a session it is the upstream that says how long: no client makes it more than is usual."""
+    return any(place.in_ != "session" for place in hold.ask)
 
 
 def _ends(view: View, merged: Merged, hold: Hold, server: Server) -> Findings:

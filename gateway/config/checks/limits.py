@@ -7,6 +7,7 @@ from gateway.config.durations import YEAR
 from gateway.config.merge import LimitName, Merged
 from gateway.config.problems import Problem
 from gateway.config.schema import ConcurrencyCap, HoldCap, RateLimit
+from gateway.holds.replay import REPLAY
 from gateway.policies.keys import BEFORE_IDENTITY
 
 MOST = 1_000_000  # calls a second
@@ -90,7 +91,7 @@ def _eviction(view: View, merged: Merged, name: LimitName, cap: HoldCap) -> Find
         text = f'counts nothing on route "{merged.route.name}"; add a policy with hold if it has polls'
         unused = _at(view, name, text)
         yield unused if name.table == "route" else Notice(unused)  # a policy may be for routes of both kinds
-    elif cap.on_excess == "evict-oldest" and (hold.empty.answer != "template" or hold.replay != "cursor"):
+    elif cap.on_excess == "evict-oldest" and (hold.empty.answer != "template" or not REPLAY[hold.replay].early):
         yield _at(view, name, f'evicts polls of "{merged.dialect}", which may lose news; write on_excess = "reject"')
     elif cap.on_excess == "evict-oldest" and hold.early_headers:
         text = (

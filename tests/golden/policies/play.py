@@ -165,8 +165,7 @@ def told(policy: str, case: Case) -> object:
 
 
 def key(stage: Stage, client: Client) -> object:
-    own = getattr(client.call, "key", None)  # where the dialect has a rule about who polls
-    return own if own is not None else client.call.poller
+    return client.call.key if client.call.key is not None else client.call.poller
 
 
 def both(stage: Stage, client: Client, case: Case) -> tuple[Client, Client]:

@@ -4,7 +4,6 @@ upstream that says what a test has it say. No socket is opened and no time passe
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -129,12 +128,6 @@ class Stage(Scene):
         client.send(raw)
         return client
 
-    def turn(self) -> None:
-        """What was left for the next turn of the loop is done."""
-        ready, self._loop._ready = self._loop._ready, deque()
-        for handle in ready:
-            handle._run()
-
     def ordered(self, call: Call) -> bytes:
         """What the upstream was sent for this call, b"" when nothing."""
         pair = next((pair for pair in self._connections if pair[0] is call.up), None)
@@ -164,6 +157,11 @@ class Stage(Scene):
         if call.due != NEVER:
             self.wait(call.due)
             call.on_due(self.now)
+
+    def turn(self) -> None:
+        """What was put off to the next turn of the loop happens. No time passes."""
+        self._loop.call_soon(self._loop.stop)
+        self._loop.run_forever()
 
     def drain_all(self, window: float) -> None:
         """SIGTERM, with that many seconds to end everything."""

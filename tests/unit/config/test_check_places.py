@@ -49,8 +49,11 @@ def test_the_name_of_a_place_to_ask_at_must_be_one(tmp_path: Path, place: str, n
             'unbounded = ["query:heartbeat"]',
             "unbounded: `query:heartbeat` says where but not what; write query:heartbeat present or",
         ),
-        ('signed = ["json:sig present"]', "signed: `json:sig`: a JSON pointer begins with a slash; write json:/sig"),
-        ('loser = { status = 204, body = "x" }', "loser: a 204 has no body; remove body, or write status = 200"),
+        (
+            'signed = ["json:sig present"]',
+            "signed: `json:sig present`: a JSON pointer begins with a slash; write json:/sig",
+        ),
+        ('loser = { status = 204, body = "x" }', "loser.body: a 204 has no body; remove body, or write another status"),
         (
             f"{AGREED}{SESSION.replace('query:sid', 'consumer', 1)} }}",
             'session.key: `consumer` names no session; write where polls do, such as "query:sid" or "json:/clientId"',
@@ -109,6 +112,19 @@ def test_a_wish_that_cannot_be_rewritten_is_not_to_be(tmp_path: Path, ask: str) 
     assert problems(tmp_path, f"{table}true") == [
         "rewrite: no other wish can be written into XML, or into a session that has begun; write rewrite = false"
     ]
+
+
+def test_no_client_asks_for_more_than_an_edge_waits_where_only_the_server_says_how_long(tmp_path: Path) -> None:
+    server = SERVER + 'front = { name = "aws-alb", idle_timeout = "60s" }\n'
+    route = ROUTE.replace('["signed"]', '["signed", "p"]')
+
+    def found(ask: str) -> list[str]:
+        table = f'[policy.p.hold]\nabsent = "25s"\nmax = "25s"\n{ask}{SESSION} }}\n'
+        return checked(tmp_path, f"{BASE}{server}{table}{route}").problems
+
+    assert found(AGREED) == []
+    (line,) = found(AGREED.replace("[{", '[{ in = "query", name = "timeout" }, {'))
+    assert "a poll that asks for more than front aws-alb waits, 60s, would end in a 504" in line
 
 
 def test_a_wish_that_cannot_be_rewritten_cannot_be_clamped(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_a_problem_of_a_shared_policy_is_said_once(tmp_path: Path) -> None:
             "a longer server.drain and stop_grace, if that matters",
         ),
         (
-            POLL + "absent = '25s'\nclient_timeout = '30s'\n" + TEMPLATE,
+            POLL + "absent = '25s'\nreplay = 'cursor'\nclient_timeout = '30s'\n" + TEMPLATE,
             "policy.p.hold.client_timeout: clients wait 30s, but of a silent upstream they are told after 30s (25s + jitter 0s + "
             "margin 5s): they will have left; write a smaller max or margin, or a longer client_timeout",
         ),

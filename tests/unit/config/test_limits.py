@@ -83,7 +83,7 @@ def test_ordinary_calls_cannot_be_evicted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    ["replay = 'destructive'", "replay = 'cursor-exclusive'", "replay = 'never'", "empty = { answer = 'origin' }", "empty = { answer = 'never' }"],
+    ["replay = 'destructive'", "replay = 'session'", "replay = 'never'", "empty = { answer = 'origin' }", "empty = { answer = 'never' }"],
 )  # fmt: skip
 def test_an_eviction_that_may_lose_news_is_refused(tmp_path: Path, changed: str) -> None:
     cap = "[[policy.p.hold_cap]]\nmax = 1\non_excess = 'evict-oldest'\n"

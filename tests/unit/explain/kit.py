@@ -9,6 +9,7 @@ import pytest
 from gateway.config.settings import Config
 from gateway.explain.gather import explain
 from gateway.explain.model import Event, Explanation
+from gateway.explain.model_hold import HoldStory
 from gateway.explain.request import describe
 from gateway.identity.issue import issue
 
@@ -77,7 +78,30 @@ def told(config: Config, url: str, *headers: tuple[str, str], method: str = "GET
     """An explanation; signed by alice unless `bearer` says otherwise."""
     signed = token(config) if bearer == "" else bearer
     fields = headers if signed is None else (*headers, ("Authorization", f"Bearer {signed}"))
-    return explain(config, describe(method, url, fields, data, peer), NOW, every, ENVIRON)
+    body = data.encode("utf-8", "surrogateescape") if data is not None else None
+    return explain(config, describe(method, url, fields, body, peer), NOW, every, ENVIRON)
+
+
+def talking(folder: Path, monkeypatch: pytest.MonkeyPatch, hold: str, path: str = "/p") -> Config:
+    """The configuration with one more route, for any host, whose dialect is written in `hold`."""
+    route = f'[[route]]\nname = "talk"\nmatch = {{ host = "talk", path = "{path}" }}\nupstream = "u"\n'
+    return configured(folder, monkeypatch, f"{route}[route.hold]\n{hold}\n")
+
+
+def asked(config: Config, target: str = "/p", *headers: tuple[str, str], data: str | None = None,
+          method: str = "POST", peer: str = "192.0.2.7") -> Explanation:  # fmt: skip
+    """A request to that route, by nobody in particular."""
+    return told(config, f"http://talk{target}", *headers, method=method, data=data, bearer=None, peer=peer)
+
+
+def says(story: Explanation, name: str) -> list[str]:
+    """What the rules of that name say."""
+    return [rule.says for rule in story.rules if rule.name == name]
+
+
+def hold_of(story: Explanation) -> HoldStory:
+    assert story.hold is not None
+    return story.hold
 
 
 def event(story: Explanation, name: str) -> Event:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from pathlib import Path
@@ -121,11 +122,40 @@ def test_the_command_prints_one_json_document(
     assert (found["caller"]["consumer"], found["hold"]["clamped_by"]) == ("alice", "max")
 
 
+def test_the_body_may_come_from_a_file_or_from_standard_input(
+    written: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b"\x00\xff any bytes\n"
+    (written.parent / "body").write_bytes(body)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(body)))
+    for file in (written.parent / "body", "-"):
+        code, out, _ = ran(capsys, "-c", written, "--data-file", file, "POST", "/article")
+        lines = out.splitlines()
+        assert (code, "  | and a body of 13 bytes" in lines) == (0, True)
+        assert lines[lines.index("  | and a body of 13 bytes") + 1] == "  | \\x00\\xff any bytes"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (("GET", "updates"), 2, "Error: URL is neither an address nor a path; write http://HOST/PATH or /PATH\n"),
         (("-H", "nonsense", "GET", "/"), 2, "not a header; write it as 'Name: value'\n"),
+        (
+            ("--data", "x", "--data-file", "y", "POST", "/"),
+            2,
+            "Error: --data and --data-file both give the body; write one of them\n",
+        ),
+        (
+            ("--data-file", "gone.json", "POST", "/"),
+            2,
+            "Error: --data-file: gone.json: no such file or directory; check the path\n",
+        ),
+        (("--data-file", "/", "POST", "/"), 2, "Error: --data-file: /: is a directory; check the path\n"),
+        (
+            ("--data-file", "/dev/zero", "POST", "/"),
+            2,
+            "Error: --data-file: /dev/zero: is larger than 16MiB; name the body of one request\n",
+        ),
         (("--from", "here", "GET", "/"), 2, "Error: --from is not an address; write one such as 192.0.2.7\n"),
         (("GET",), 2, "Error: Missing argument 'URL'.\n"),
         (("-c", "gone.toml", "GET", "/"), 2, "gateway: gone.toml: no such file or directory; check the path\n"),

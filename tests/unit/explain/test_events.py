@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config.settings import Config
 
-from .kit import POLL, configured, event, told
+from .kit import POLL, asked, configured, event, talking, told
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,15 @@ def test_a_client_that_leaves_frees_its_upstream(config: Config) -> None:
     assert (left.outcome, left.then) == (
         "client_gone", "the upstream connection is reset at once; recorded as client_gone, blame downstream",
     )  # fmt: skip
+
+
+def test_an_answer_that_begins_before_there_is_news_is_held_to_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = 'when = []\nabsent = "20s"\nempty = { answer = "never" }\n'
+    plain = asked(talking(tmp_path, monkeypatch, hold))
+    assert "answer begins, then silence" not in [each.name for each in plain.events]
+    story = asked(talking(tmp_path, monkeypatch, hold + "early_headers = true"))
+    found = event(story, "answer begins, then silence")
+    assert found.then.startswith("the answer that the client has of it is broken off after 25 s")
+    assert found.outcome == "truncated"

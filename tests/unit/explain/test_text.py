@@ -48,8 +48,8 @@ def test_the_text_has_its_sections_in_order_and_fits(config: Config) -> None:
     text = render(told(config, f"{POLL}&timeout=90", every=True))
     titles = [line for line in text.splitlines() if line and not line.startswith(" ")]
     assert titles[2:] == [
-        "Result", "Route", "Admission", "Hold", "Forwarded request", "Clocks, counted from the request's arrival",
-        "What may happen", "Settings",
+        "Result", "Route", "Admission", "Hold", "What its dialect says", "Forwarded request",
+        "Clocks, counted from the request's arrival", "What may happen", "Settings",
     ]  # fmt: skip
     assert max(map(len, text.splitlines())) <= WIDTH
     assert "  deadline      45 s + jitter 2.812 s + margin 5 s = 52.812 s" in text.splitlines()

@@ -113,11 +113,12 @@ def test_of_a_wish_that_is_given_twice_the_first_counts_and_both_are_written_ove
         ('{"a":"\\ud800","wait":10000}', JSON),
         (b"\xff\xfe", JSON),
         ("<body wait='10'>", XML),
+        ("wait=10&" * 1001, FORM),
         ("<!DOCTYPE b [<!ENTITY e 'x'>]><b wait='&e;'/>", XML),
     ],
 )
 def test_a_body_that_is_not_what_it_claims_makes_an_ordinary_call_with_a_note(body, media):
-    plan = plan_of(AS_JSON, AS_XML, AS_QUERY)
+    plan = plan_of(AS_JSON, AS_XML, AS_FORM, AS_QUERY)
     assert ask.read(plan, posted("/u?wait=10", body, media)) == ask.Ask(False, False, note=content.MALFORMED)
 
 
@@ -127,6 +128,11 @@ def test_a_body_that_could_not_be_read_whole_makes_an_ordinary_call_with_a_note(
     if not encoded:
         request.content = None
     assert ask.read(plan_of(AS_JSON), request) == ask.Ask(False, False, note=content.TOO_LONG)
+
+
+def test_what_is_malformed_is_never_rewritten():
+    for place, body, media in ((AS_FORM, "a=1&" * 1001, FORM), (AS_JSON, '{"wait":', JSON)):
+        assert ask.write(plan_of(place), posted("/u", body, media), 5.0) == ask.Rewrite("")
 
 
 def test_a_body_nobody_had_to_read_changes_nothing():
@@ -265,3 +271,16 @@ def test_any_body_can_be_read_and_written_over(body, media):
     assert wish.poll or wish.note in (content.MALFORMED, content.TOO_LONG)
     assert math.isfinite(grant.deadline)
     assert ask.write(own, request, 7.0).query == ""
+
+
+def test_only_places_that_can_be_written_decide_how_short_a_hold_can_be_told():
+    fast, coarse = AskPlace("query", "wait", "ms"), AskPlace("session", "json:/wait", "s")
+    limits = [("drain", NOW + 5.6)]  # leaves 0.6 s
+    assert budget.grant(NOW, 10.0, plan_of(fast, coarse, min=0.0), limits).answer_now is None
+    assert budget.grant(NOW, 10.0, plan_of(fast, AS_QUERY, min=0.0), limits).answer_now == "drain"
+
+
+@pytest.mark.parametrize(("places", "writable"), [((), False), ((AS_XML, AGREED), False), ((AS_XML, AS_JSON), True)])
+def test_a_dialect_can_tell_the_upstream_only_where_a_wish_can_be_written(places, writable):
+    assert plan_of(*places).writable is writable
+    assert not plan_of(*places, rewrite=False).writable

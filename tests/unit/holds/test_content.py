@@ -27,6 +27,8 @@ BOMB = b'<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]><a d="&c;"/>'
         (b"not json", "text/plain", True),
         (b"not json", "", True),
         (b"%%%&&&===\xff", FORM, True),
+        (b"a=1&" * 999, FORM, True),
+        (b"a=1&" * 1000, FORM, False),
         (b"<a/>", XML, True),
         (b"", XML, True),
         (b"<a>", XML, False),
@@ -42,7 +44,7 @@ def test_a_body_is_sound_when_it_is_what_its_type_claims(body, media, sound):
     content = Content(body, media)
     assert content.sound() is sound
     if not sound:
-        assert (content.document, content.root) == (ABSENT, {})
+        assert (content.document, content.root, content.form) == (ABSENT, {}, ())
 
 
 def test_a_value_that_nests_too_deep_to_be_written_down_is_still_present():

@@ -53,6 +53,13 @@ def test_an_answer_that_says_nothing_of_the_kind_teaches_nothing(body):
     assert (plan.id(response(200), body), plan.hold(response(200), body)) == (None, None)
 
 
+@pytest.mark.parametrize("behind", [b"2:40", b"\x1e40", b"{", b"\xc3\xa4"])
+def test_what_comes_behind_the_first_value_of_a_framed_answer_does_not_hide_it(behind):
+    plan = session(("json:/pingInterval", "ms"), skip=r"(\d+:)?0")
+    body = b"51:" + OPENED + behind
+    assert (plan.id(response(200), body), plan.hold(response(200), body)) == ("abc", 25.0)
+
+
 def test_an_encoded_answer_teaches_nothing():
     plan = session(("json:/pingInterval", "ms"))
     assert plan.id(response(200, {"Content-Encoding": "gzip"}), OPENED) is None

@@ -16,8 +16,9 @@ HUGE = b"123456789012345678901234567890"
 
 
 def put(raw, pointer, text="20", numeric=True):
-    leads = compile_pointer(pointer, pointer)(orjson.loads(raw)) is not ABSENT
-    return splice.put(raw, pointer, text, numeric, leads)
+    if compile_pointer(pointer, pointer)(orjson.loads(raw)) is ABSENT:
+        return splice.add(raw, pointer, text, numeric)
+    return splice.change(raw, splice.places(raw, pointer), text, numeric)
 
 
 @pytest.mark.parametrize(
@@ -128,9 +129,16 @@ def test_a_name_that_stands_there_once_is_where_the_pointer_leads(value, ascii_o
     raw = json.dumps(value, ensure_ascii=ascii_only).encode()
     for pointer in pointers(value):
         key = splice.only_key(raw, pointer)
-        ((start, end),) = splice.spans(raw, pointer)
+        ((start, end),) = splice.places(raw, pointer)
         assert json.loads(raw[start:end]) == compile_pointer(pointer, pointer)(value)
         assert key is None or raw[:start].rstrip(b" :").endswith(key)
+
+
+def test_a_name_that_is_given_beyond_all_reason_is_left_alone():
+    many = b"{" + b",".join([b'"t":1'] * 5000) + b"}"
+    assert put(many, "/t") is None
+    assert len(splice.places(many, "/t")) == splice.MOST + 1
+    assert put(b"{" + b",".join([b'"a":{}'] * 5000) + b"}", "/a/t") is None
 
 
 def test_a_document_of_any_depth_is_walked_without_recursion():

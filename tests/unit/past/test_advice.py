@@ -169,7 +169,7 @@ def test_clients_that_loop_on_a_refusal_are_told_once_and_as_a_loop() -> None:
     ("outcome", "granted", "remedy"),
     [
         ("empty", 0.0, "the clients ask for no hold"), ("empty", 25.0, "the service says no news at once"),
-        ("capped", None, "the clients do not wait for Retry-After"), ("forbidden", None, "the clients go on with a token"),
+        ("capped", None, "the clients do not wait for Retry-After"), ("conflict", None, "several clients poll under one name"), ("forbidden", None, "the clients go on with a token"),
         ("upstream_refused", 25.0, "let the clients back off after an error"),
     ],
 )  # fmt: skip

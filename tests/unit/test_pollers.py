@@ -1,0 +1,232 @@
+"""A second poll of one poller where it gives way or the first does, and who counts as one poller: on a loop whose clock
+jumps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from gateway.call import Call, State
+from gateway.identity.claims import Identity
+from gateway.outcome import Outcome
+from gateway.policies.caps import Cap, compile_cap
+from gateway.policies.rate_limit import compile_rate_limit
+from gateway.pollers import LONGEST, key_of
+from gateway.routing import Router, Rule
+from gateway.state.store import Tokens
+from tests.kit.crowd import Crowd
+from tests.kit.heads import head, response
+from tests.kit.holds import hold_plan
+from tests.kit.pollers import LOSER, NEWEST, OLDEST, RULES, check_empty, crowd, kept, parked, poll, told
+
+# -- many -------------------------------------------------------------------------------------------------------------
+
+
+def test_where_many_may_poll_nothing_is_looked_up_and_nothing_kept() -> None:
+    def key(asked: object) -> str:
+        raise AssertionError("nobody needs it")
+
+    them = Crowd(hold=hold_plan(key=key))
+    both = [poll(them), poll(them)]
+    assert all(parked(one) and one.call.key is None for one in both)
+    assert len(them.limits.pollers) == 0 and [len(one.call.leases) for one in both] == [1, 1]
+
+
+# -- the newest wins --------------------------------------------------------------------------------------------------
+
+
+def test_the_older_poll_is_told_that_it_lost_and_the_newer_goes_on_a_turn_later() -> None:
+    them = crowd(NEWEST)
+    older = poll(them)
+    up = cast(Any, older.call.up)
+    newer = poll(them)
+    assert told(older) == (Outcome.SUPERSEDED, 409) and older.call.note == f"for {newer.call.id}"
+    assert older.conn.named("answer") == [("answer", 409, LOSER.headers, b"lost", False)]
+    assert up.log == ["start", "cancel"] and kept(newer) and them.sent == [older.call]
+    them.loop.turns(2)
+    assert parked(newer) and them.sent == [older.call, newer.call]
+    assert newer.call.waited == 0.0, "a turn of the loop is no wait that a record tells of"
+    newer.answered()
+    assert newer.call.outcome is Outcome.NEWS
+    check_empty(them)
+
+
+def test_three_newest_in_one_turn_leave_one() -> None:
+    them = crowd(NEWEST)
+    polls = [poll(them) for _ in range(4)]
+    them.loop.turns(3)
+    assert [one.call.outcome for one in polls] == [Outcome.SUPERSEDED] * 3 + [None]
+    assert them.sent == [polls[0].call, polls[3].call], "those between were never sent"
+    polls[3].leave()
+    check_empty(them)
+
+
+def test_an_older_poll_whose_answer_has_begun_is_left_alone() -> None:
+    them = crowd(NEWEST)
+    older = poll(them)
+    them.serve.on_head(older.call, response(200, {}, 100), b"[", False)
+    newer = poll(them)
+    them.loop.turns(2)
+    assert older.call.state is State.RELAYING and parked(newer)
+    older.leave()
+    them.loop.turns(2)
+    third = poll(them)
+    assert newer.call.outcome is Outcome.SUPERSEDED
+    third.leave()
+    check_empty(them)
+
+
+def test_a_poll_that_waits_for_a_connection_gives_way_too() -> None:
+    them = Crowd(hold=replace(crowd(NEWEST).plans["/updates"].hold or hold_plan()), room=0)
+    older = poll(them)
+    assert parked(older) and older.call.sent_at is None
+    newer = poll(them)
+    assert told(older) == (Outcome.SUPERSEDED, 409)
+    newer.leave()
+    check_empty(them)
+
+
+def test_a_client_that_does_not_read_does_not_keep_the_newer_poll_back() -> None:
+    them = crowd(NEWEST)
+    older = poll(them)
+    older.conn.full = True
+    older.conn.scene = cast(Any, older)
+    newer = poll(them)
+    them.loop.turns(2)
+    assert older.call.state is State.RELAYING and parked(newer)
+    newer.leave()
+    older.leave()
+    check_empty(them)
+
+
+def test_who_came_earlier_but_was_let_in_later_is_the_older() -> None:
+    """It stood in line for a place, under a cap that does not count the other."""
+    only_b = compile_cap("cap", True, 1, "address", {}, max_waiting=5)
+    them = crowd(NEWEST, caps=(only_b,))
+    holder = poll(them, "other", "b")
+    first = poll(them, "x", "b")
+    assert first.spot is not None
+    them.loop.turns(1)
+    second = poll(them, "x", "a")
+    holder.leave()
+    them.loop.turns(3)
+    assert told(first) == (Outcome.SUPERSEDED, 409) and parked(second)
+    second.leave()
+    check_empty(them)
+
+
+# -- limits, and who gives way ----------------------------------------------------------------------------------------
+
+
+def one(per: str = "route", **more: Any) -> Cap:
+    return compile_cap("cap", True, 1, per, {}, **more)
+
+
+@pytest.mark.parametrize("more", [{}, {"evict": True, "grace": 30.0}, {"max_waiting": 3}])
+def test_a_cap_that_is_full_of_the_poll_that_gives_way_lets_the_newer_in(more: Any) -> None:
+    them = crowd(NEWEST, caps=(one(**more),))
+    older = poll(them)
+    newer = poll(them)
+    them.loop.turns(2)
+    assert told(older) == (Outcome.SUPERSEDED, 409) and parked(newer)
+    assert them.store.held("cap", "updates") == 1
+    newer.leave()
+    check_empty(them)
+
+
+def test_a_newer_poll_that_its_limits_refuse_ends_nobody() -> None:
+    rate = compile_rate_limit("rate", "rate", (1.0, 3600.0), 1, "route", {}, False)
+    them = crowd(NEWEST, rates=(rate,), caps=(one(),))
+    older, refused = poll(them), poll(them)
+    assert parked(older) and refused.status == 429
+    older.leave()
+    check_empty(them)
+
+
+def test_two_caps_of_which_another_fills_one_refuse_the_newer_and_leave_the_older() -> None:
+    them = crowd(NEWEST, caps=(one("address"), compile_cap("all", True, 2, "route", {})))
+    older, other = poll(them, "x", "a"), poll(them, "y", "b")
+    refused = poll(them, "x", "b")  # the older gives way under "all", but under its own address `other` is in the way
+    assert refused.status == 429 and parked(older) and parked(other)
+    older.leave(), other.leave()
+    check_empty(them)
+
+
+def test_a_poll_that_lost_at_once_has_paid_nothing() -> None:
+    rate = compile_rate_limit("rate", "rate", (1.0, 60.0), 5, "address", {}, False)
+    them = crowd(OLDEST, rates=(rate,))
+    first, second = poll(them), poll(them)
+    assert told(second) == (Outcome.CONFLICT, 409)
+    assert them.store.level(Tokens("rate", "a", rate.rate), them.loop.now).left == 4
+    first.leave()
+    check_empty(them)
+
+
+# -- the oldest wins --------------------------------------------------------------------------------------------------
+
+
+def test_the_newcomer_is_told_that_it_lost() -> None:
+    them = crowd(OLDEST)
+    older = poll(them)
+    newer = poll(them)
+    assert told(newer) == (Outcome.CONFLICT, 409) and parked(older)
+    older.answered()
+    them.loop.turns(1)
+    again = poll(them)
+    assert parked(again)
+    again.leave()
+    check_empty(them)
+
+
+def test_a_client_that_hangs_up_and_asks_again_in_the_same_moment_is_served() -> None:
+    for rule in RULES:
+        them = crowd(rule)
+        older = poll(them)
+        older.leave()
+        newer = poll(them)
+        assert kept(newer) and them.sent == [older.call], "the upstream learns in this turn that the older is gone"
+        them.loop.turns(3)
+        assert parked(newer) and older.call.outcome is Outcome.CLIENT_GONE
+        newer.leave()
+        check_empty(them)
+
+
+# -- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_polls_of_different_pollers_have_nothing_to_do_with_each_other() -> None:
+    for rule in RULES:
+        them = crowd(rule)
+        assert all(parked(poll(them, sid)) for sid in ("x", "y", None, None, "", ""))
+
+
+def test_who_counts_as_one_poller_by_default_is_the_caller() -> None:
+    them = Crowd(hold=hold_plan(concurrency=OLDEST, loser=LOSER))
+    assert parked(poll(them, who="a")) and parked(poll(them, who="b"))
+    assert told(poll(them, "other", who="a")) == (Outcome.CONFLICT, 409)
+
+
+def test_nobody_ends_the_polls_of_another_consumer_by_naming_his_session() -> None:
+    def named(call: Call) -> None:
+        call.identity = Identity("main", call.peer, None)
+
+    them = crowd(NEWEST)
+    plan = replace(them.plans["/updates"], steps=(named,))
+    them.serve.snapshot = replace(them.serve.snapshot, router=Router([(Rule(None, "/updates", ()), plan)]))
+    mine, his = poll(them, "x", "a"), poll(them, "x", "b")
+    them.loop.turns(2)
+    assert parked(mine) and parked(his)
+    poll(them, "x", "a")
+    assert mine.call.outcome is Outcome.SUPERSEDED and parked(his)
+
+
+def test_a_long_key_is_kept_as_a_digest() -> None:
+    hold = hold_plan(key=lambda asked: asked.arg("sid"))
+    short, long, other = "x" * LONGEST, "x" * (LONGEST + 1), "x" * 5000
+    keys = [key_of(hold, head("GET", f"/updates?sid={one}")) for one in (short, long, other)]
+    assert keys[0] == short and len(set(keys)) == 3 and all(key and len(key) <= LONGEST for key in keys)
+    assert key_of(hold, head("GET", "/updates?sid=")) is None and key_of(hold, head("GET", "/updates")) is None
+    assert key_of(replace(hold, key=lambda asked: "\ud800" * 300), head("GET", "/")) is not None
