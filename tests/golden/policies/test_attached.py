@@ -13,7 +13,7 @@ import pytest
 from gateway.config.assemble import assemble
 from gateway.config.compile import compile_config
 from gateway.config.load import load
-from tests.golden.policies.shelf import NAMES, UPSTREAM, attach, configured
+from tests.golden.policies.shelf import NAMES, configured, route, upstream
 from tests.unit.config.kit import ENVIRON, checked
 
 LONGEST = 0.3  # seconds to load, check and compile all of them
@@ -23,12 +23,7 @@ SAID = ("may not be ended early, but drain is", "anyone may call it")
 
 def everything() -> str:
     """One route a policy, each at a host of its own."""
-    routes = (
-        f'[[route]]\nname = "r{number}"\nmatch = {{ host = "{name}.example", {attach(name)} }}\nupstream = "u"\n'
-        f'policies = ["{name}"]\n'
-        for number, name in enumerate(NAMES)
-    )
-    return UPSTREAM + "".join(routes)
+    return "".join(upstream(name) + route(name, host=f'host = "{name}.example", ') for name in NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
