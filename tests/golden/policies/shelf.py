@@ -82,3 +82,8 @@ def configured(name: str, signed: bool = False, more: str = "") -> str:
     """A whole configuration with one route for it, on which `more` is written. `signed`: only for tokens with the scope
     "poll", once a minute."""
     return upstream(name) + (SIGNED + route(name, ', "signed"') if signed else route(name)) + more
+
+
+def everything() -> str:
+    """One route a policy, each at a host of its own."""
+    return "".join(upstream(name) + route(name, host=f'host = "{name}.example", ') for name in NAMES)
