@@ -16,7 +16,8 @@ NAMES = sorted(path.stem for path in POLICIES.glob("*.toml"))
 _ATTACH = re.compile(r"^# Attach: +(.+)$", re.MULTILINE)
 _UPSTREAM = re.compile(r"^# Upstream: +(.+)$", re.MULTILINE)
 _TRY = re.compile(
-    r"^# Try it:\n#   gateway explain -c FILE\.toml (.+(?:\\\n.+)*)\n# prints, among other things:\n((?:#.*\n?)+)", re.M
+    r"^# Try it:\n#   gateway explain -c FILE\.toml ((?:.*\\\n)*.*)\n# prints, among other things:\n((?:#   .*\n?)+)",
+    re.MULTILINE,
 )
 SIGNED = """
 [jwt.main]

@@ -18,6 +18,7 @@ from gateway.config.settings import Config
 from gateway.drain import Drain
 from gateway.edge.http1 import Downstream
 from gateway.explain.scene import Scene, Wire
+from gateway.holds.plan import HoldPlan
 from gateway.identity.issue import issue
 from gateway.plan import Snapshot
 from gateway.policies.rate_limit import Screen
@@ -115,6 +116,13 @@ class Stage(Scene):
         for _ in range(_ROUNDS):
             self._stock(self.serve._timers)
         self._clients: list[Downstream] = []
+
+    @property
+    def plan(self) -> HoldPlan:
+        """The dialect, as it compiled."""
+        hold = self.serve.snapshot.plans[0].hold
+        assert hold is not None
+        return hold
 
     @property
     def last_settled(self) -> Call | None:
