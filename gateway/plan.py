@@ -32,6 +32,7 @@ class RequestShape:
     identity: tuple[tuple[bytes, str], ...] = ()
     drop_cookies: tuple[bytes, ...] = ()
     rewrite: str | None = None  # path template with {x} and the tail of /**
+    keep_host: bool = False  # the client's Host goes on, not the endpoint's name
 
 
 @dataclass(frozen=True, slots=True)

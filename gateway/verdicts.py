@@ -108,7 +108,8 @@ def of_quiet(call: Call, now: float, draining: Callable[[], Refusal]) -> Refusal
     if call.blank is not None:
         return _template(call, call.blank, now, cause)
     if cause == "drain":
-        return None if call.hold is not None and call.hold.answer == "never" else draining()
+        silent = call.hold is not None and call.hold.answer == "never" and call.sent_at is not None
+        return None if silent else draining()
     return refusals.EXPIRED if cause == "token" else failure.TIMEOUT
 
 

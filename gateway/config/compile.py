@@ -211,6 +211,7 @@ def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> R
         add=add,
         identity=names,
         rewrite=table.rewrite,
+        keep_host=upstream.keep_host,
     )
 
 

@@ -25,9 +25,18 @@ DUE = "upstream due"
 def clock_stories(config: Config, merged: Merged, call: Call, silence: Event) -> tuple[ClockStory, ...]:
     """The clocks of a parked call. `silence` is what happens when its own clock runs out."""
     found = _of_poll(merged, call, silence) if call.hold is not None else _of_ordinary(merged, silence)
-    outside = (_story(clock, races=True) for clock in clocks.outside(config.server, merged))
+    outside = (_story(clock, races=True) for clock in _outside(config, merged, call))
     rest = (*clocks.upstream_side(merged), *clocks.process(config.server))
     return (*found, *outside, *map(_story, rest))
+
+
+def _outside(config: Config, merged: Merged, call: Call) -> tuple[Clock, ...]:
+    """Those that cut this call short. Of a poll without an end the client waits for as long as bytes come."""
+    found = clocks.outside(config.server, merged)
+    hold = call.plan.hold if call.plan is not None else None
+    if hold is None or call.hold is None or call.hold is not hold.endless:
+        return found
+    return tuple(clock for clock in found if clock.name != "client_timeout")
 
 
 def _story(clock: Clock, races: bool = False) -> ClockStory:
@@ -59,7 +68,7 @@ def race(config: Config, merged: Merged, call: Call, stories: tuple[ClockStory, 
     instant as we do counts as faster: our answer would come too late."""
     ours = next(story for story in stories if story.races)
     at = ours.seconds or 0.0
-    first = clocks.first(clocks.outside(config.server, merged))
+    first = clocks.first(_outside(config, merged, call))
     largest = _largest(merged, call, first)
     because = first.name if largest is not None and first is not None else None
     if first is None or at <= first.ends:

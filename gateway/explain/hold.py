@@ -44,7 +44,7 @@ def hold_story(
         conditions=conditions,
         place=name_of(place) if place is not None else None,
         asked=wish.seconds,
-        absent=hold.absent,
+        absent=(wish.plan or hold).absent,
         note=call.note or wish.note,
         no_news=hold.answer,
         replay=hold.replay,

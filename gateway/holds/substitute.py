@@ -57,7 +57,7 @@ def escape_for(media: str | None) -> tuple[str, Escape]:
     if media is None:
         return "header", _in_header
     kind = media.partition(";")[0].strip().lower()
-    if kind == "application/json" or kind.endswith("+json"):
+    if "json" in kind:  # application/json, something+json, application/x-amz-json-1.0
         return "json", _in_json
     if kind in ("application/xml", "text/xml") or kind.endswith("+xml"):
         return "xml", _in_markup

@@ -23,6 +23,7 @@ from .measure import Figures, Scale
 from .pages import pages
 from .process import MeasureError, core_speed, pin
 from .proxies import LOAD_CORE, PROXIES, PROXY_CORE, stage
+from .shelf import shelf
 from .table import added, lay_out, median, render
 from .wire import raise_descriptors
 
@@ -30,8 +31,8 @@ Samples = dict[str, list[Figures]]
 
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
-OWN = ("pages", "asks")  # what only the gateway has
-MEASURES = {**OF_CALLS, "pages": pages, "asks": asks}
+OWN = ("pages", "asks", "shelf")  # what only the gateway has
+MEASURES = {**OF_CALLS, "pages": pages, "asks": asks, "shelf": shelf}
 
 
 def _say(text: str) -> None:

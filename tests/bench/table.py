@@ -77,6 +77,7 @@ def rows(scale: Scale) -> tuple[Row, ...]:
         Row("ask_query_us", "CPU us per wish: read, judged, rewritten; in the query", ".1f", bar=8),
         Row("ask_header_us", "  in a header", ".1f", bar=8),
         Row("ask_json_us", "  in a JSON body of 1 KiB", ".1f", bar=30),
+        Row("shelf_ms", "ms to load, check and compile every shipped policy", ".0f", bar=300),
         Row("limits_us", "limits: CPU us per short request", ".2f", bar=6),
         Row("limits_unseen_us", "  0 % cached tokens", ".2f"),
         Row("limits_kib", "limits: KiB per held poll", ".2f", bar=0.6),

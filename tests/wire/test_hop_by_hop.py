@@ -72,6 +72,22 @@ async def test_connection_cannot_remove_what_the_gateway_says(tmp_path: Path) ->
         assert bytes(seen.body) == b"body"
 
 
+@pytest.mark.parametrize(
+    ("version", "host", "kept"), [("1.1", "API.example:81", "api.example:81"), ("1.0", None, None)]
+)
+async def test_the_upstream_is_told_its_own_host_or_the_clients(
+    tmp_path: Path, version: str, host: str | None, kept: str | None
+) -> None:
+    for keep, told in ((False, None), (True, kept)):
+        async with ScriptedUpstream() as up:
+            text = config(up.port, upstream=f"keep_host = {str(keep).lower()}")
+            async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
+                assert (await raw.ask(get("/", host=host, version=version))).status == 200
+            seen = up.requests[0]
+            assert seen.all("Host") == [told or f"127.0.0.1:{up.port}"]
+            assert seen.one("X-Forwarded-Host") == kept
+
+
 async def test_a_client_cannot_forge_what_the_gateway_says(tmp_path: Path) -> None:
     forged = ["Gateway-Consumer: root", "gateway-consumer: root", "Gateway-Tenant: root", "Gateway_Consumer: root",
               "X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 7.7.7.7", "Forwarded: for=6.6.6.6", "Gateway-Hold: 9",

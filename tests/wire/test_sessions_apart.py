@@ -81,5 +81,7 @@ async def test_a_drain_ends_the_first_and_the_second(tmp_path: Path) -> None:
         await polled(up, first, get("/?sid=x"))
         await waits(gw, second, get("/?sid=x"))
         await gw.app.drain()
-        assert [await one.closed() for one in (first, second)] == [True, True]
+        assert await first.closed(), "nobody but the upstream may say anything to it"
+        found = await second.read_answer()  # which nobody was asked for
+        assert (found.status, found.one("Connection")) == (503, "close")
         assert await outcomes(gw, 2) == {"drained": 2} and len(up.requests) == 1

@@ -60,7 +60,8 @@ class UpstreamTls(Table):
 
 
 class Upstream(Table):
-    """A service behind the gateway. More than `max_held` calls at once are refused, never queued."""
+    """A service behind the gateway. More than `max_held` calls at once are refused, never queued. `keep_host`: it is
+    told the Host that the client wrote, which may be signed or choose a site, and not its own."""
 
     endpoints: Annotated[
         tuple[Annotated[Endpoint, BeforeValidator(_endpoint, json_schema_input_type=Url | Endpoint)], ...],
@@ -76,6 +77,7 @@ class Upstream(Table):
     keepalive: Duration = default("4s")
     max_held: Count = 20000
     forward_authorization: Flag = False
+    keep_host: Flag = False
     identity: IdentityHeaders = Field(default_factory=IdentityHeaders)
     tls: UpstreamTls = Field(default_factory=UpstreamTls)
     headers: HeaderEdit = Field(default_factory=HeaderEdit)

@@ -1,10 +1,11 @@
-"""Plays one case of a policy's data file and says what came out, aspect by aspect, in the words of the data. A case
+r"""Plays one case of a policy's data file and says what came out, aspect by aspect, in the words of the data. A case
 names the aspects it cares about; each is played on a stage of its own, so that none disturbs another.
 
     [[case]]
     name      = "what this shows"
     request   = "GET /updates?last_event_id=7"      # with headers = ["A: b"] and body = ".." where it has them
     before    = [{ request = "..", answer = { .. } }]   # what was asked and answered earlier, by another client
+    route     = "[route.hold]\n.."                  # what else is written on the route
     poll      = true                                # false: an ordinary call
     note      = "malformed_ask"                     # what the record notes; "none"
     asked     = 20                                  # seconds; "none": it stated no wish. So granted, deadline, due,
@@ -20,7 +21,9 @@ names the aspects it cares about; each is played on a stage of its own, so that 
                                                     #   "needs" (of a template some need does not hold)
     silent    = "overrun 200"                       # what a silent upstream comes to, so:
     drain     = "drained 200"                       # "drained 503", "drained closed", "held" (runs on)
+    begun_silent = "truncated closed"               # the same when the upstream has begun to answer, and so begun_drain
     evicted   = "evicted 200"                       # or "held"
+    told      = { status = 400, headers = {}, body = ".." }     # what the client is told at once
     lost      = "sent again"                        # or how it ends: "upstream_reset 502"
     key       = "192.0.2.7"                         # who counts as one poller
     second    = "held, held"                        # the first and the second of two equal polls
@@ -43,14 +46,14 @@ from tests.golden.policies.stage import Client, Said, Stage, request, staged, to
 
 Case = Mapping[str, Any]
 WINDOW = 0.5  # seconds of a drain: shorter than any hold
-PARTS = frozenset({"name", "request", "headers", "body", "before"})
+PARTS = frozenset({"name", "request", "headers", "body", "before", "route"})
 
 
 def number(value: float | None) -> float | str:
     return "none" if value is None or value in (NEVER, -NEVER) else round(value, 6)
 
 
-def begun(stage: Stage, case: Case) -> Client:
+def asked(stage: Stage, case: Case) -> Client:
     """The client of a case, its request sent, after what came before."""
     for earlier in case.get("before", ()):
         client = stage.join(request(earlier))
@@ -59,8 +62,8 @@ def begun(stage: Stage, case: Case) -> Client:
 
 
 def played(policy: str, case: Case, read: Callable[[Stage, Client], object]) -> object:
-    with staged(policy) as stage:
-        return read(stage, begun(stage, case))
+    with staged(policy, case.get("route", "")) as stage:
+        return read(stage, asked(stage, case))
 
 
 def of_call(read: Callable[[Call], object]) -> Callable[[str, Case], object]:
@@ -125,6 +128,16 @@ def no_news(policy: str, case: Case) -> object:
     return played(policy, case, read)
 
 
+def begun(read: Callable[[Stage, Client], object]) -> Callable[[str, Case], object]:
+    """What comes of a poll to which the upstream has begun to answer, without news."""
+
+    def play(stage: Stage, client: Client) -> object:
+        stage.begins(client.call)
+        return read(stage, client)
+
+    return lambda policy, case: played(policy, case, play)
+
+
 def silent(stage: Stage, client: Client) -> object:
     stage.runs_out(client.call)
     return client.fate
@@ -145,6 +158,10 @@ def lost(stage: Stage, client: Client) -> object:
     before = client.call.attempts
     stage.breaks(client.call)
     return "sent again" if client.call.attempts > before else client.fate
+
+
+def told(policy: str, case: Case) -> object:
+    return played(policy, case, lambda stage, client: said(client.answer, case["told"]))
 
 
 def key(stage: Stage, client: Client) -> object:
@@ -185,7 +202,7 @@ def refusals(policy: str, case: Case) -> object:
 
 def refused(policy: str, case: Case, status: str, wanted: Mapping[str, Any]) -> dict[str, object]:
     """What a client is told who is turned away with that status, as far as the case describes it."""
-    with staged(policy, signed=status != "503") as stage:
+    with staged(policy, case.get("route", ""), signed=status != "503") as stage:
         answer = TURNED_AWAY[status](stage, case, policy).answer
     assert answer is not None
     found = {
@@ -229,6 +246,8 @@ ASPECTS: dict[str, Callable[[str, Case], object]] = {
     "answers": answers,
     "no_news": no_news,
     "silent": lambda policy, case: played(policy, case, silent),
+    "begun_silent": begun(silent),
+    "begun_drain": begun(drain),
     "drain": lambda policy, case: played(policy, case, drain),
     "evicted": lambda policy, case: played(policy, case, evicted),
     "lost": lambda policy, case: played(policy, case, lost),
@@ -236,5 +255,6 @@ ASPECTS: dict[str, Callable[[str, Case], object]] = {
     "second": second,
     "after": after,
     "loser": loser,
+    "told": told,
     "refusals": refusals,
 }

@@ -14,10 +14,11 @@ POLICIES = ROOT / "policies"
 NAMES = sorted(path.stem for path in POLICIES.glob("*.toml"))
 
 _ATTACH = re.compile(r"^# Attach: +(.+)$", re.MULTILINE)
+_UPSTREAM = re.compile(r"^# Upstream: +(.+)$", re.MULTILINE)
 _TRY = re.compile(
-    r"^# Try it:\n#   gateway explain -c FILE\.toml (.+(?:\\\n.+)*)\n# prints, among other things:\n((?:#.*\n?)+)", re.M
+    r"^# Try it:\n#   gateway explain -c FILE\.toml ((?:.*\\\n)*.*)\n# prints, among other things:\n((?:#   .*\n?)+)",
+    re.MULTILINE,
 )
-UPSTREAM = '[upstream.u]\nendpoints = ["http://127.0.0.1:5000"]\n'
 SIGNED = """
 [jwt.main]
 issuer = "i"
@@ -54,6 +55,12 @@ def attach(name: str) -> str:
     return found[1]
 
 
+def upstream(name: str) -> str:
+    """The upstream, with what the file's head says to write there. It is called as the policy is."""
+    more = "\n".join(_UPSTREAM.findall(text(name)))
+    return f'[upstream.{name}]\nendpoints = ["http://127.0.0.1:5000"]\n{more}\n'
+
+
 def trials(name: str) -> list[Trial]:
     return [
         Trial(
@@ -64,10 +71,19 @@ def trials(name: str) -> list[Trial]:
     ]
 
 
-def route(name: str, more: str = "", number: int = 0) -> str:
-    return f'[[route]]\nname = "r{number}"\nmatch = {{ {attach(name)} }}\nupstream = "u"\npolicies = ["{name}"{more}]\n'
+def route(name: str, more: str = "", host: str = "") -> str:
+    return (
+        f'[[route]]\nname = "{name}"\nmatch = {{ {host}{attach(name)} }}\nupstream = "{name}"\n'
+        f'policies = ["{name}"{more}]\n'
+    )
 
 
-def configured(name: str, signed: bool = False) -> str:
-    """A whole configuration with one route for it. `signed`: only for tokens with the scope "poll", once a minute."""
-    return UPSTREAM + (SIGNED + route(name, ', "signed"') if signed else route(name))
+def configured(name: str, signed: bool = False, more: str = "") -> str:
+    """A whole configuration with one route for it, on which `more` is written. `signed`: only for tokens with the scope
+    "poll", once a minute."""
+    return upstream(name) + (SIGNED + route(name, ', "signed"') if signed else route(name)) + more
+
+
+def everything() -> str:
+    """One route a policy, each at a host of its own."""
+    return "".join(upstream(name) + route(name, host=f'host = "{name}.example", ') for name in NAMES)

@@ -18,6 +18,7 @@ from gateway.config.settings import Config
 from gateway.drain import Drain
 from gateway.edge.http1 import Downstream
 from gateway.explain.scene import Scene, Wire
+from gateway.holds.plan import HoldPlan
 from gateway.identity.issue import issue
 from gateway.plan import Snapshot
 from gateway.policies.rate_limit import Screen
@@ -40,10 +41,10 @@ class Said(NamedTuple):
 
 
 @cache
-def attached(name: str, signed: bool) -> Config:
+def attached(name: str, signed: bool, more: str = "") -> Config:
     """A shipped policy attached to a route, read and checked as `gateway run` would."""
     with TemporaryDirectory() as folder:
-        return sound(Path(folder), configured(name, signed))
+        return sound(Path(folder), configured(name, signed, more))
 
 
 def token(name: str, scope: str) -> str:
@@ -117,6 +118,13 @@ class Stage(Scene):
         self._clients: list[Downstream] = []
 
     @property
+    def plan(self) -> HoldPlan:
+        """The dialect, as it compiled."""
+        hold = self.serve.snapshot.plans[0].hold
+        assert hold is not None
+        return hold
+
+    @property
     def last_settled(self) -> Call | None:
         return self._settled[-1] if self._settled else None
 
@@ -140,6 +148,11 @@ class Stage(Scene):
         connection.data_received(head)
         if body:
             connection.data_received(body)
+
+    def begins(self, call: Call) -> None:
+        """The upstream begins to answer this call: a head, and a line feed that is no news yet."""
+        connection = next(pair[0] for pair in self._connections if pair[0] is call.up)
+        connection.data_received(b"HTTP/1.1 200 Said\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n")
 
     def breaks(self, call: Call) -> None:
         """The upstream closes the connection that carries this call."""
@@ -173,8 +186,8 @@ class Stage(Scene):
 
 
 @contextmanager
-def staged(name: str, signed: bool = False) -> Iterator[Stage]:
-    config = attached(name, signed)
+def staged(name: str, more: str = "", signed: bool = False) -> Iterator[Stage]:
+    config = attached(name, signed, more)
     stage = Stage(config, compile_config(config, lambda: NOW, ENVIRON, Screen(MemoryStore(), lambda: 0.0)))
     try:
         yield stage

@@ -1,5 +1,5 @@
-"""All shipped policies attached at once, each on a route as its file says: they check without a word, compile, and load
-together in a fraction of a second; one that no route uses is not even read.
+"""All shipped policies attached at once, each on a route as its file says: they check without a word and compile,
+also side by side; one that no route uses is not even read. How long that takes is measured by `make bench`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,11 @@ import pytest
 from gateway.config.assemble import assemble
 from gateway.config.compile import compile_config
 from gateway.config.load import load
-from tests.golden.policies.shelf import NAMES, UPSTREAM, attach, configured
+from tests.golden.policies.shelf import NAMES, configured, everything
 from tests.unit.config.kit import ENVIRON, checked
 
-LONGEST = 0.3  # seconds to load, check and compile all of them
 # A poll that only its upstream may end may outlast the drain that a default configuration gives it: that is said.
 SAID = ("may not be ended early, but drain is", "anyone may call it")
-
-
-def everything() -> str:
-    """One route a policy, each at a host of its own."""
-    routes = (
-        f'[[route]]\nname = "r{number}"\nmatch = {{ host = "{name}.example", {attach(name)} }}\nupstream = "u"\n'
-        f'policies = ["{name}"]\n'
-        for number, name in enumerate(NAMES)
-    )
-    return UPSTREAM + "".join(routes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,17 +31,12 @@ def test_a_policy_attached_as_its_file_says_is_clean(name: str, tmp_path: Path) 
     assert hold.dialect == name
 
 
-def test_all_of_them_load_check_and_compile_in_less_than_300_ms(tmp_path: Path) -> None:
-    took = []
-    for _ in range(3):  # the best of three: what else this machine does is not the question
-        begun = time.perf_counter()
-        result = checked(tmp_path, everything())
-        assert result.problems == []
-        assert result.config is not None
-        snapshot = compile_config(result.config, time.time, ENVIRON)
-        took.append(time.perf_counter() - begun)
-        assert [plan.hold.dialect for plan in snapshot.plans if plan.hold is not None] == NAMES
-    assert min(took) < LONGEST
+def test_all_of_them_can_be_attached_side_by_side(tmp_path: Path) -> None:
+    result = checked(tmp_path, everything())
+    assert result.problems == []
+    assert result.config is not None
+    plans = compile_config(result.config, time.time, ENVIRON).plans
+    assert [plan.hold.dialect for plan in plans if plan.hold is not None] == NAMES
 
 
 def test_a_policy_that_no_route_uses_is_not_read(tmp_path: Path) -> None:

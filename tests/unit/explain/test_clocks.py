@@ -98,3 +98,17 @@ def test_an_ordinary_call_that_the_edge_answers_first_is_warned_of(
     assert story.race.warning == (
         "front is over no later than response_timeout, 60 s; shorten response_timeout, or lengthen front"
     )
+
+
+def test_whoever_polls_without_an_end_does_not_give_up_after_client_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(tmp_path, monkeypatch, **{"article-updates": 'policies = ["couchdb-changes"]'})
+    bounded = told(config, "http://api.example.com/article?feed=longpoll&since=7&timeout=9000")
+    endless = told(config, "http://api.example.com/article?feed=longpoll&since=7&timeout=9000&heartbeat=9000")
+    assert bounded.race is not None and endless.race is not None
+    assert bounded.race.because == "client_timeout"
+    assert (endless.race.first, endless.race.because, endless.race.warning) == ("our deadline", None, None)
+    assert "client_timeout" not in {clock.name for clock in endless.clocks}
+    assert endless.hold is not None
+    assert endless.hold.absent == float("inf")
