@@ -116,6 +116,19 @@ def test_who_came_earlier_but_was_let_in_later_is_the_older() -> None:
     check_empty(them)
 
 
+def test_who_came_earlier_is_served_when_the_later_one_is_over_as_it_is_let_in() -> None:
+    them = crowd(NEWEST, caps=(compile_cap("cap", True, 1, "address", {}, max_waiting=5),))
+    holder = poll(them, "other", "b")
+    first = poll(them, "x", "b")
+    them.loop.turns(1)
+    second = poll(them, "x", "a")
+    holder.leave(), second.leave()
+    them.loop.turns(4)
+    assert parked(first)
+    first.leave()
+    check_empty(them)
+
+
 # -- the oldest wins --------------------------------------------------------------------------------------------------
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from gateway.call import State
 from gateway.outcome import Outcome
 from gateway.policies.caps import Cap, compile_cap
 from gateway.policies.rate_limit import compile_rate_limit
 from gateway.state.store import Tokens
-from tests.kit.pollers import NEWEST, OLDEST, begun, check_empty, crowd, parked, poll, told
+from tests.kit.pollers import FATAL, NEWEST, OLDEST, begun, check_empty, crowd, parked, poll, told
 
 
 def one(per: str = "route", **more: Any) -> Cap:
@@ -95,4 +96,22 @@ def test_a_cap_full_of_a_poll_that_is_held_on_lets_the_newer_in() -> None:
     assert older.call.outcome is Outcome.SUPERSEDED and parked(newer)
     assert them.store.held("cap", "updates") == 1
     newer.leave()
+    check_empty(them)
+
+
+def test_a_place_of_an_older_poll_through_which_news_passes_is_not_taken_over() -> None:
+    them, older = begun(NEWEST, b"x" * 5000, caps=(one(),))
+    newer = poll(them)
+    assert newer.status == 429 and older.call.state is State.RELAYING
+    assert them.store.held("cap", "updates") == 1
+    older.leave()
+    check_empty(them)
+
+
+@pytest.mark.parametrize("rule", [OLDEST, FATAL])
+def test_where_the_older_stays_a_full_cap_refuses_the_second(rule: str) -> None:
+    them = crowd(rule, caps=(one(),))
+    older, second = poll(them), poll(them)
+    assert second.status == 429 and parked(older)
+    older.leave()
     check_empty(them)
