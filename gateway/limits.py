@@ -77,11 +77,20 @@ class Limits:
         asking = plan if call.up is None else self._renew(plan)  # in line meanwhile the rules may have changed
         assert asking.asked is not None
         now = self._timers.now()
-        ahead = self._lines.ahead(demands_of(asking, call), call) if self._lines.open else None
+        ahead = self._ahead(call, asking) if self._lines.open else None
         denied = asking.asked.take(call, now) if ahead is None else Denied(ahead, self._turn_in(ahead, now))
         if denied is not None and ahead is None:
             denied = self._make_room(call, asking, denied, now)
         return self._wait(call, plan, demands_of(asking, call), denied, now) if denied is not None else None
+
+    def _ahead(self, call: Call, plan: Plan) -> Demand | None:
+        """The first demand for which others wait already. They do not wait for the place of an older poll of the same
+        poller: that one hands it on, and nobody is passed by."""
+        yields = self.pollers.giving_way(call, plan.upstream.name)
+        demands = demands_of(plan, call)
+        if yields is not None:
+            demands = [one for one in demands if not (isinstance(one, Place) and self._store.holds(one, yields))]
+        return self._lines.ahead(demands, call)
 
     def _make_room(self, call: Call, plan: Plan, denied: Denied, now: float) -> Denied | None:
         """Each cap may make room by ending its oldest poll, and an older poll of the same poller makes room by giving

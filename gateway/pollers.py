@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from gateway import refusals
+from gateway import refusals, verdicts
 from gateway.call import Lease, State
 from gateway.clock import NEVER
 from gateway.outcome import Outcome
@@ -73,11 +73,17 @@ class Kept:
         self.until = until
         self._pollers = pollers
 
+    @property
+    def waits(self) -> bool:
+        """A turn of the loop is no wait that a record tells of."""
+        hold = self.call.hold
+        return self.until != NEVER or (self.seat is not None and hold is not None and hold.concurrency != "oldest-wins")
+
     def cancel(self) -> None:
         """It waits no more, for whatever reason."""
         if self.seat is not None and self.seat.behind is self:
             self.seat.behind = None
-        if self.seat is not None or self.until != NEVER:  # a turn of the loop is no wait
+        if self.waits:
             self.call.waited += self._pollers.now() - self.since
 
     def pause(self) -> None:
@@ -92,6 +98,11 @@ class Kept:
     def rest(self) -> Kept | None:
         """What else it has to wait for, now that it may go on."""
         return self._pollers.rest(self.call, self.key)
+
+    def beaten(self) -> Reply | None:
+        """What it is told when the first is still there."""
+        there = self.seat is not None and self.seat.call.state is not State.SETTLED
+        return lost(self.call, Outcome.CONFLICT) if there else None
 
     def in_vain(self) -> Reply | Refusal:
         """What it is told when its time is over and we may not say "no news"."""
@@ -155,12 +166,19 @@ class Pollers:
         return kept
 
     def _after(self, call: Call, hold: HoldPlan, seat: Seat) -> Kept | Reply:
-        """One may wait until the first has ended; where the oldest wins, only for a connection that is being closed."""
-        ended = seat.call.state is State.SETTLED
-        if seat.behind is not None or (hold.concurrency == "oldest-wins" and not ended):
+        """One may wait until the first has ended; where the oldest wins, only for a turn of the loop: in that the first
+        is told that its client is gone, and its connection is closed."""
+        if seat.behind is not None:
             return lost(call, Outcome.CONFLICT)
-        seat.behind = Kept(self, call, seat.key, self.now(), seat)
-        return seat.behind
+        kept = seat.behind = Kept(self, call, seat.key, self.now(), seat)
+        if hold.concurrency == "oldest-wins" and seat.call.state is not State.SETTLED:
+            self._loop.call_soon(self._decide, kept, seat)
+        return kept
+
+    def _decide(self, kept: Kept, seat: Seat) -> None:
+        """A first that has ended lets the other go on when its seat is free."""
+        if seat.call.state is not State.SETTLED:
+            self._go(kept)
 
     def rest(self, call: Call, key: str) -> Kept | None:
         """Keeps a poll back that comes too soon after one without news."""
@@ -209,8 +227,9 @@ class Pollers:
 
 
 def _gives_way(older: Call, newer: Call) -> bool:
-    """One whose answer has begun is left alone."""
-    return older.started <= newer.started and older.state in (State.WAITING, State.PARKED)
+    """One whose answer has begun is left alone, unless it is only held."""
+    held = older.state in (State.WAITING, State.PARKED) or verdicts.only_held(older)
+    return held and older.started <= newer.started
 
 
 def _full_key(call: Call, upstream: str) -> str | None:

@@ -194,8 +194,8 @@ class Serve:
         kept.cancel()
         call.up = None
         call.state = ADMITTING
-        verdict: Verdict | Kept = None
-        if kept.seat is not None and call.clamped_by != "drain":
+        verdict: Verdict | Kept = kept.beaten()
+        if verdict is None and kept.seat is not None and call.clamped_by != "drain":
             verdict = self._limit(call, plan)
         self._forward(call, plan, verdict if verdict is not None else kept.rest())
 
@@ -505,6 +505,12 @@ class Serve:
     def _give_way(self, call: Call) -> None:
         self._say(call, lost(call, Outcome.SUPERSEDED))
 
+    def _break_hold(self, call: Call) -> None:
+        """It has to give way while it is held on: all that can still be shown is that this is no whole answer."""
+        if verdicts.only_held(call):
+            call.conn.abort(reset=True)
+            self._settle(call, Outcome.SUPERSEDED)
+
     def _revoke(self, call: Call) -> None:
         self._say(call, refusals.REVOKED)
 
@@ -606,7 +612,7 @@ TABLE: dict[str, dict[State, str]] = {
     "choked": {S.RELAYING: "_hold_back"},
     "drained": {S.RELAYING: "_go_on"},
     "evict": {S.WAITING: "_evict", S.PARKED: "_evict"},
-    "superseded": {S.WAITING: "_give_way", S.PARKED: "_give_way"},
+    "superseded": {S.WAITING: "_give_way", S.PARKED: "_give_way", S.RELAYING: "_break_hold"},
     "revoked": {S.WAITING: "_revoke", S.PARKED: "_revoke", S.RELAYING: "_cut"},
     "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down", S.RELAYING: "_wind_down"},
 }

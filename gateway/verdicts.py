@@ -68,14 +68,23 @@ def next_due(call: Call, idle: float, now: float) -> float:
     """Until when an answer that has begun must go on. That of a hold need not before the hold's own deadline; where
     there is none, neither the client's nor ours, it is heartbeats that show it alive. A body that is longer than any
     "no news" is on its way to its end, like every other answer; only a token's end and a drain do not wait for it."""
-    hold = call.hold
-    if hold is None or not call.began_early:
+    if not call.began_early:
         return now + idle
-    if call.upstream_due == NEVER and hold.max >= budget.LONGEST:
+    if _endless(call):
         return min(call.deadline, now + idle)
     if call.bytes_out <= BODY_LIMIT or call.clamped_by in _BLANKS:
         return call.deadline
     return max(call.deadline, now + idle)
+
+
+def only_held(call: Call) -> bool:
+    """Whether a poll is held on although its answer has begun, and no news passes through that is on its way to its
+    end. Without an end of its own it is nothing but held, whatever has passed."""
+    return call.held_on and (_endless(call) or call.bytes_out <= BODY_LIMIT)
+
+
+def _endless(call: Call) -> bool:
+    return call.upstream_due == NEVER and call.hold is not None and call.hold.max >= budget.LONGEST
 
 
 def of_cut(call: Call, now: float) -> tuple[Outcome, str | None]:

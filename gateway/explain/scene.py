@@ -184,6 +184,7 @@ class Scene:
         self._others.append(client)
         client.connection_made(wire)
         client.data_received(raw)
+        self._loop.turn()
         return self._answer(wire)
 
     @property

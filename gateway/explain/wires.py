@@ -6,12 +6,17 @@ import asyncio
 
 
 class StillLoop(asyncio.SelectorEventLoop):
-    """A loop that is never run: deadlines are handed to it, and its time stands still until `instant` is set."""
+    """A loop whose time stands still until `instant` is set: deadlines are handed to it and never come."""
 
     instant = 0.0
 
     def time(self) -> float:
         return self.instant
+
+    def turn(self) -> None:
+        """What is left for the next turn of the loop happens."""
+        self.call_soon(self.stop)
+        self.run_forever()
 
 
 class Wire(asyncio.Transport):

@@ -115,6 +115,9 @@ class MemoryStore:
     def held(self, limit: str, key: str) -> int:
         return len(_each(self._of(limit).get(key)))
 
+    def holds(self, demand: Place, call: Call) -> bool:
+        return call in _each(self._of(demand.limit).get(demand.key))
+
     def retain(self, limits: Collection[str]) -> None:
         for gone in self._meters.keys() - set(limits):
             del self._meters[gone]

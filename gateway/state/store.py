@@ -108,6 +108,9 @@ class Store(Protocol):
     def held(self, limit: str, key: str) -> int:
         """Leases under a cap."""
 
+    def holds(self, demand: Place, call: Call) -> bool:
+        """Whether one of those leases is that call's."""
+
     def retain(self, limits: Collection[str]) -> None:
         """Forgets what was counted under limits that are no more; what is lent stays counted until it is back."""
 

@@ -11,6 +11,7 @@ from gateway.policies.caps import Cap
 from gateway.pollers import Kept
 
 from .crowd import Caller, Crowd
+from .heads import response
 from .holds import hold_plan
 from .serving import POLLS
 
@@ -31,6 +32,15 @@ def crowd(rule: str = "many", *, answer: str = "template", caps: tuple[Cap, ...]
 def poll(them: Crowd, sid: str | None = "x", who: str = "a", timeout: float = 25.0) -> Caller:
     named = f"&sid={sid}" if sid is not None else ""
     return them.call(who, f"/updates?timeout={timeout:g}{named}")
+
+
+def begun(rule: str, body: bytes = b"\n", **values: Any) -> tuple[Crowd, Caller]:
+    """A poll whose answer has begun without news, as its dialect's do."""
+    them = crowd(rule, early_headers=True, **values)
+    older = poll(them)
+    them.serve.on_head(older.call, response(200, {}, 10_000), body, False)
+    assert older.call.held_on
+    return them, older
 
 
 def kept(caller: Caller) -> bool:

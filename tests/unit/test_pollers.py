@@ -12,11 +12,9 @@ import pytest
 from gateway.call import Call, State
 from gateway.identity.claims import Identity
 from gateway.outcome import Outcome
-from gateway.policies.caps import Cap, compile_cap
-from gateway.policies.rate_limit import compile_rate_limit
+from gateway.policies.caps import compile_cap
 from gateway.pollers import LONGEST, key_of
 from gateway.routing import Router, Rule
-from gateway.state.store import Tokens
 from tests.kit.crowd import Crowd
 from tests.kit.heads import head, response
 from tests.kit.holds import hold_plan
@@ -118,49 +116,15 @@ def test_who_came_earlier_but_was_let_in_later_is_the_older() -> None:
     check_empty(them)
 
 
-# -- limits, and who gives way ----------------------------------------------------------------------------------------
-
-
-def one(per: str = "route", **more: Any) -> Cap:
-    return compile_cap("cap", True, 1, per, {}, **more)
-
-
-@pytest.mark.parametrize("more", [{}, {"evict": True, "grace": 30.0}, {"max_waiting": 3}])
-def test_a_cap_that_is_full_of_the_poll_that_gives_way_lets_the_newer_in(more: Any) -> None:
-    them = crowd(NEWEST, caps=(one(**more),))
-    older = poll(them)
-    newer = poll(them)
-    them.loop.turns(2)
-    assert told(older) == (Outcome.SUPERSEDED, 409) and parked(newer)
-    assert them.store.held("cap", "updates") == 1
-    newer.leave()
-    check_empty(them)
-
-
-def test_a_newer_poll_that_its_limits_refuse_ends_nobody() -> None:
-    rate = compile_rate_limit("rate", "rate", (1.0, 3600.0), 1, "route", {}, False)
-    them = crowd(NEWEST, rates=(rate,), caps=(one(),))
-    older, refused = poll(them), poll(them)
-    assert parked(older) and refused.status == 429
-    older.leave()
-    check_empty(them)
-
-
-def test_two_caps_of_which_another_fills_one_refuse_the_newer_and_leave_the_older() -> None:
-    them = crowd(NEWEST, caps=(one("address"), compile_cap("all", True, 2, "route", {})))
-    older, other = poll(them, "x", "a"), poll(them, "y", "b")
-    refused = poll(them, "x", "b")  # the older gives way under "all", but under its own address `other` is in the way
-    assert refused.status == 429 and parked(older) and parked(other)
-    older.leave(), other.leave()
-    check_empty(them)
-
-
-def test_a_poll_that_lost_at_once_has_paid_nothing() -> None:
-    rate = compile_rate_limit("rate", "rate", (1.0, 60.0), 5, "address", {}, False)
-    them = crowd(OLDEST, rates=(rate,))
-    first, second = poll(them), poll(them)
-    assert told(second) == (Outcome.CONFLICT, 409)
-    assert them.store.level(Tokens("rate", "a", rate.rate), them.loop.now).left == 4
+def test_who_came_earlier_is_served_when_the_later_one_is_over_as_it_is_let_in() -> None:
+    them = crowd(NEWEST, caps=(compile_cap("cap", True, 1, "address", {}, max_waiting=5),))
+    holder = poll(them, "other", "b")
+    first = poll(them, "x", "b")
+    them.loop.turns(1)
+    second = poll(them, "x", "a")
+    holder.leave(), second.leave()
+    them.loop.turns(4)
+    assert parked(first)
     first.leave()
     check_empty(them)
 
@@ -172,7 +136,8 @@ def test_the_newcomer_is_told_that_it_lost() -> None:
     them = crowd(OLDEST)
     older = poll(them)
     newer = poll(them)
-    assert told(newer) == (Outcome.CONFLICT, 409) and parked(older)
+    them.loop.turns(1)
+    assert told(newer) == (Outcome.CONFLICT, 409) and parked(older) and newer.call.waited == 0.0
     older.answered()
     them.loop.turns(1)
     again = poll(them)
@@ -194,6 +159,32 @@ def test_a_client_that_hangs_up_and_asks_again_in_the_same_moment_is_served() ->
         check_empty(them)
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_a_client_whose_leaving_is_told_a_turn_after_its_next_poll_is_served(rule: str) -> None:
+    """A reset is read in one turn of the loop, and the connection is lost in the next."""
+    them = crowd(rule)
+    older = poll(them)
+    them.loop.call_soon(older.leave)
+    newer = poll(them)
+    them.loop.turns(4)
+    assert parked(newer) and newer.call.outcome is None
+    third = poll(them)
+    them.loop.turns(2)
+    assert rule == NEWEST or not parked(third), "it has taken the seat"
+    third.leave(), newer.leave()
+    check_empty(them)
+
+
+def test_a_thousand_that_lose_in_one_turn_leave_one_to_be_told_in_the_next() -> None:
+    them = crowd(OLDEST)
+    older, *others = [poll(them) for _ in range(1000)]
+    assert sum(map(kept, others)) == 1
+    them.loop.turns(1)
+    assert {told(other) for other in others} == {(Outcome.CONFLICT, 409)} and parked(older)
+    older.leave()
+    check_empty(them)
+
+
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 
@@ -206,7 +197,9 @@ def test_polls_of_different_pollers_have_nothing_to_do_with_each_other() -> None
 def test_who_counts_as_one_poller_by_default_is_the_caller() -> None:
     them = Crowd(hold=hold_plan(concurrency=OLDEST, loser=LOSER))
     assert parked(poll(them, who="a")) and parked(poll(them, who="b"))
-    assert told(poll(them, "other", who="a")) == (Outcome.CONFLICT, 409)
+    loser = poll(them, "other", who="a")
+    them.loop.turns(1)
+    assert told(loser) == (Outcome.CONFLICT, 409)
 
 
 def test_nobody_ends_the_polls_of_another_consumer_by_naming_his_session() -> None:

@@ -64,6 +64,9 @@ def test_a_hold_that_would_be_over_by_then(answer: str, outcome: Outcome, status
     assert kept(soon), "an answer at once would be asked for again at once"
     them.loop.advance(10.1)
     assert told(soon) == (outcome, status) and soon.call.attempts == 0
+    ((_, _, headers, *_),) = soon.conn.named("answer")
+    after = int(dict(headers).get(b"Retry-After", 0))
+    assert after == 0 if answer == "template" else after >= 9, "the rest of those 20 s"
     check_empty(them)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from tests.kit.jealous import ASK, FATAL, NEWEST, OLDEST, Jealous, at_hand, lost
 from tests.kit.limits import alice, bob, cap, limited, outcomes, polled, several, waiting, waits
 from tests.kit.polls import listed
 from tests.kit.raw import client, get
-from tests.kit.upstreams import HoldingUpstream
+from tests.kit.stage import stage
+from tests.kit.strict import Cut
+from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream, answer, chunked
 from tests.kit.waiting import until
 
 
@@ -118,6 +121,59 @@ async def test_a_client_that_leaves_and_comes_back_is_served(tmp_path: Path, rul
         assert up.together == 1 and up.publish() == 1
         assert (await second.read_answer()).status == 200
         assert await outcomes(gw, 4) == {"client_gone": 1, "news": 3}
+
+
+@pytest.mark.parametrize("rule", [NEWEST, OLDEST, FATAL])
+async def test_a_client_that_breaks_off_and_comes_back_is_served(tmp_path: Path, rule: str) -> None:
+    """A reset and the next poll are read in one turn of the loop, and only the next one tells of the reset."""
+    async with Jealous() as up, two(up, tmp_path, rule) as (gw, one, second):
+        await at_hand(up, one, second)
+        with socket.create_connection(("127.0.0.1", gw.port)) as first:
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            first.send(get("/?sid=x"))
+            await until(lambda: up.held == 1)
+        second.sock.send(get("/?sid=x"))
+        await until(lambda: len(up.requests) == 4 and up.held == 1)
+        assert up.together == 1 and up.publish() == 1
+        assert (await second.read_answer()).status == 200
+        ends = await outcomes(gw, 4)
+        assert ends["news"] == 3 and ends["client_gone"] + ends["superseded"] == 1
+
+
+async def test_a_poll_that_is_held_on_is_broken_off_for_a_newer_one(tmp_path: Path) -> None:
+    begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"[\n", end=False)
+    async with (
+        ScriptedUpstream([begun, asyncio.Event()], (answer(b"[1]"),)) as up,
+        stage(up, tmp_path, more=poll(NEWEST, early_headers="true"), routes=route(policies=["poll"])) as (gw, first),
+        client(gw.port) as second,
+    ):
+        await first.send(get("/?sid=x"))
+        await first.seen(b"[\n\r\n")
+        assert (await second.ask(get("/?sid=x"))).status == 200
+        with pytest.raises(Cut):
+            await first.read_answer()
+        await until(lambda: up.live <= 1)
+        assert await outcomes(gw, 2) == {"superseded": 1, "news": 1}
+
+
+async def test_a_poll_that_comes_anew_keeps_its_place_though_others_wait_for_one(tmp_path: Path) -> None:
+    line = cap(on_excess='"wait"', per='"route"', max_waiting="1")
+    async with (
+        Jealous() as up,
+        limited(up, tmp_path, line, poll=poll(NEWEST)) as (gw, first),
+        several(gw, 2) as (second, stranger),
+    ):
+        await polled(up, first, alice("/?sid=x"))
+        await waits(gw, stranger, bob("/?sid=y"))
+        await polled(up, second, alice("/?sid=x"))
+        assert lost(await first.read_answer())
+        await until(lambda: up.held == 1)
+        up.publish()
+        assert (await second.read_answer()).status == 200
+        await until(lambda: len(up.requests) == 3 and up.held == 1)
+        up.publish()
+        assert (await stranger.read_answer()).status == 200
+        assert await outcomes(gw, 3) == {"superseded": 1, "news": 2}
 
 
 async def test_a_reload_changes_nothing_for_who_polls(tmp_path: Path) -> None:
