@@ -143,3 +143,5 @@ def test_of_two_secrets_of_which_one_begins_the_other_nothing_is_left() -> None:
     call.plan = replace(call.plan, secret_params=("x", "y"))
     call.params, call.path = {"x": "abc", "y": "abcdef"}, "/a/abc/abcdef"
     assert build(call, WALL, 126.5, shown())["path"] == "/a/***/***"
+    call.params, call.path = {"x": "abcdefgh", "y": "abcdefghij"}, "/a/abcdefgh/x-abcdefghij-x"
+    assert build(call, WALL, 126.5, shown())["path"] == "/a/***/x-***-x"
