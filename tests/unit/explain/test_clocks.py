@@ -9,7 +9,7 @@ import pytest
 from gateway.checking import check_file
 from gateway.explain.text import render
 
-from .kit import ENVIRON, POLL, configured, told
+from .kit import ENVIRON, POLL, asked, configured, talking, told
 
 SHORT = {"prefer-wait": "policies = []"}  # its polls are too long for most edges
 
@@ -98,3 +98,17 @@ def test_an_ordinary_call_that_the_edge_answers_first_is_warned_of(
     assert story.race.warning == (
         "front is over no later than response_timeout, 60 s; shorten response_timeout, or lengthen front"
     )
+
+
+@pytest.mark.parametrize(("more", "first"), [(0.0, "our deadline"), (0.001, "client_timeout")])
+def test_the_largest_hold_that_is_called_safe_is_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: float, first: str
+) -> None:
+    clocks = 'absent = "none"\nover_max = "pass"\nmargin = "5s"\njitter = { span = "0s" }\nclient_timeout = "30s"\n'
+    config = talking(
+        tmp_path, monkeypatch, clocks + 'ask = [{ in = "query", name = "wait", unit = "ms" }]\nmax = "20s"'
+    )
+    race = asked(config, "/p?wait=9000").race
+    assert race is not None and race.largest_hold is not None
+    race = asked(config, f"/p?wait={(race.largest_hold + more) * 1000:.0f}").race
+    assert race is not None and race.first == first
