@@ -134,3 +134,18 @@ def test_what_was_asked_for_is_one_line_that_nothing_below_contradicts(
 ) -> None:
     config = talking(tmp_path, monkeypatch, MANY + 'unbounded = ["query:feed == live"]')
     assert f"  asked         {line}" in render(asked(config, target)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("/p?b=1", "no, an ordinary call: `query:c present` does not hold"),
+        ("/p?c=1", "no, an ordinary call: `any:` does not hold"),
+        ("/p?b=1&c=1", "yes: everything in `when` holds"),
+    ],
+)
+def test_the_reason_is_the_condition_that_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, reason: str
+) -> None:
+    when = 'when = [{ any = ["query:a present", "query:b present"] }, "query:c present"]\nabsent = "9s"'
+    assert hold_of(asked(talking(tmp_path, monkeypatch, when), target)).reason == reason
