@@ -115,3 +115,17 @@ def test_where_the_older_stays_a_full_cap_refuses_the_second(rule: str) -> None:
     assert second.status == 429 and parked(older)
     older.leave()
     check_empty(them)
+
+
+def test_who_came_earlier_and_is_let_in_later_does_not_take_the_place_of_the_newer() -> None:
+    rate = compile_rate_limit("rate", "rate", (1.0, 4.0), 1, "address", {}, False, delay=True)
+    them = crowd(NEWEST, rates=(rate,), caps=(one(),))
+    poll(them, "z", "b").leave()
+    older = poll(them, "x", "b")
+    assert older.spot is not None, "it waits for a token"
+    them.loop.turns(1)
+    newer = poll(them, "x", "a")
+    them.loop.advance(5.0)
+    assert older.status == 429 and parked(newer)
+    newer.leave()
+    check_empty(them)
