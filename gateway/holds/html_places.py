@@ -7,7 +7,6 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 PROBE = "zqa zqb"  # stands for a value: two words, so that a place without quotes tears it apart
-_PART = "zqa"
 
 
 def takes_values(page: str) -> bool:
@@ -24,8 +23,7 @@ class _Places(HTMLParser):
         self.safe = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if _PART not in tag:
-            self.safe += sum((value or "").count(PROBE) for name, value in attrs if not name.startswith("on"))
+        self.safe += sum((value or "").count(PROBE) for name, value in attrs if not name.startswith("on"))
 
     def handle_data(self, data: str) -> None:
         if self.cdata_elem is None:
