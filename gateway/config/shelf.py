@@ -16,10 +16,15 @@ def shelf(config: Path | None) -> str:
 
     Raises OSError when it cannot be read.
     """
-    own = own_policies(list(load(config).sources)) if config is not None else {}
+    own = _own(config) if config is not None else {}
     found = {path.stem: _about(path) for path in sorted(shipped_dir().glob("*.toml"))}
     width = max(map(len, found), default=0)
     return "\n".join(f"{name:<{width}}  {_line(name, about, own)}" for name, about in found.items())
+
+
+def _own(config: Path) -> dict[str, str]:
+    """The policies that the configuration has itself, beside those of ours that it uses."""
+    return own_policies([source for source in load(config).sources if source.role != "shipped"])
 
 
 def policy_text(name: str) -> str:

@@ -25,7 +25,7 @@ LONGEST = 16 << 20  # bytes of a body
 @config_option
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'",
               help="Request header; may be repeated.")  # fmt: skip
-@click.option("--data", metavar="TEXT", help="The request's body, as it is.")
+@click.option("--data", metavar="TEXT", help="The request's body, as it is; a file of it is for --data-file.")
 @click.option("--data-file", metavar="FILE", help="A file with the body; - is standard input.")
 @click.option("--from", "peer", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The client's address.")
 @click.option("--all", "every", is_flag=True, help="List settings that are defaults, too.")
@@ -66,6 +66,9 @@ def explain_command(path: Path, headers: tuple[str, ...], data: str | None, data
 
 def _body(data: str | None, file: str | None) -> bytes | None:
     if file is None:
+        if data is not None and data.startswith("@"):  # which other tools take for the name of a file
+            name = data[1:] or "-"
+            raise ValueError(f"--data is the body itself, not the name of a file; write --data-file {name}")
         return data.encode("utf-8", "surrogateescape") if data is not None else None
     if data is not None:
         raise ValueError("--data and --data-file both give the body; write one of them")

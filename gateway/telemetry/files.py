@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.telemetry.naming import Names
+from gateway.telemetry.naming import Journal, Names
 from gateway.telemetry.replacing import unfinished
 
 HOUR = 3600
@@ -139,10 +139,12 @@ class LogFile(Stream):
         self._closed()
 
     def _free_name(self, now: float) -> Path:
-        """Of the microsecond of the rotation: a name that was removed never comes again."""
+        """Of the microsecond of the rotation: a name that was removed never comes again. Nor one that a compaction was
+        killed over after it had removed the file: what has its name would not be read, and be removed."""
         second, number = int(now), int(now % 1 * 1e6)
+        taken = Journal.read(self._names.journal).inputs
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
-        while (path := self._names.closed(stamp, number)).exists():
+        while (path := self._names.closed(stamp, number)).name in taken or path.exists():
             number += 1
         return path
 

@@ -48,12 +48,29 @@ def _captured(path: str, plan: Plan, params: Mapping[str, str]) -> str:
             parts[at] = f"{before}{HIDDEN}{after}"
     if whole:  # the rest of the path is plain text of the template
         return "/".join(parts)
+    values = _spelled(plan, params)
+    return _replaced("/".join([HIDDEN if part in values else part for part in parts]), values)
+
+
+def beside_path(text: str, plan: Plan | None, params: Mapping[str, str] | None) -> str:
+    """What a client wrote somewhere else in its request, without the secret captures of the path."""
+    if plan is None or not plan.secret_params or not params:
+        return text
+    values = _spelled(plan, params)
+    return HIDDEN if text in values else _replaced(text, values)
+
+
+def _spelled(plan: Plan, params: Mapping[str, str]) -> set[str]:
+    """The secret captures as they came, in plain, and with every reserved character escaped."""
     values = {params[name] for name in plan.secret_params if params.get(name)}
-    path = "/".join([HIDDEN if part in values else part for part in parts])
-    spelled = {text for value in values for text in (value, unquote(value), quote(unquote(value), safe=""))}
-    for text in sorted((each for each in spelled if len(each) >= _LONG), key=len, reverse=True):
-        path = path.replace(text, HIDDEN)
-    return path
+    return {text for value in values for text in (value, unquote(value), quote(unquote(value), safe=""))}
+
+
+def _replaced(text: str, values: Iterable[str]) -> str:
+    """The longest first, so that of two of which one begins the other nothing is left."""
+    for value in sorted((each for each in values if len(each) >= _LONG), key=len, reverse=True):
+        text = text.replace(value, HIDDEN)
+    return text
 
 
 @lru_cache(maxsize=1024)

@@ -58,7 +58,7 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
         record["consumer"] = call.identity.consumer
         record["tenant"] = call.identity.tenant
     if call.query:
-        record["query"], values = _query(call.query, snapshot.log_values)
+        record["query"], values = _query(call, snapshot.log_values)
         if values:
             record["query_values"] = values
     if call.endpoint is not None:
@@ -74,7 +74,7 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
         if call.news_latency is not None and outcome is Outcome.NEWS:
             record["news_latency"] = int(call.news_latency * 1e6) / 1e6
         if call.cursor is not None and snapshot.log_cursor:
-            record["cursor"] = clean(call.cursor[:MAX_TEXT])
+            record["cursor"] = _text(call, call.cursor)
     if call.waited:
         record["waited"] = int(call.waited * 1e6) / 1e6
     if call.note is not None:
@@ -125,10 +125,15 @@ def shown_path(call: Call, secret_prefixes: tuple[str, ...] = ()) -> str:
     return paths.hidden(call.path, call.plan, call.params, secret_prefixes)[:MAX_TEXT]
 
 
-def _query(query: str, allowed: frozenset[str]) -> tuple[list[str], dict[str, str]]:
-    args = parse_query(query[:8192])[:MAX_ARGS]
-    names = [clean(paths.without_tokens(name)[:64]) for name, _ in args]
-    return names, {clean(name): clean(value[:MAX_TEXT]) for name, value in args if name in allowed} if allowed else {}
+def _query(call: Call, allowed: frozenset[str]) -> tuple[list[str], dict[str, str]]:
+    args = parse_query(call.query[:8192])[:MAX_ARGS]
+    names = [_text(call, paths.without_tokens(name), 64) for name, _ in args]
+    return names, {clean(name): _text(call, value) for name, value in args if name in allowed} if allowed else {}
+
+
+def _text(call: Call, text: str, most: int = MAX_TEXT) -> str:
+    """What a client wrote, as it may be shown."""
+    return clean(paths.beside_path(text, call.plan, call.params)[:most])
 
 
 def clean(text: str) -> str:

@@ -118,6 +118,16 @@ def test_a_hold_whose_answer_began_ends_as(
     scene.check_settled()
 
 
+def test_news_may_pause_until_the_deadline_of_the_hold() -> None:
+    """What a feed had when the poll came may be long, and the hold is not over for that."""
+    scene = scene_of().open()
+    assert scene.call.plan is not None
+    scene.call.plan = replace(scene.call.plan, body_idle_timeout=2.0)
+    for move in (BEGUN, MUCH, passes(29.0), REST, end):
+        move(scene)
+    assert (scene.call.outcome, scene.call.note) == (Outcome.NEWS, None)
+
+
 def test_what_has_begun_can_be_neither_replaced_nor_sent_again() -> None:
     scene = scene_of().open()
     assert scene.call.evictable and scene.call.wire is not None

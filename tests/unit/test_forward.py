@@ -17,6 +17,7 @@ from gateway.clock import Timers
 from gateway.holds.plan import AskPlace
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
+from gateway.routing import Rule
 from gateway.telemetry import trace
 from gateway.upstream import failure
 from gateway.upstream.balance import Endpoint, Upstream
@@ -99,6 +100,16 @@ def test_a_replay_is_the_same_request_as_the_first() -> None:
     first, second = reversed(scene.ups)
     assert first.wire != second.wire == as_second(scene, first.wire)
     assert first.wire.count(b"\r\n") == first.wire.count(b": ") + 2
+
+
+def test_a_replay_knows_what_the_path_captured() -> None:
+    hold = hold_plan(ask=(AskPlace("path", "wait", "s", "/wait/{wait}"),), replay="cursor", max=20.0, template=None)
+    scene = Scene("template", idle=2, hold=hold, head=head_of("/wait/60"), rule=Rule(None, "/wait/{wait}", ()))
+    scene.open()
+    failed(failure.RESET)(scene)
+    first, second = reversed(scene.ups)
+    assert first.wire.startswith(b"GET /wait/20 ")
+    assert second.wire == as_second(scene, first.wire)
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1", "/%7euser", "/caf%C3%A9", "/a%2Fb", "/x%25%32e"])

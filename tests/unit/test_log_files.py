@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.telemetry.files import RETRY, LogFile
-from gateway.telemetry.naming import Names, readable
+from gateway.telemetry.naming import Journal, Names, readable
 from tests.kit.call_logs import HOUR, NOON, calls, line
 
 
@@ -102,6 +102,18 @@ def test_names_are_never_taken_twice(path: Path) -> None:
         log.write(str(number))  # in one and the same microsecond
     assert log.names() == [f"calls-20260101T120010Z-25000{number}.jsonl" for number in range(4)]
     assert calls(path) == {str(number): 1 for number in range(5)}
+
+
+def test_a_name_that_a_killed_compaction_still_removes_is_not_taken(path: Path) -> None:
+    """Its file is gone, but the journal names it: whoever comes next removes what is called so, and nobody reads it."""
+    log = Log(path, size=1)
+    names = Names(path)
+    first = names.closed("20260101T120010Z", 250000)
+    names.journal.write_bytes(Journal((first.name,), ()).text())
+    log.write("a")
+    log.write("b")
+    assert not first.exists()
+    assert calls(path) == {"a": 1, "b": 1}
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["moved", "removed"])

@@ -143,3 +143,17 @@ def test_of_two_secrets_of_which_one_begins_the_other_nothing_is_left() -> None:
     call.plan = replace(call.plan, secret_params=("x", "y"))
     call.params, call.path = {"x": "abc", "y": "abcdef"}, "/a/abc/abcdef"
     assert build(call, WALL, 126.5, shown())["path"] == "/a/***/***"
+    call.params, call.path = {"x": "abcdefgh", "y": "abcdefghij"}, "/a/abcdefgh/x-abcdefghij-x"
+    assert build(call, WALL, 126.5, shown())["path"] == "/a/***/x-***-x"
+
+
+@pytest.mark.parametrize("value", ["123:abcdefg", "123%3Aabcdefg", "short"])
+def test_a_secret_of_the_path_is_hidden_in_the_query_and_in_the_cursor_too(value: str) -> None:
+    call = ended(Outcome.NEWS)
+    assert call.plan is not None and call.hold is not None
+    call.plan = replace(call.plan, secret_params=("token",))
+    call.params, call.cursor = {"token": value}, value
+    call.query = f"{value}&since={value}&{'x' * 60 if value != 'short' else '&'}{value}=1"
+    line = line_of(call).decode()
+    assert build(call, WALL, 126.5, SINCE)["query_values"] == {"since": "***"}
+    assert "abcdefg" not in line and "123" not in line.split('"query"')[1] and "short" not in line

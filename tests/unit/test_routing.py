@@ -74,6 +74,7 @@ WITHIN = router(
     (None, "/{name}:poll"), (None, "/v1/items-{id}.json"), (None, "/v1/items-{id}"), (None, "/v1/{id}.json"),
     (None, "/v1/items-{id}/**"), (None, "/bot{token}/**"), (None, "/v1/{any}"), (None, "/v{n}/last"),
     (None, "/t/ab{x}"), (None, "/t/{x}ba"), (None, "/t/a{x}b"),
+    (None, "/u/a{x}"), (None, "/u/{x}bcd"),
 )  # fmt: skip
 
 
@@ -104,6 +105,7 @@ WITHIN = router(
         ("/t/abxba", 12, {"x": "xba"}),  # as much plain text in both: the one that begins with more
         ("/t/axxba", 13, {"x": "axx"}),
         ("/t/axb", 14, {"x": "x"}),
+        ("/u/axbcd", 16, {"x": "ax"}),  # more of it counts before where it stands
         ("/t/ab", None, None),  # `a` and `b` do not overlap
     ],
 )

@@ -175,8 +175,8 @@ def test_what_a_route_keeps_secret_is_in_no_span(before: str) -> None:
             "ordinary", head(200, b"x", True), head=call_head, rule=Rule(None, f"{before}{{token}}/updates", ()),
             secret_params=("token",), request=shape, path=f"{before}{{token}}/updates",
         )  # fmt: skip
-        text = "".join(span.to_json() for span in spans(scene)).replace("tok3n=REDACTED", "")
-        assert spans(scene)[1].attributes["url.full"].endswith(f"{asked}?offset=REDACTED&tok3n=REDACTED")
+        text = "".join(span.to_json() for span in spans(scene))
+        assert spans(scene)[1].attributes["url.full"].endswith(f"{asked}?offset=REDACTED&***=REDACTED")
         assert "tok3n" not in text and f"{before}***/updates" in text
 
 

@@ -101,7 +101,7 @@ def test_only_a_young_connection_carries_what_may_not_be_repeated(later: float, 
         assert line.idle_at(later, fresh=fresh) is got
 
 
-@pytest.mark.parametrize(("kind", "again"), [(kind, kind == "template") for kind in KINDS])
+@pytest.mark.parametrize(("kind", "again"), [(kind, kind in ("template", "early", "endless")) for kind in KINDS])
 def test_after_a_second_of_rest_only_a_cursor_poll_is_sent_on_an_old_connection(kind: str, again: bool) -> None:
     line = Line(kind)
     resting = line.connect()

@@ -106,6 +106,45 @@ async def test_a_longer_body_than_is_looked_into_passes_through_and_is_noted(
         assert record["bytes_in"] == size
 
 
+async def test_a_chunked_body_as_long_as_is_looked_into_is_waited_for_to_its_end(tmp_path: Path) -> None:
+    body = text(since=7, timeout=3, x="x" * (LIMIT - len(text(since=7, timeout=3, x=""))))
+    assert len(body) == LIMIT
+    async with ScriptedUpstream() as up, stage(up, tmp_path, **asks()) as (gw, raw):
+        head = get("/", "Transfer-Encoding: chunked", JSON, method="POST")
+        await raw.send(head + chunked(body, end=False))
+        await waits(gw)
+        assert up.requests == []
+        assert (await raw.ask(b"0\r\n\r\n", "POST")).status == 200
+        assert bytes(up.requests[0].body) == body
+        assert (await gw.record())["outcome"] == "news"
+
+
+async def test_a_client_is_told_once_to_go_on_also_when_its_body_turns_out_too_long(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as up, stage(up, tmp_path, **asks()) as (_, raw):
+        await raw.send(get("/", JSON, "Expect: 100-continue", "Transfer-Encoding: chunked", method="POST"))
+        await raw.send(chunked(b"x" * (LIMIT + 1), end=False))
+        await until(lambda: up.held == 1 or bool(up.requests))
+        found = await raw.ask(b"0\r\n\r\n", "POST")
+        assert (found.status, [each.status for each in found.interim]) == (200, [100])
+
+
+async def test_nothing_of_a_refused_body_goes_with_the_next_request(tmp_path: Path) -> None:
+    """It was read, found too long and refused for another reason; the connection stays."""
+    once = '[[policy.once.concurrency_cap]]\nmax = 1\nper = "route"\n'
+    tables = asks(("poll", "once"), once)
+    async with HoldingUpstream() as up, stage(up, tmp_path, **tables) as (gw, raw), client(gw.port) as first:
+        await first.send(post(b"held", "/", "Content-Type: text/csv"))
+        await until(lambda: up.held == 1)
+        assert (await raw.ask(in_chunks(b"x" * (LIMIT + 1)))).status == 429
+        up.publish()
+        assert (await first.read_answer()).status == 200
+        await raw.send(get("/", "Transfer-Encoding: chunked", method="PUT") + chunked(b"next"))
+        await until(lambda: up.held == 1)
+        assert bytes(up.requests[-1].body) == b"next"
+        up.publish()
+        assert (await raw.read_answer()).status == 200
+
+
 ODD = [
     (b"{", JSON, "malformed_body"),
     (b'{"since":1}' + b"[" * 200, JSON, "malformed_body"),

@@ -21,6 +21,7 @@ def check_places(view: View) -> Findings:
     for merged in view.merged:
         if merged.hold is not None:
             yield from _captures(view, merged, merged.hold)
+            yield from _earlier(view, merged, merged.hold)
             yield from _session(view, merged, merged.hold)
 
 
@@ -63,6 +64,17 @@ def _captures(view: View, merged: Merged, hold: Hold) -> Findings:
             remedy = f"{path.removesuffix('/**').rstrip('/')}/{{{name}}}"
             where = f"`{place}`: the path of route '{merged.route.name}' has no {{{name}}}"
             text = f'{where}{did_you_mean(name, captured)}; write it there, such as path = "{remedy}"'
+            yield view.of(merged, f"hold.{key}", text)
+
+
+def _earlier(view: View, merged: Merged, hold: Hold) -> Findings:
+    """What the last answer had is looked up for whoever polls, who is known only once it is known that this is a poll.
+    Everywhere else it would be absent for ever."""
+    from gateway.config.dialect import looked_at
+
+    for key, place in dict.fromkeys(looked_at(hold)):
+        if place.startswith("last:") and not key.startswith("empty"):
+            text = f"`{place}` is known for a no-news answer alone; write it in empty, or a place in the request here"
             yield view.of(merged, f"hold.{key}", text)
 
 

@@ -138,3 +138,26 @@ def test_a_template_may_use_only_what_a_request_has(tmp_path: Path) -> None:
     assert problems(tmp_path, text) == [
         'empty.body: uses {query:a}, which a request may lack; write needs = ["query:a present"]'
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "table"),
+    [
+        ("when", 'when = ["last:X-At present"]'),
+        ("unbounded", 'unbounded = [{ not = "last:X-At absent" }]'),
+        ("signed", 'signed = ["last:X-At == 1"]'),
+        ("key", 'key = "last:X-At"'),
+        ("cursor.request", 'cursor = { request = ["query:since", "last:X-At"] }'),
+        ("idle", 'idle = ["header:X-At == last:X-At"]'),
+        ("session.key", f"{AGREED}{SESSION.replace('query:sid', 'last:X-At', 1)} }}"),
+        ("session.when", f"{AGREED}{SESSION.replace('query:sid absent', 'last:X-At absent')} }}"),
+    ],
+)
+def test_the_last_answer_is_known_for_a_no_news_answer_alone(tmp_path: Path, key: str, table: str) -> None:
+    says = "is known for a no-news answer alone; write it in empty, or a place in the request here"
+    assert problems(tmp_path, table) == [f"{key}: `last:X-At` {says}"]
+
+
+def test_there_it_may_be_used(tmp_path: Path) -> None:
+    fill = 'headers = { X-At = "{last:X-At}" }, needs = ["last:X-At present"]'
+    assert problems(tmp_path, f'empty = {{ answer = "template", status = 204, {fill} }}') == []

@@ -39,6 +39,12 @@ def test_a_policy_of_ones_own_says_that_it_counts_instead(
         assert (code, replaced) == (0, ["prefer-wait"])
 
 
+def test_a_shipped_policy_that_is_used_as_it_is_is_nobodys_own(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text('[[route]]\npolicies = ["prefer-wait", "engineio"]\n')
+    assert shelf(file) == shelf(None)
+
+
 def test_without_a_configuration_or_with_a_broken_one_the_list_is_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

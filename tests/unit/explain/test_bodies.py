@@ -131,6 +131,13 @@ def test_what_is_secret_in_a_body_is_not_shown(
         assert "hush" not in text
 
 
+def test_a_secret_in_chunks_that_nobody_read_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields, chunks = (FORM, ("Transfer-Encoding", "chunked")), "a\r\ntoken=hush\r\n0\r\n\r\n"
+    story = asked(talking(tmp_path, monkeypatch, SECRET), "/p", *fields, data=chunks, method="PUT")
+    assert story.forwarded is not None and story.forwarded.body is None
+    assert "hush" not in render(story)
+
+
 def test_a_secret_of_a_body_is_hidden_wherever_it_turns_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     story = asked(talking(tmp_path, monkeypatch, SECRET), "/p?a=long-hush", JSON, data='{"token":"long-hush"}')
     assert "long-hush" not in render(story)

@@ -9,7 +9,7 @@ import pytest
 from gateway.checking import check_file
 from gateway.explain.text import render
 
-from .kit import ENVIRON, POLL, configured, told
+from .kit import ENVIRON, POLL, asked, configured, talking, told
 
 SHORT = {"prefer-wait": "policies = []"}  # its polls are too long for most edges
 
@@ -112,3 +112,17 @@ def test_whoever_polls_without_an_end_does_not_give_up_after_client_timeout(
     assert "client_timeout" not in {clock.name for clock in endless.clocks}
     assert endless.hold is not None
     assert endless.hold.absent == float("inf")
+
+
+@pytest.mark.parametrize(("more", "first"), [(0.0, "our deadline"), (0.001, "client_timeout")])
+def test_the_largest_hold_that_is_called_safe_is_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: float, first: str
+) -> None:
+    clocks = 'absent = "none"\nover_max = "pass"\nmargin = "5s"\njitter = { span = "0s" }\nclient_timeout = "30s"\n'
+    config = talking(
+        tmp_path, monkeypatch, clocks + 'ask = [{ in = "query", name = "wait", unit = "ms" }]\nmax = "20s"'
+    )
+    race = asked(config, "/p?wait=9000").race
+    assert race is not None and race.largest_hold is not None
+    race = asked(config, f"/p?wait={(race.largest_hold + more) * 1000:.0f}").race
+    assert race is not None and race.first == first

@@ -146,6 +146,12 @@ def test_the_body_may_come_from_a_file_or_from_standard_input(
             "Error: --data and --data-file both give the body; write one of them\n",
         ),
         (
+            ("--data", "@body.json", "POST", "/"),
+            2,
+            "Error: --data is the body itself, not the name of a file; write --data-file body.json\n",
+        ),
+        (("--data", "@", "POST", "/"), 2, "the name of a file; write --data-file -\n"),
+        (
             ("--data-file", "gone.json", "POST", "/"),
             2,
             "Error: --data-file: gone.json: no such file or directory; check the path\n",

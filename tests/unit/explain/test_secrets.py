@@ -14,7 +14,7 @@ from gateway.config.settings import Config
 from gateway.explain.text import render
 
 from ..config.kit import JWT, SECRET
-from .kit import KEY, POLL, configured, token, told
+from .kit import KEY, POLL, asked, configured, says, talking, token, told
 
 
 @pytest.mark.parametrize("url", [f"{POLL}&timeout=9", "/article", "/nowhere", "/a/../b"])
@@ -96,3 +96,30 @@ def test_nothing_a_client_sends_can_steer_a_terminal(config: Config) -> None:
     story = told(config, "/article", ("X-A", "\x9b31m\u202e"))
     assert story.forwarded is not None
     assert all(line.isprintable() for line in story.forwarded.lines)
+
+
+def test_a_secret_that_is_escaped_in_the_path_is_hidden_in_plain_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, plain = "http://h/bot123%20abcdef/getUpdates?last_event_id=1", "/bot123 abcdef"
+    story = told(configured(tmp_path, monkeypatch, BOT), url, ("Referer", plain), bearer=None)
+    assert story.forwarded is not None and "Referer: /bot***" in story.forwarded.lines
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "secret"),
+    [
+        ("cookie:sid", ("Cookie", "sid=hush"), "[]"),
+        ("header:authorization", ("Authorization", "hush"), "[]"),
+        ("header-item:X-Odd/a", ("X-Odd", "a=hush"), '["header:X-ODD"]'),
+        ("form:token", ("X-Odd", "seen"), '["form:token"]'),
+    ],
+)
+def test_who_polls_is_told_by_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, field: tuple[str, str], secret: str
+) -> None:
+    hold = f'absent = "5s"\nover_max = "pass"\nkey = "{key}"\nsecret = {secret}'
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+    story = asked(talking(tmp_path, monkeypatch, hold), "/p", field, form, data="token=hush&a=b")
+    assert says(story, "poller") == [f"*** in {key}"]
+    assert key != "form:token" or "hush" not in render(story)
