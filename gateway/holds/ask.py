@@ -57,8 +57,8 @@ def read(plan: HoldPlan, head: RequestHead) -> Ask:
     if plan.unbounded is not None and plan.unbounded(head):
         return Ask(True, True, None, UNBOUNDED, None, ENDLESS, plan.endless or without_end(plan))
     place, texts = stated(plan.ask, head)
-    others = rivals(plan.ask, head)
-    wish = _wish(plan, place, texts, bool(others))
+    others = rivals(plan.ask, head) if len(plan.ask) > 1 else ()  # nearly always there is one
+    wish = _wish(plan, place, texts, others)
     if wish.held and plan.rewrite and plan.ask and _is_fixed(plan, head, place, others):
         return wish._replace(plan=plan.fixed or replace(plan, rewrite=False))
     return wish
@@ -78,7 +78,7 @@ def write(plan: HoldPlan, head: RequestHead, wait: float) -> Rewrite:
     if place is None:
         return unchanged if wait == plan.absent else _added(plan, head, wait) or unchanged
     asked = seconds(place, texts[0])
-    others = rivals(plan.ask, head)
+    others = rivals(plan.ask, head) if len(plan.ask) > 1 else ()  # nearly always there is one
     if asked is not None and not others and not differ(texts) and wait == (asked if asked > 0 else plan.absent):
         return unchanged
     text = _text(plan, wait, place)
@@ -105,13 +105,13 @@ def _unread(plan: HoldPlan, head: RequestHead) -> str | None:
     return None if head.content.sound() else content.MALFORMED
 
 
-def _wish(plan: HoldPlan, place: AskPlace | None, texts: Sequence[str], others: bool) -> Ask:
+def _wish(plan: HoldPlan, place: AskPlace | None, texts: Sequence[str], others: Sequence[AskPlace]) -> Ask:
     if place is None:
         return _default(plan, None)
     wait = seconds(place, texts[0])
     if wait is None:
         return _default(plan, MALFORMED)
-    note = REPEATED if others or differ(texts) else None
+    note = REPEATED if others or (len(texts) > 1 and differ(texts)) else None
     if wait <= 0:
         rule = plan.zero if wait == 0 else plan.negative
         return _default(plan, note) if rule != NONE else _NOT_HELD._replace(note=note)

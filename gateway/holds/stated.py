@@ -38,8 +38,6 @@ def differ(texts: Sequence[str]) -> bool:
 
 def rivals(places: Sequence[AskPlace], head: RequestHead) -> tuple[AskPlace, ...]:
     """The places that state another wish than the first one that holds any: an upstream may go by one of those."""
-    if len(places) == 1:
-        return ()
     first, texts = stated(places, head)
     if first is None:
         return ()
