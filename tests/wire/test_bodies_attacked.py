@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.edge.http1 import UPLOAD_BUFFER
+from tests.kit.certificates import Certificate
 from tests.kit.gateways import bearer, config, gateway, hold, route
-from tests.kit.limits import cap, limited, waiting
+from tests.kit.limits import cap, limit, limited, waiting
 from tests.kit.raw import client, get, post
 from tests.kit.stage import stage
 from tests.kit.upstreams import End, HoldingUpstream, ScriptedUpstream, answer, chunked
@@ -93,7 +94,7 @@ async def test_a_poll_in_line_for_a_place_goes_with_its_body_and_what_is_left(tm
         up.publish()
         await until(lambda: len(up.requests) == 2)
         seen = json.loads(bytes(up.requests[1].body))
-        assert seen["since"] == 7 and 8 <= seen["timeout"] <= 10
+        assert seen["since"] == 7 and 1 <= seen["timeout"] <= 10
         up.publish()
         assert (await other.read_answer()).status == 200
 
@@ -201,3 +202,35 @@ async def test_a_body_too_long_to_be_looked_into_is_not_read_on_while_its_call_w
         up.publish()
         await until(lambda: len(up.requests) == 2 and up.requests[1].complete)
         assert bytes(up.requests[1].body) == body
+
+
+async def test_a_poll_in_line_for_a_token_goes_with_its_body_and_what_is_left(tmp_path: Path) -> None:
+    async with (
+        HoldingUpstream() as up,
+        limited(up, tmp_path, limit("1/s", mode='"delay"', burst="1"), poll=asks()["more"]) as (gw, raw),
+        client(gw.port) as other,
+    ):
+        request = post(text(since=7, timeout=10), "/", JSON, bearer())
+        await raw.send(request)
+        await until(lambda: up.held == 1)
+        await other.send(request)
+        await until(lambda: len(up.requests) == 2)
+        assert json.loads(bytes(up.requests[0].body))["timeout"] == 10
+        assert 1 <= json.loads(bytes(up.requests[1].body))["timeout"] <= 9
+        up.publish()
+        assert (await other.read_answer()).status == 200
+
+
+async def test_bodies_are_read_behind_tls_too_in_any_pieces_and_one_behind_the_other(
+    tmp_path: Path, certificate: Certificate
+) -> None:
+    tls = f'tls = {{ cert = "file:{certificate.cert}", key = "file:{certificate.key}" }}'
+    async with (
+        ScriptedUpstream() as up,
+        gateway(config(up.url, server=tls, **asks()), tmp_path) as gw,
+        client(gw.port, certificate.client()) as raw,
+    ):
+        await raw.send_bytewise(POLL[:-4])
+        await raw.send(POLL[-4:] + POLL)
+        assert [(await raw.read_answer()).status for _ in range(2)] == [200, 200]
+        assert [json.loads(bytes(one.body))["timeout"] for one in up.requests] == [20, 20]
