@@ -85,7 +85,7 @@ def with_body(call: Call, head: RequestHead, body: bytes | None) -> bool:
         head.content = content.Content(body, content.media_type(head))
         call.framing = None  # it goes out with the head
         call.bytes_in = len(body)
-        if head.headers.get("Content-Encoding", "identity").strip().lower() == "identity":
+        if not content.encoded(head):
             return True
     call.note = content.TOO_LONG
     return False

@@ -56,20 +56,21 @@ class Whole:
     """A body that is read whole before anything is decided about its request, as long as it is no longer than `limit`
     bytes: what has been read of it so far."""
 
-    __slots__ = ("_pieces", "limit", "size")
+    __slots__ = ("_content", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.size = 0
-        self._pieces: list[bytes] = []
+        self._content = bytearray()  # no list of pieces: one of two bytes would take forty
+
+    @property
+    def size(self) -> int:
+        return len(self._content)
 
     def add(self, content: bytes) -> None:
-        if content:
-            self._pieces.append(content)
-            self.size += len(content)
+        self._content += content
 
     def take(self) -> bytes:
-        return b"".join(self._pieces)
+        return bytes(self._content)
 
 
 class ChunkScanner:

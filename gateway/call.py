@@ -167,7 +167,7 @@ class Call:
     def evictable(self) -> bool:
         """Whether this call can be ended to make room: a parked poll that we may tell "no news". One that is kept back
         for another was never sent, so it may also be told that it lost."""
-        if self.state is State.WAITING and self.hold is not None and self.hold.concurrency != "many":
+        if self.state is State.WAITING and self.hold is not None and self.hold.tells_apart:
             return self.up is not None
         return self.blank is not None and self.state in (State.WAITING, State.PARKED)
 

@@ -24,7 +24,7 @@ def render(refusal: Refusal, call_id: str | None = None, own_words: OwnWords | N
     if refusal.retry_after is not None:
         headers = (*headers, (b"Retry-After", b"%d" % refusal.retry_after))
     if own_words is not None:
-        body = own_words.body(own_words.status, refusal.detail, refusal.retry_after)
+        body = own_words.body(refusal.status, refusal.detail, refusal.retry_after)
         return _replaced((*headers, _NO_STORE), own_words.headers), body
     document = {
         "type": _TYPE + refusal.slug,

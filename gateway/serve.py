@@ -551,7 +551,7 @@ class Serve:
                 verdict = replace(verdict, status=own.status)
         plan, fresh = call.plan, END
         if plan is not None and plan.cors is not None and verdict.outcome is not Outcome.PREFLIGHT:
-            headers = (*headers, *cors.response_headers(plan.cors, call.origin))
+            headers = cors.answer_headers(plan.cors, call.origin, headers)
         if plan is not None and plan.shown is not None and verdict.outcome is not Outcome.PREFLIGHT:
             if call.charged:
                 self._limits.refund(call, plan, verdict.outcome)

@@ -36,7 +36,7 @@ def _read(hold: HoldPlan, call: Call, head: RequestHead) -> str:
     if not hold.body_limit:
         return "not read: nothing in this dialect looks into a body"
     if head.framing is None:
-        return "none was sent, and this dialect looks into one"
+        return "none was sent, and this dialect looks into one; give it with --data or --data-file"
     if hold.head_when is not None and not hold.head_when(head):
         return "not read: the head alone says that this is an ordinary call"
     if head.content is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gateway.explain.layout import rows
 from gateway.explain.model_hold import Condition, HoldStory
 from gateway.explain.words import UNITS, listed, seconds
+from gateway.holds.ask import MALFORMED
 
 
 def hold_lines(hold: HoldStory) -> Iterator[str]:
@@ -15,7 +16,7 @@ def hold_lines(hold: HoldStory) -> Iterator[str]:
     yield from rows(_asked(hold), 14)
     for name, conditions in (("unbounded", hold.unbounded), ("signed", hold.signed)):
         if conditions and hold.held:
-            yield from rows([(name, "yes" if all(each.holds for each in conditions if not each.depth) else "no")], 14)
+            yield from rows([(name, "yes" if _all_hold(conditions) else "no")], 14)
             yield from _conditions(conditions)
     yield from rows(_numbers(hold), 14)
 
@@ -25,6 +26,11 @@ def _conditions(conditions: tuple[Condition, ...]) -> Iterator[str]:
         yield f"{'':16}{'yes' if each.holds else 'no ':<5}{'  ' * each.depth}{each.text}"
 
 
+def _all_hold(conditions: tuple[Condition, ...]) -> bool:
+    """Whether what is written there holds; of nothing written it does not."""
+    return bool(conditions) and all(each.holds for each in conditions if not each.depth)
+
+
 def _asked(hold: HoldStory) -> Iterator[tuple[str, str]]:
     body, wish = hold.body, hold.wish
     if body is not None:
@@ -32,8 +38,11 @@ def _asked(hold: HoldStory) -> Iterator[tuple[str, str]]:
         yield "body", what + body.says
     if hold.asked is not None:
         yield "asked", f"{seconds(hold.asked)} in {hold.place}"
+    elif hold.held and _all_hold(hold.unbounded):
+        yield "asked", "no end, for `unbounded` holds"
     elif hold.held:
-        yield "asked", f"no wish stated; absent means {seconds(hold.absent or 0.0)}"
+        stated = "no wish that can be read" if hold.note == MALFORMED else "no wish stated"
+        yield "asked", f"{stated}; absent means {seconds(hold.absent or 0.0)}"
     if wish is not None and wish.text is not None:
         yield "stated", f"`{wish.text}` in {wish.place}, as {UNITS[wish.unit or 's']}: {wish.means}"
     elif wish is not None:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from gateway.head import RequestHead
 from gateway.holds import content, units
 from gateway.holds.plan import NONE, UNBOUNDED, AskPlace, HoldPlan
-from gateway.holds.rewrite import Rewrite, put
-from gateway.holds.stated import differ, seconds, stated
+from gateway.holds.rewrite import Rewrite, put, put_all
+from gateway.holds.stated import differ, rivals, seconds, stated
 
 MALFORMED = "malformed_ask"  # notes of a record
 REPEATED = "repeated_ask"
@@ -57,8 +57,9 @@ def read(plan: HoldPlan, head: RequestHead) -> Ask:
     if plan.unbounded is not None and plan.unbounded(head):
         return Ask(True, True, None, UNBOUNDED, None, ENDLESS, plan.endless or without_end(plan))
     place, texts = stated(plan.ask, head)
-    wish = _wish(plan, place, texts)
-    if wish.held and plan.rewrite and plan.ask and _is_fixed(plan, head, place):
+    others = rivals(plan.ask, head) if len(plan.ask) > 1 else ()  # nearly always there is one
+    wish = _wish(plan, place, texts, others)
+    if wish.held and plan.rewrite and plan.ask and _is_fixed(plan, head, place, others):
         return wish._replace(plan=plan.fixed or replace(plan, rewrite=False))
     return wish
 
@@ -66,9 +67,9 @@ def read(plan: HoldPlan, head: RequestHead) -> Ask:
 def write(plan: HoldPlan, head: RequestHead, wait: float) -> Rewrite:
     """The changes that make the upstream hold for `wait` seconds, rounded down to the unit; none if it would.
 
-    A wish that is malformed, or repeated with different values, is always written over: what the upstream
-    would make of it nobody knows. Where the client stated none, the first place of `ask` is used that it could have
-    stated one at: a form cannot hold JSON.
+    A wish that is malformed, or repeated with different values, there or at another place, is always written over at
+    every place: what the upstream would make of it nobody knows. Where the client stated none, the first place of `ask`
+    is used that it could have stated one at: a form cannot hold JSON.
     """
     unchanged = Rewrite(head.query)
     if not plan.writable:
@@ -77,11 +78,14 @@ def write(plan: HoldPlan, head: RequestHead, wait: float) -> Rewrite:
     if place is None:
         return unchanged if wait == plan.absent else _added(plan, head, wait) or unchanged
     asked = seconds(place, texts[0])
-    if asked is not None and not differ(texts) and wait == (asked if asked > 0 else plan.absent):
+    others = rivals(plan.ask, head) if len(plan.ask) > 1 else ()  # nearly always there is one
+    if asked is not None and not others and not differ(texts) and wait == (asked if asked > 0 else plan.absent):
         return unchanged
     text = _text(plan, wait, place)
     if asked == wait and texts[0].isascii():
         text = texts[0].strip(" \t+")  # one of several: as the client wrote it
+    if others:
+        return put_all([(place, text), *((other, _text(plan, wait, other)) for other in others)], head) or unchanged
     return put(place, head, text) or unchanged
 
 
@@ -96,18 +100,18 @@ def _unread(plan: HoldPlan, head: RequestHead) -> str | None:
     """Why a body, which the dialect has to look into, says nothing."""
     if plan.head_when is not None and not plan.head_when(head):
         return None
-    if head.content is None or "Content-Encoding" in head.headers:
+    if head.content is None or content.encoded(head):
         return content.TOO_LONG
     return None if head.content.sound() else content.MALFORMED
 
 
-def _wish(plan: HoldPlan, place: AskPlace | None, texts: Sequence[str]) -> Ask:
+def _wish(plan: HoldPlan, place: AskPlace | None, texts: Sequence[str], others: Sequence[AskPlace]) -> Ask:
     if place is None:
         return _default(plan, None)
     wait = seconds(place, texts[0])
     if wait is None:
         return _default(plan, MALFORMED)
-    note = REPEATED if len(texts) > 1 and differ(texts) else None
+    note = REPEATED if others or (len(texts) > 1 and differ(texts)) else None
     if wait <= 0:
         rule = plan.zero if wait == 0 else plan.negative
         return _default(plan, note) if rule != NONE else _NOT_HELD._replace(note=note)
@@ -116,11 +120,14 @@ def _wish(plan: HoldPlan, place: AskPlace | None, texts: Sequence[str]) -> Ask:
     return Ask(True, True, wait, UNBOUNDED if note else wait, None, note)
 
 
-def _is_fixed(plan: HoldPlan, head: RequestHead, place: AskPlace | None) -> bool:
+def _is_fixed(plan: HoldPlan, head: RequestHead, place: AskPlace | None, others: Sequence[AskPlace]) -> bool:
     """Whether no other wait can be written into this request: it is signed (RFC 9421, or as the dialect says), its
     wish stands where none can be written, or there is no place for one."""
     if "Signature-Input" in head.headers or (plan.signed is not None and plan.signed(head)):
         return True
+    if others and place is not None:
+        every = (place, *others)
+        return not all(_takes(each, head) for each in every) or put_all([(each, "1") for each in every], head) is None
     if place is not None and place.where in _EVERYWHERE:  # nearly always
         return False
     return not any(_takes(each, head) for each in (plan.ask if place is None else (place,)))

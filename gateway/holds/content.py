@@ -26,6 +26,12 @@ def media_type(head: RequestHead) -> str:
     return head.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
+def encoded(head: RequestHead) -> bool:
+    """Whether the body is written in some other way than its type says, such as compressed: nobody looks into that."""
+    codings = head.headers.getall("Content-Encoding", ())
+    return any(coding.strip().lower() not in ("", "identity") for line in codings for coding in line.split(","))
+
+
 class Content:
     """A whole body. `media` is its media type, as `media_type` reads it.
 

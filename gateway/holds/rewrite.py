@@ -4,7 +4,7 @@ forwarded. Belongs here: the changed text; whether and which wait is written is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -30,6 +30,24 @@ def put(place: AskPlace, head: RequestHead, text: str) -> Rewrite | None:
     """The changes that make `text` the one value at that place; None when this request cannot state anything there."""
     writer = _WRITERS.get(place.where)
     return writer(place, head, text) if writer is not None else None
+
+
+def put_all(places: Iterable[tuple[AskPlace, str]], head: RequestHead) -> Rewrite | None:
+    """The changes that make each of these texts the one value at its place; None where not all of them can be made: of
+    header, body and path each can change at one place."""
+    written = Rewrite(head.query)
+    for place, text in places:
+        if place.where == "query":
+            written = written._replace(query=set_arg(written.query, place.name, text))
+            continue
+        change = put(place, head, text)
+        if change is None:
+            return None
+        parts = list(zip(written[1:], change[1:], strict=True))
+        if any(old is not None and new is not None for old, new in parts):
+            return None
+        written = Rewrite(written.query, *(old if new is None else new for old, new in parts))  # type: ignore[arg-type]
+    return written
 
 
 def _query(place: AskPlace, head: RequestHead, text: str) -> Rewrite:

@@ -36,6 +36,20 @@ def differ(texts: Sequence[str]) -> bool:
     return len(texts) > 1 and any(text != texts[0] for text in texts)
 
 
+def rivals(places: Sequence[AskPlace], head: RequestHead) -> tuple[AskPlace, ...]:
+    """The places that state another wish than the first one that holds any: an upstream may go by one of those."""
+    first, texts = stated(places, head)
+    if first is None:
+        return ()
+    wish, behind = seconds(first, texts[0]), places[places.index(first) + 1 :]
+    return tuple(place for place in behind if place.where != "session" and _another(place, wish, head))
+
+
+def _another(place: AskPlace, wish: float | None, head: RequestHead) -> bool:
+    texts = _READERS[place.where](place.name, head)
+    return any(wish is None or seconds(place, text) != wish for text in texts)
+
+
 def _query(name: str, head: RequestHead) -> Sequence[str]:
     return [value for key, value in head.args if key == name]
 

@@ -14,6 +14,7 @@ from xml.parsers import expat
 import orjson
 
 from gateway.head import RequestHead
+from gateway.holds.html_places import PROBE, takes_values
 from gateway.holds.places import KINDS, Place, compile_place
 from gateway.holds.words import did_you_mean, shown
 
@@ -26,7 +27,11 @@ _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _QUOTE = re.compile(r'(?<!\\)(?:\\\\)*"')
-_PROBES = {"json": "[]", "xml": "a &amp; -- b"}  # stand where only a whole JSON value, or text, may stand
+_PROBES = {
+    "json": "[]",
+    "xml": "a &amp; -- b",
+    "html": PROBE,
+}  # stand where only a whole JSON value, or text, may stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,10 @@ def check_parts(parts: Parts, kind: str, text: str) -> None:
     if probe is None or not text:
         return
     filled = "".join([part if isinstance(part, str) else probe for part in parts])
+    if kind == "html":
+        if not takes_values(filled):
+            raise ValueError(f"{shown(text)}: in HTML a value may stand in text and in quotes, not in scripts or tags")
+        return
     try:
         if kind == "json":
             orjson.loads(filled)

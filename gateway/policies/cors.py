@@ -95,6 +95,12 @@ def response_headers(cors: Cors, origin: str | None) -> HeaderList:
     return (allow, _expose(cors), _VARY)
 
 
+def answer_headers(cors: Cors, origin: str | None, headers: HeaderList) -> HeaderList:
+    """The fields of an answer of ours. What a dialect says of origins gives way, as what an upstream says does."""
+    kept = [field for field in headers if field[0].lower() not in OWNED]
+    return (*kept, *response_headers(cors, origin))
+
+
 def _expose(cors: Cors) -> tuple[bytes, bytes]:
     return b"Access-Control-Expose-Headers", ", ".join(cors.expose or EXPOSED).encode("ascii")
 

@@ -133,7 +133,9 @@ def _query(call: Call, allowed: frozenset[str]) -> tuple[list[str], dict[str, st
 
 def _text(call: Call, text: str, most: int = MAX_TEXT) -> str:
     """What a client wrote, as it may be shown."""
-    return clean(paths.beside_path(text, call.plan, call.params)[:most])
+    if call.params:
+        text = paths.beside_path(text, call.plan, call.params)
+    return clean(text[:most])
 
 
 def clean(text: str) -> str:

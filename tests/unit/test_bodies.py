@@ -5,6 +5,7 @@ scanner that finds the end of a chunked body agrees with the C parser that decod
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from typing import cast
 
 import h11
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.bodies import BadBodyError, Body, ChunkedBody, ChunkScanner, CloseBody, LengthBody
+from gateway.bodies import BadBodyError, Body, ChunkedBody, ChunkScanner, CloseBody, LengthBody, Whole
 from gateway.parse import Parsers
 from tests.kit.serving import HandLoop
 
@@ -172,3 +173,14 @@ def test_a_counted_body_ends_after_its_length(data: bytes, length: int, cuts: li
 def test_a_body_until_close_takes_everything_and_does_not_end(data: bytes, cuts: list[int]) -> None:
     body = CloseBody()
     assert feed(body, data, cuts) == (data, len(data)) and not body.ended
+
+
+def test_a_body_read_whole_costs_little_more_than_its_length_in_however_small_pieces() -> None:
+    whole, pieces = Whole(65_536), [b"%02d" % (number % 100) for number in range(30_000)]
+    tracemalloc.start()
+    for piece in pieces:
+        whole.add(bytes(bytearray(piece)))
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert whole.take() == b"".join(pieces)
+    assert taken < 1.5 * whole.size

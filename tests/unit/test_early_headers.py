@@ -118,6 +118,17 @@ def test_a_hold_whose_answer_began_ends_as(
     scene.check_settled()
 
 
+def test_of_a_long_answer_nothing_is_kept() -> None:
+    scene = scene_of().open()
+    BEGUN(scene)
+    assert scene.call.sample is not None
+    for move in (MUCH, BEAT, NEWS):
+        move(scene)
+        assert scene.call.sample is None
+    end(scene)
+    assert scene.call.outcome is Outcome.NEWS
+
+
 def test_news_may_pause_until_the_deadline_of_the_hold() -> None:
     """What a feed had when the poll came may be long, and the hold is not over for that."""
     scene = scene_of().open()

@@ -16,7 +16,7 @@ from gateway.holds.places import compile_place
 from gateway.holds.plan import SessionPlan
 from gateway.holds.predicate import compile_when
 from gateway.identity.claims import Identity
-from gateway.memory import KEEP_LAST, LONGEST_TEXT, Memory
+from gateway.memory import LONGEST_TEXT, Memory
 from gateway.plan import Plan
 from gateway.upstream.balance import Upstream
 from tests.kit.calls import call_of, head_of
@@ -202,7 +202,14 @@ def test_a_poller_has_the_fields_of_his_last_answers_on_that_path() -> None:
     assert memory.of_poller(LAST, caller("192.0.2.8"), 1.0) == {}
     assert memory.of_poller(LAST, caller("192.0.2.7", "/other"), 1.0) == {}
     assert memory.of_poller(replace(LAST, upstream=Upstream("other")), caller("192.0.2.7"), 1.0) == {}
-    assert memory.of_poller(LAST, caller("192.0.2.7"), KEEP_LAST + 2) == {}
+
+
+def test_the_last_answer_to_a_poller_is_known_for_an_hour_since_anybody_asked() -> None:
+    memory = Memory()
+    answered(memory, Stream_Cursor="1")
+    for now in (3599.0, 7198.0):
+        assert memory.of_poller(LAST, caller("192.0.2.7"), now) == {"stream-cursor": "1"}
+    assert memory.of_poller(LAST, caller("192.0.2.7"), 7198.0 + 3600.0) == {}
 
 
 def test_a_consumer_who_is_called_like_an_address_is_another() -> None:

@@ -15,6 +15,7 @@ from gateway.outcome import Outcome
 from gateway.policies.caps import compile_cap
 from gateway.pollers import LONGEST, key_of
 from gateway.routing import Router, Rule
+from gateway.upstream.balance import Endpoint, Upstream
 from tests.kit.crowd import Crowd
 from tests.kit.heads import head, response
 from tests.kit.holds import hold_plan
@@ -223,3 +224,29 @@ def test_a_long_key_is_kept_as_a_digest() -> None:
     assert keys[0] == short and len(set(keys)) == 3 and all(key and len(key) <= LONGEST for key in keys)
     assert key_of(hold, head("GET", "/updates?sid=")) is None and key_of(hold, head("GET", "/updates")) is None
     assert key_of(replace(hold, key=lambda asked: "\ud800" * 300), head("GET", "/")) is not None
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+@pytest.mark.parametrize("apart", ["dialect", "upstream", None])
+def test_pollers_are_told_apart_by_upstream_and_dialect_but_not_by_route(keyed: bool, apart: str | None) -> None:
+    them = crowd(OLDEST)
+    plan = them.plans["/updates"]
+    assert plan.hold is not None
+    if not keyed:
+        plan = replace(plan, hold=replace(plan.hold, key=None))
+    other = replace(plan, path="/other", route="other")
+    if apart == "dialect" and plan.hold is not None:
+        other = replace(other, hold=replace(plan.hold, dialect="another"))
+    elif apart == "upstream":
+        elsewhere = Upstream("elsewhere")
+        elsewhere.endpoints = (Endpoint(elsewhere, "10.0.0.2", 80),)
+        elsewhere.endpoints[0].idle.extend(them.upstream.endpoints[0].idle)
+        other = replace(other, upstream=elsewhere)
+    router = Router([(Rule(None, each.path, ()), each) for each in (plan, other)])
+    them.serve.snapshot = replace(them.serve.snapshot, router=router)
+    first, second = poll(them), them.call("a", "/other?sid=x")
+    them.loop.turns(1)
+    assert parked(first) and (parked(second) if apart else told(second) == (Outcome.CONFLICT, 409))
+    for caller in (first, second):
+        caller.leave()
+    check_empty(them)

@@ -115,3 +115,42 @@ def test_where_the_older_stays_a_full_cap_refuses_the_second(rule: str) -> None:
     assert second.status == 429 and parked(older)
     older.leave()
     check_empty(them)
+
+
+def test_who_came_earlier_and_is_let_in_later_does_not_take_the_place_of_the_newer() -> None:
+    rate = compile_rate_limit("rate", "rate", (1.0, 4.0), 1, "address", {}, False, delay=True)
+    them = crowd(NEWEST, rates=(rate,), caps=(one(),))
+    poll(them, "z", "b").leave()
+    older = poll(them, "x", "b")
+    assert older.spot is not None, "it waits for a token"
+    them.loop.turns(1)
+    newer = poll(them, "x", "a")
+    them.loop.advance(5.0)
+    assert older.status == 429 and parked(newer)
+    newer.leave()
+    check_empty(them)
+
+
+def test_a_newer_poll_passes_nobody_by_when_a_place_is_free_in_which_the_older_has_no_part() -> None:
+    other = compile_cap("other", True, 1, "address", {}, max_waiting=5)
+    them = crowd(NEWEST, caps=(compile_cap("cap", True, 9, "route", {}), other))
+    older, holder, stranger = poll(them, "x", "a"), poll(them, "y", "b"), poll(them, "z", "b")
+    holder.leave()
+    newer = poll(them, "x", "b")
+    them.loop.turns(3)
+    assert parked(stranger) and parked(older) and newer.spot is not None
+    for caller in (stranger, newer, older):
+        caller.leave()
+    check_empty(them)
+
+
+def test_who_gave_way_to_his_own_poll_may_still_make_room_for_another() -> None:
+    """The grace is for those who were evicted."""
+    them = crowd(NEWEST, caps=(one("address", evict=True, grace=30.0),))
+    poll(them, "x", "a")
+    newer = poll(them, "x", "a")
+    them.loop.turns(2)
+    other = poll(them, "y", "a")
+    assert parked(other) and newer.call.outcome is Outcome.EVICTED
+    other.leave()
+    check_empty(them)

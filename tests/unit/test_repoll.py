@@ -91,3 +91,13 @@ def test_the_pollers_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyP
         poll(them, f"s{number}").answered(b"", 204)
     assert len(them.limits.pollers._resting) <= 50
     assert kept(poll(them, "s199")) and parked(poll(them, "s0")), "the oldest are forgotten, in their favour"
+
+
+def test_the_operator_ends_who_waits_so_also_where_we_may_not_say_no_news() -> None:
+    them = crowd(min_repoll=20.0, answer="origin")
+    poll(them).answered(b"", 204)
+    soon = poll(them, timeout=25)
+    assert kept(soon) and soon.call.evictable
+    them.serve.on_evict(soon.call)
+    assert told(soon) == (Outcome.EVICTED, 409)
+    check_empty(them)

@@ -18,6 +18,7 @@ from gateway.identity.claims import Identity
 from gateway.outcome import Outcome
 from gateway.upstream import failure
 from tests.kit.calls import head_of
+from tests.kit.crowd import Crowd
 from tests.kit.heads import response
 from tests.kit.serving import POLLS, WALL, Scene
 
@@ -267,3 +268,14 @@ def test_a_record_that_fails_leaves_no_connection_behind() -> None:
     with contextlib.suppress(ZeroDivisionError):
         head(200, b"x", True)(scene)
     assert scene.conn.named("settled") and scene.held == 0
+
+
+def test_an_upstream_that_is_late_in_a_drain_is_not_charged_with_it():
+    them = Crowd()
+    caller = them.poll(timeout=25)
+    them.loop.advance(26.0)  # past the end that the upstream was asked for, before the gateway's own deadline
+    them.drain(1.0)
+    them.loop.advance(1.5)
+    assert caller.call.outcome is Outcome.DRAINED
+    assert [entry[-1] for entry in caller.conn.named("answer")] == [True], "the connection is closed"
+    assert them.upstream.endpoints[0].overruns == 0

@@ -223,7 +223,7 @@ def test_who_is_refused_anyway_takes_up_nobodys_spot(other: Any) -> None:
         ("origin", "token", 401, Outcome.UNAUTHENTICATED),
         ("origin", "drain", 503, Outcome.DRAINED),
         ("never", None, 429, Outcome.CAPPED),
-        ("never", "drain", None, Outcome.DRAINED),
+        ("never", "drain", 503, Outcome.DRAINED),
     ],
 )  # fmt: skip
 def test_how_a_wait_ends_that_was_in_vain(kind: str, cause: str | None, status: int | None, outcome: Outcome) -> None:

@@ -289,3 +289,20 @@ async def test_drain_ends_a_call_whose_body_has_not_come(tmp_path: Path) -> None
         gw.app.begin_drain()
         assert (await raw.read_answer("POST")).status == 503
         assert up.requests == []
+
+
+async def test_a_wish_in_the_body_cannot_contradict_the_one_that_counts(tmp_path: Path) -> None:
+    table = asks(ask='[{ in = "query", name = "timeout" }, { in = "json", name = "/timeout" }]')
+    async with ScriptedUpstream() as up, stage(up, tmp_path, **table) as (gw, raw):
+        assert (await raw.ask(post(text(since=1, timeout=900), "/?timeout=5", JSON))).status == 200
+        seen = up.requests[0]
+        assert (seen.target, json.loads(bytes(seen.body))) == ("/?timeout=5", {"since": 1, "timeout": 5})
+        assert seen.all("Content-Length") == [str(len(seen.body))]
+        record = await gw.record()
+        assert (record["hold_asked"], record["note"]) == (5, "repeated_ask")
+
+
+async def test_a_body_in_no_special_coding_is_looked_into(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as up, stage(up, tmp_path, **asks()) as (gw, raw):
+        assert (await raw.ask(post(text(since=1, timeout=5), "/", JSON, "Content-Encoding: identity"))).status == 200
+        assert (await gw.record())["hold_asked"] == 5

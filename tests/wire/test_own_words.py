@@ -97,14 +97,14 @@ async def test_a_fault_of_the_upstream_is_worded(tmp_path: Path, script: End | N
 
 async def test_a_status_of_the_dialects_own_stands_for_ours(tmp_path: Path) -> None:
     own = hold(refusals='{ 502 = { status = 200, headers = { Content-Type = "text/plain", Cache-Control = "private" }, '
-                        'body = "c[2010,\\"{detail}\\"]\\n" }, 404 = {} }')  # fmt: skip
+                        'body = "c[{status},\\"{detail}\\"]\\n" }, 404 = {} }')  # fmt: skip
     async with (
         ScriptedUpstream((End.RESET,), (answer(b"news"),), faults=True) as up,
         stage(up, tmp_path, more=own.replace('"cursor"', '"never"'), routes=route(policies=["poll"])) as (gw, raw),
     ):
         found = await raw.ask(get())
         assert found.status == 200
-        assert bytes(found.body).startswith(b'c[2010,"') and bytes(found.body).endswith(b'"]\n')
+        assert bytes(found.body).startswith(b'c[502,"') and bytes(found.body).endswith(b'"]\n')
         assert (found.all("Content-Type"), found.all("Cache-Control")) == (["text/plain"], ["private"])
         record = await gw.record()
         assert (record["status"], record["outcome"]) == (200, "upstream_reset")
@@ -120,3 +120,17 @@ async def test_words_that_are_empty_are_an_answer_without_a_body(tmp_path: Path)
         assert found.one("Allow") == "GET, HEAD"
         problem = await raw.ask(get("/elsewhere"))
         assert problem.one("Content-Type") == "application/problem+json"
+
+
+async def test_what_words_say_of_origins_gives_way_to_the_route(tmp_path: Path) -> None:
+    """Two Allow-Origin fields are as bad as none. Without cors it is the dialect's to say."""
+    fields = 'headers = { Access-Control-Allow-Origin = "*" }'
+    words = hold(refusals=f"{{ 405 = {{ {fields} }} }}", absent='"200ms"', margin='"100ms"',
+                 empty=f'{{ answer = "template", {fields}, body = "[]" }}')  # fmt: skip
+    routes = route("r", "/r", ["web", "poll"], 'methods = ["GET"]') + route("plain", "/plain", ["poll"])
+    async with HoldingUpstream() as up, stage(up, tmp_path, more=CORS + words, routes=routes) as (_, raw):
+        for method in ("PUT", "GET"):
+            found = await raw.ask(get("/r", f"Origin: {APP}", method=method))
+            assert found.all("Access-Control-Allow-Origin") == [APP]
+        assert (await raw.ask(get("/plain"))).all("Access-Control-Allow-Origin") == ["*"]
+        await until(lambda: up.live == 0)

@@ -30,6 +30,7 @@ def check_clocks(view: View) -> Findings:
             yield from _numbers(view, merged, merged.hold)
             yield from _wishes(view, merged, merged.hold)
             yield from _untold(view, merged, merged.hold)
+            yield from _signed(view, merged, merged.hold)
             yield from _ends(view, merged, merged.hold, view.config.server)
 
 
@@ -97,6 +98,17 @@ def _untold(view: View, merged: Merged, hold: Hold) -> Findings:
                 "edge that waits longer"
             )
             yield view.of(merged, "hold.over_max", text)
+
+
+def _signed(view: View, merged: Merged, hold: Hold) -> Findings:
+    """Signed polls are those of a dialect in which nobody tells the upstream."""
+    clamps = writable(hold) and hold.over_max == "clamp"
+    if hold.signed is not None and clamps and hold.empty.answer != "template":
+        text = (
+            f"a signed poll that asks for more than max, {say(hold.max)}, ends in a 504, for it may not be "
+            'changed and the upstream is not told; write over_max = "reject" or "pass", if clients ask for so much'
+        )
+        yield Notice(view.of(merged, "hold.over_max", text))
 
 
 def _clients_ask(hold: Hold) -> bool:

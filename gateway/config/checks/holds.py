@@ -103,7 +103,7 @@ def _promises(condition: Any) -> Iterator[str]:
     """The places a condition that holds proves to be present: those of a list and of `all`, not of `any`."""
     if isinstance(condition, str):
         place, _, test = condition.strip().partition(" ")
-        if not re.match(r"(absent|!=|not\s)", test.strip()):
+        if not re.match(r"(absent|empty|!=|not\s)", test.strip()):
             yield place.lower()
     elif isinstance(condition, dict):
         for item in condition.get("all", ()):

@@ -161,3 +161,29 @@ def test_the_last_answer_is_known_for_a_no_news_answer_alone(tmp_path: Path, key
 def test_there_it_may_be_used(tmp_path: Path) -> None:
     fill = 'headers = { X-At = "{last:X-At}" }, needs = ["last:X-At present"]'
     assert problems(tmp_path, f'empty = {{ answer = "template", status = 204, {fill} }}') == []
+
+
+@pytest.mark.parametrize(
+    ("when", "needs", "promised"),
+    [
+        ("'query:a present'", "", True),
+        ("'query:a > 0'", "", True),
+        ("{ all = ['query:a == 1', 'method == GET'] }", "", True),
+        ("'method == GET'", "'query:a in (1, 2)'", True),
+        ("{ any = ['query:a present', 'query:b present'] }", "", False),
+        ("{ not = 'query:a present' }", "", False),
+        ("'query:a absent'", "", False),
+        ("'query:a != 1'", "", False),
+        ("'query:a not in (1, 2)'", "", False),
+        ("'query:b present'", "", False),
+        ("'json:/a == 1'", "", True),
+        ("'json:/a empty'", "", False),
+    ],
+)
+def test_a_template_may_use_what_a_condition_proves_to_be_there(
+    tmp_path: Path, when: str, needs: str, promised: bool
+) -> None:
+    used = "{json:/a}" if "json:" in when else "{query:a}"
+    empty = f"{{ answer = 'template', headers = {{ X-A = '{used}' }}, needs = [{needs}] }}"
+    found = problems(tmp_path, f"when = [{when}]\nempty = {empty}")
+    assert ["which a request may lack" in line for line in found] == ([] if promised else [True])

@@ -211,6 +211,11 @@ def test_a_problem_of_a_shared_policy_is_said_once(tmp_path: Path) -> None:
         ),
         (BASE + ROUTE + "[admin]\ntoken = 'x'\n", 'admin.token: the secret stands in the file itself; write "env:NAME" or "file:PATH"'),
         (
+            POLL + "max = '15s'\nrewrite = true\nask = [{ in = 'query', name = 't' }]\nsigned = ['query:sig present']\n",
+            "policy.p.hold.over_max: a signed poll that asks for more than max, 15s, ends in a 504, for it may not be changed and "
+            'the upstream is not told; write over_max = "reject" or "pass", if clients ask for so much',
+        ),
+        (
             POLL + "absent = '25s'\n",
             "policy.p.hold.max: a poll may last 30s and may not be ended early, but drain is 25s: some are cut at shutdown; write "
             "a longer server.drain and stop_grace, if that matters",

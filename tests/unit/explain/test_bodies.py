@@ -43,7 +43,7 @@ body_limit = "1KiB"
          "1044 bytes of application/json, not read: it is longer than body_limit, 1KiB, so this is an ordinary call"),
         ((JSON, ("Content-Encoding", "gzip")), "zipped", True,
          "6 bytes of application/json, not looked into: it is encoded (gzip), so this is an ordinary call"),
-        ((), None, False, "none was sent, and this dialect looks into one"),
+        ((), None, False, "none was sent, and this dialect looks into one; give it with --data or --data-file"),
     ],
 )  # fmt: skip
 def test_a_body_that_is_needed_says_what_came_of_it(

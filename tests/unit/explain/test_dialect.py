@@ -181,7 +181,7 @@ def test_refusals_are_shown_as_the_client_would_see_them(
     assert [(status, each.own, each.answer.status) for status, each in seen.items()] == [
         (401, True, 200), (403, False, 403), (413, True, 413), (429, True, 429), (503, False, 503),
     ]  # fmt: skip
-    assert seen[401].answer.body == '{"ok":false,"code":200}'
+    assert seen[401].answer.body == '{"ok":false,"code":401}'
     assert seen[429].answer.body == '{"retry_after":1,"d":"More calls than are allowed in this time."}'
     assert (seen[429].answer.header("Retry-After"), seen[413].answer.body) == ("1", "too much")
     assert seen[403].answer.header("Content-Type") == "application/problem+json"

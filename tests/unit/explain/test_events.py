@@ -108,7 +108,8 @@ def test_a_drain_ends_what_may_be_ended(
 
 @pytest.mark.parametrize(("url", "outcome"), [(POLL, "evicted"), ("/article", None)])
 def test_only_a_poll_with_a_template_can_be_evicted(config: Config, url: str, outcome: str | None) -> None:
-    assert event(told(config, url), "evicted").outcome == outcome
+    evicted = event(told(config, url), "evicted")
+    assert evicted.outcome == outcome and (outcome is None) == evicted.then.startswith("cannot be: only the upstream")
 
 
 def test_a_client_that_leaves_frees_its_upstream(config: Config) -> None:

@@ -117,3 +117,35 @@ def test_conditions_that_sign_or_unbound_are_judged_line_by_line(
     assert wish.means == "nothing: `unbounded` holds, so the poll has no end of its own"
     lines = render(story).splitlines()
     assert "  unbounded     yes" in lines and "  signed        no" in lines
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("/p", "no wish stated; absent means 25 s"),
+        ("/p?timeout=abc", "no wish that can be read; absent means 25 s"),
+        ("/p?feed=live", "no end, for `unbounded` holds"),
+        ("/p?feed=live&timeout=9000", "no end, for `unbounded` holds"),
+        ("/p?feed=slow&timeout=9000", "9 s in query:timeout"),
+    ],
+)
+def test_what_was_asked_for_is_one_line_that_nothing_below_contradicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, line: str
+) -> None:
+    config = talking(tmp_path, monkeypatch, MANY + 'unbounded = ["query:feed == live"]')
+    assert f"  asked         {line}" in render(asked(config, target)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("/p?b=1", "no, an ordinary call: `query:c present` does not hold"),
+        ("/p?c=1", "no, an ordinary call: `any:` does not hold"),
+        ("/p?b=1&c=1", "yes: everything in `when` holds"),
+    ],
+)
+def test_the_reason_is_the_condition_that_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, reason: str
+) -> None:
+    when = 'when = [{ any = ["query:a present", "query:b present"] }, "query:c present"]\nabsent = "9s"'
+    assert hold_of(asked(talking(tmp_path, monkeypatch, when), target)).reason == reason

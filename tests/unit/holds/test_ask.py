@@ -46,7 +46,7 @@ def test_a_request_outside_when_is_no_poll():
         (PREFER, "/u", {"Prefer": "respond-async, Wait=10; x=y"}, 10.0),
         (PREFER, "/u", [("Prefer", "respond-async"), ("Prefer", 'wait="10"')], 10.0),
         (EITHER, "/u", {"Prefer": "wait=3"}, 3.0),
-        (EITHER, "/u?timeout=5", {"Prefer": "wait=3"}, 5.0),
+        (EITHER, "/u?timeout=5", {"Prefer": "wait=5"}, 5.0),
         (QUERY, "/u?timeout=1000000", {}, 1e6),
     ],
 )

@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.edge.answer import answer_bytes
 from gateway.holds.blank import compile_template, render
 from gateway.outcome import Outcome
 from gateway.pipeline import Reply
 from tests.kit.heads import head
+from tests.kit.strict import Source, advance, read_response
 
 JSON = {"Content-Type": "application/json"}
 TEXT = {"Content-Type": "text/plain"}
 XML = {"Content-Type": "text/xml; charset=utf-8"}
+HTML = {"Content-Type": "text/html; charset=utf-8"}
 
 NO_STORE = (b"Cache-Control", b"no-store")
 
@@ -118,6 +121,21 @@ def test_a_header_takes_plain_values_only(value, filled):
     assert (reply.headers if reply else None) == (((b"ETag", filled), NO_STORE) if filled else None)
 
 
+@pytest.mark.parametrize("media", [JSON, TEXT, XML, HTML])
+def test_bytes_that_are_no_text_make_no_answer(media):
+    body = '{"a":"{header:A}"}' if media is JSON else "<a>{header:A}</a>"
+    for value in ("\udcff", "a\udc80b"):
+        assert render(compile_template(200, media, body), head("GET", "/u", {"A": value})) is None
+
+
+@pytest.mark.parametrize("before", ['"a\\"b"', '"\\\\"', '"\\\\\\""', '"\\u0022"'])
+def test_a_quote_inside_a_string_opens_and_closes_nothing(before):
+    number, text = f'{{"a":{before},"n":{{query:n}}}}', f'{{"a":{before},"n":"{{query:n}}"}}'
+    assert body_of(number, "/u?n=1,%22x%22:2") is None
+    assert orjson.loads(body_of(number, "/u?n=7"))["n"] == 7
+    assert orjson.loads(body_of(text, "/u?n=1,%22x%22:2"))["n"] == '1,"x":2'
+
+
 def test_needs_must_hold_before_a_template_is_used():
     template = compile_template(200, JSON, "[]", ["query:since not in (now, 0)", "query:heartbeat absent"])
     assert render(template, head("GET", "/u?since=7")) is not None
@@ -141,6 +159,12 @@ def test_needs_must_hold_before_a_template_is_used():
         (200, JSON, '{"a":"{query:}"}', "lacks a name"),
         (200, JSON, '{"a":[}', "not JSON"),
         (200, JSON, '{"a":"{query:x}', "not JSON"),
+        (200, HTML, "<script>var x = '{query:x}'</script>", "in HTML"),
+        (200, HTML, "<style>a { color: {query:x} }</style>", "in HTML"),
+        (200, HTML, "<a href={query:x}>", "in HTML"),
+        (200, HTML, "<a {query:x}>", "in HTML"),
+        (200, HTML, "<{query:x}>", "in HTML"),
+        (200, HTML, "<a onclick=\"f('{query:x}')\">", "in HTML"),
         (200, {}, "{query:x}", "Content-Type"),
         (200, {"Content-Type": "application/javascript"}, "{query:x}", "Content-Type"),
         (200, {"Content-Length": "3"}, "abc", "written by the gateway"),
@@ -168,3 +192,30 @@ def test_any_value_outside_a_string_is_a_number_or_refused(value):
     template = compile_template(200, JSON, '{"a":{header:A}}')
     reply = render(template, head("GET", "/u", [("A", value)]))
     assert reply is None or isinstance(orjson.loads(reply.body)["a"], (int, float))
+
+
+def test_html_takes_values_where_text_stands_and_in_quotes():
+    page = "<!doctype html><p title=\"{query:x}\" data-y='{query:x}'>{query:x}<br><!-- {query:x} --></p>"
+    filled = body_of(page, "/u?x=%22%3E'%3C/p%3E--%3E", media=HTML).decode()
+    assert filled == page.replace("{query:x}", "&quot;&gt;&#x27;&lt;/p&gt;--&gt;")
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [(JSON, '{"a":"{header:A}","b":{query:b}}'),
+     (TEXT, "{header:A} {query:b}"), (XML, '<a b="{header:A}">{query:b}</a>'),
+     (HTML, "<p>{header:A}{query:b}</p>")],
+)  # fmt: skip
+@given(
+    st.text(max_size=60), st.sampled_from(["7", "%0d%0aSet-Cookie:%20x=1%0d%0a%0d%0aHTTP/1.1", "%ff", "%00", "%ud800"])
+)
+def test_whatever_a_client_sends_the_answer_is_one_answer(media, body, value, number):
+    template = compile_template(200, {**media, "ETag": '"{header:A}"'}, body)
+    reply = render(template, head("GET", f"/u?b={number}", [("A", value)]))
+    if reply is None:
+        return
+    raw = answer_bytes(reply.status, reply.headers, reply.body, "GET", 1, True)
+    source = Source(bytearray(raw))
+    message = advance(read_response(source, "GET"))
+    assert message is not None and bytes(message.body) == reply.body and not source.data
+    assert [name for name, _ in message.headers] == ["Date", "Content-Type", "ETag", "Cache-Control", "Content-Length"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.holds.content import Content, as_text
+from gateway.holds.content import Content, as_text, encoded, media_type
 from gateway.holds.pointer import ABSENT
-from tests.kit.heads import FORM, JSON, XML
+from tests.kit.heads import FORM, JSON, XML, posted
 
 DEEP = b"[" * 1000 + b"]" * 1000
 BOMB = b'<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]><a d="&c;"/>'
@@ -53,3 +53,17 @@ def test_a_value_that_nests_too_deep_to_be_written_down_is_still_present():
 
 def test_a_comment_is_no_document_type():
     assert Content(b"<!-- <!DOCTYPE a> --><a b='1'/>", XML).root == {"b": "1"}
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity, ", ""])
+def test_a_body_that_says_it_is_not_encoded_is_looked_into(coding):
+    assert not encoded(posted("/u", "{}", headers={"Content-Encoding": coding}))
+
+
+def test_one_coding_of_several_is_enough_to_make_a_body_unreadable():
+    assert encoded(posted("/u", "{}", headers={"Content-Encoding": "identity, gzip"}))
+
+
+@pytest.mark.parametrize("written", ["application/json", "application/JSON ; charset=utf-8", "application/json;"])
+def test_a_media_type_is_read_without_its_parameters(written):
+    assert media_type(posted("/u", "{}", headers={"Content-Type": written})) == "application/json"

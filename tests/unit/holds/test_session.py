@@ -42,6 +42,9 @@ def test_a_header_of_the_answer_may_say_it_too():
 def test_the_first_place_that_has_a_hold_counts():
     plan = session(("json:/0/advice/timeout", "ms"), ("json:/pingInterval", "ms"))
     assert plan.hold(response(200), OPENED) == 25.0
+    plan = session(("json:/maxPayload", "s"), ("json:/pingInterval", "ms"))
+    for unreadable in (b'""', b'"soon"', b"true"):
+        assert plan.hold(response(200), OPENED.replace(b"1e6", unreadable)) is None
 
 
 @pytest.mark.parametrize(
