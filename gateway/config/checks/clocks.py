@@ -153,10 +153,12 @@ def _too_long(hold: Hold, end: Quiet, clock: Clock) -> str:
 
 def _shorter(hold: Hold, end: Quiet, room: float) -> str:
     """What to write so that the longest hold is no longer than `room`."""
-    best = say(math.floor(room) if room >= 1 else math.floor(room * 10) / 10)
     if room < 0.1:
-        return "write a smaller margin"
-    if hold.ask or hold.absent == math.inf:
-        own = hold.absent is not None and math.isfinite(hold.absent) and hold.absent > room
-        return f'write max = "{best}"' + (f' and absent = "{best}"' if own else "")
-    return f'have the upstream hold for no more than {best} and write absent = "{best}"'
+        return f"write a smaller {'jitter and margin' if hold.jitter.span > hold.margin else 'margin'}"
+    best = say(math.floor(room) if room >= 1 else math.floor(room * 10) / 10)
+    asked = bool(hold.ask) or hold.absent == math.inf
+    own = hold.absent is not None and math.isfinite(hold.absent) and (hold.absent > room or not asked)
+    keys = [key for key, applies in (("max", asked), ("absent", own), ("min", hold.min > room)) if applies]
+    lines = " and ".join(f'{key} = "{best}"' for key in keys)
+    decides = not _clients_ask(hold) and hold.absent != math.inf  # then it is the upstream that has to change
+    return f"have the upstream hold for no more than {best} and write {lines}" if decides else f"write {lines}"

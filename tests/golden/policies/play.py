@@ -30,7 +30,8 @@ names the aspects it cares about; each is played on a stage of its own, so that 
     after     = "superseded 409, held"              # the same, when the upstream then answers the first; loser says
     loser     = { status = 409, headers = {}, body = ".." }     # what the one was told that had to give way
     refusals  = { 401 = { status = 401, type = "..", body = "..", wait = "60" } }   # no token; so 403 (too small a
-                                                    #   scope), 429 (too often), 503 (no room); `wait` is Retry-After
+                                                    #   scope), 429 (too often), 503 (no room), 502 (the upstream broke
+                                                    #   off), 504 (it said nothing); `wait` is Retry-After
 
 What a case leaves out is not looked at.
 """
@@ -202,7 +203,7 @@ def refusals(policy: str, case: Case) -> object:
 
 def refused(policy: str, case: Case, status: str, wanted: Mapping[str, Any]) -> dict[str, object]:
     """What a client is told who is turned away with that status, as far as the case describes it."""
-    with staged(policy, case.get("route", ""), signed=status != "503") as stage:
+    with staged(policy, case.get("route", ""), signed=status in SIGNED) as stage:
         answer = TURNED_AWAY[status](stage, case, policy).answer
     assert answer is not None
     found = {
@@ -225,11 +226,27 @@ def no_room(stage: Stage, case: Case, policy: str) -> Client:
     return stage.join(request(case))
 
 
+def broken(stage: Stage, case: Case, policy: str) -> Client:
+    client = stage.join(request(case))
+    while client.call.outcome is None:
+        stage.breaks(client.call)
+    return client
+
+
+def too_late(stage: Stage, case: Case, policy: str) -> Client:
+    client = stage.join(request(case))
+    stage.runs_out(client.call)
+    return client
+
+
+SIGNED = ("401", "403", "429")
 TURNED_AWAY: dict[str, Callable[[Stage, Case, str], Client]] = {
     "401": lambda stage, case, policy: stage.join(request(case)),
     "403": lambda stage, case, policy: stage.join(request(case, f"Authorization: Bearer {token(policy, 'other')}")),
     "429": too_often,
     "503": no_room,
+    "502": broken,
+    "504": too_late,
 }
 ASPECTS: dict[str, Callable[[str, Case], object]] = {
     "poll": of_call(lambda call: call.hold is not None),

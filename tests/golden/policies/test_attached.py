@@ -4,6 +4,7 @@ also side by side; one that no route uses is not even read. How long that takes 
 
 from __future__ import annotations
 
+import re
 import time
 import tomllib
 from pathlib import Path
@@ -52,3 +53,18 @@ def test_the_wheel_takes_all_of_them_along() -> None:
     assert (
         project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]["policies"] == "gateway/shipped_policies"
     )
+
+
+@pytest.mark.parametrize("front", ["aws-alb", "cloudflare", "heroku"])
+@pytest.mark.parametrize("name", NAMES)
+def test_who_does_as_check_says_behind_an_edge_is_not_told_so_again(name: str, front: str, tmp_path: Path) -> None:
+    """Every complaint about the edge names what to write on the route; written there, none is left."""
+    server = f'[server]\nfront = "{front}"\n'
+    said = [each for each in checked(tmp_path, server + configured(name)).problems if front in each]
+    remedies = [each.partition("; ")[2].partition(", or over_max")[0] for each in said]
+    advised = dict(pair for each in remedies for pair in re.findall(r'\b(\w+) = ("[^"]+"|true)', each))
+    if any("smaller jitter" in each for each in remedies):  # longer than the edge waits: a person has to choose
+        advised = {"jitter": '{ span = "0s" }', "max": '"20s"', "absent": '"20s"', "min": '"1s"'}
+    assert bool(advised) is bool(said)
+    more = "[route.hold]\n" + "".join(f"{key} = {value}\n" for key, value in advised.items())
+    assert checked(tmp_path, server + configured(name, more=more)).problems == []

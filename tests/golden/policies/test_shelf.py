@@ -36,6 +36,11 @@ def test_every_key_that_decides_is_written_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_a_file_explains_can_be_read_without_scrolling(name: str) -> None:
+    assert [line for line in text(name).splitlines() if line.startswith("#") and len(line) > 120] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_file_shows_a_command_to_try(name: str) -> None:
     assert all(trial.lines for trial in trials(name))
     assert trials(name)
