@@ -124,8 +124,10 @@ def parse_query(query: str) -> tuple[tuple[str, str], ...]:
     """Splits `a=1&b=2` into decoded pairs (WHATWG URL, application/x-www-form-urlencoded parsing)."""
     if not query:
         return ()
-    pairs = (part.partition("=") for part in query.split("&") if part)
-    return tuple((_decode(name), _decode(value)) for name, _, value in pairs)
+    pairs = [part.partition("=") for part in query.split("&") if part]
+    if "%" in query or "+" in query:
+        return tuple([(_decode(name), _decode(value)) for name, _, value in pairs])
+    return tuple([(name, value) for name, _, value in pairs])
 
 
 def remove_arg(query: str, name: str) -> str:

@@ -155,6 +155,7 @@ class Pollers:
         """Ends the older, then lets this one wait for one turn of the loop: in that the connection is closed which the
         older had to the upstream. One that came earlier, but was let in later, is the older."""
         if seat.call.started > call.started and seat.call.state is not State.SETTLED:
+            call.note = f"for {seat.call.id}"
             return lost(call, Outcome.SUPERSEDED)
         behind = seat.behind.call if seat.behind is not None else None  # only by a rule that a reload has changed
         for older in (behind, seat.call):
