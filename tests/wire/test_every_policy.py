@@ -24,6 +24,9 @@ from tests.kit.strict import Message
 from tests.kit.upstreams import End, ScriptedUpstream, answer
 from tests.kit.waiting import until
 
+# What a policy makes of a request is the same on every loop; the transports have their own tests on both.
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 HERE = Path(__file__).parents[1] / "golden" / "policies"
 QUICK = """
 [route.hold]

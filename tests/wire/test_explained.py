@@ -80,6 +80,9 @@ CASES: list[Case] = [
 ]  # fmt: skip
 
 
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # what is explained is the same on every loop
+
+
 def described(case: Case) -> Described:
     method, target, fields, body = case
     return describe(method, target, (*fields, ("Host", "localhost")), body.encode() if body is not None else None)
