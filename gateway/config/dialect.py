@@ -61,7 +61,6 @@ def compile_hold(table: schema.Hold, dialect: str, path: str = "") -> HoldPlan:
         signed=_condition(table.signed),
         early_headers=table.early_headers,
         key=compile_place(table.key) if table.key != "consumer" else None,
-        key_secret=_known_as(table.key) in secret,
         concurrency=table.concurrency,
         loser=compile_loser(table.loser.status, _texts(table.loser.headers), table.loser.body),
         min_repoll=table.min_repoll,

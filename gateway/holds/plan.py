@@ -116,7 +116,6 @@ class HoldPlan:
     recall: Callable[[RequestHead], Recalled] | None = None  # what `idle` compares answers with
     early_headers: bool = False  # a first byte is not an answer
     key: Place | None = None  # who counts as one poller; None: the caller
-    key_secret: bool = False  # that key is not to be shown
     concurrency: Literal["many", "newest-wins", "oldest-wins", "session-fatal"] = "many"
     loser: Reply | None = None  # what that poll is told which gives way
     min_repoll: float = 0.0

@@ -97,7 +97,7 @@ async def test_a_fault_of_the_upstream_is_worded(tmp_path: Path, script: End | N
 
 async def test_a_status_of_the_dialects_own_stands_for_ours(tmp_path: Path) -> None:
     own = hold(refusals='{ 502 = { status = 200, headers = { Content-Type = "text/plain", Cache-Control = "private" }, '
-                        'body = "c[{status},\\"{detail}\\"]\\n" }, 404 = {} }')  # fmt: skip
+                        'body = "c[{status},\\"{detail}\\"]\\n" } }')  # fmt: skip
     async with (
         ScriptedUpstream((End.RESET,), (answer(b"news"),), faults=True) as up,
         stage(up, tmp_path, more=own.replace('"cursor"', '"never"'), routes=route(policies=["poll"])) as (gw, raw),

@@ -199,7 +199,7 @@ class Hold(Table):
     concurrency: Literal["many", "newest-wins", "oldest-wins", "session-fatal"] = "many"
     loser: Loser = Field(default_factory=Loser)
     refusals: dict[
-        Literal["400", "401", "403", "404", "405", "413", "429", "500", "502", "503", "504"], OwnWords
+        Literal["400", "401", "403", "405", "413", "429", "500", "502", "503", "504"], OwnWords
     ] = Field(default_factory=dict)  # fmt: skip
     min_repoll: Duration = default("0s")
     early_headers: Flag = False

@@ -186,7 +186,7 @@ def test_a_wrong_key_is_one_line_with_a_remedy(tmp_path: Path, text: str, line: 
         ),
         (
             "refusals = { 418 = { body = '' } }",
-            'refusals.418: is not a key here; write "400", "401", "403", "404", "405", "413", "429", "500", "502", '
+            'refusals.418: is not a key here; write "400", "401", "403", "405", "413", "429", "500", "502", '
             '"503" or "504"',
         ),
         (

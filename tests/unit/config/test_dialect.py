@@ -95,7 +95,7 @@ def test_every_key_that_only_some_protocols_need_arrives_in_the_plan(tmp_path: P
     assert plan.key is not None
     assert plan.unbounded is not None
     assert plan.signed is not None
-    assert (plan.key(poll), plan.key_secret, plan.unbounded(poll), plan.signed(poll)) == ("t", True, True, True)
+    assert (plan.key(poll), plan.unbounded(poll), plan.signed(poll)) == ("t", True, True)
     assert (plan.min_repoll, plan.early_headers, plan.concurrency) == (2.0, True, "many")
     assert plan.loser is not None
     assert (plan.loser.status, dict(plan.loser.headers)[b"X-A"], plan.loser.body) == (423, b"b", b"gone")
@@ -104,7 +104,7 @@ def test_every_key_that_only_some_protocols_need_arrives_in_the_plan(tmp_path: P
 
 def test_what_is_not_written_costs_nothing(tmp_path: Path) -> None:
     plan = compiled(tmp_path, "")
-    assert (plan.key, plan.key_secret, plan.unbounded, plan.signed, plan.session) == (None, False, None, None, None)
+    assert (plan.key, plan.unbounded, plan.signed, plan.session) == (None, None, None, None)
     assert (plan.fixed, plan.endless, plan.last, plan.early_headers, plan.min_repoll) == (None, None, (), False, 0.0)
 
 
