@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.sides import Conn, Up
     from gateway.state.store import Keys
     from gateway.telemetry.trace import Arrival
-    from gateway.upstream.balance import Endpoint
+    from gateway.upstream.endpoint import Endpoint
 
 
 class State(IntEnum):

@@ -52,7 +52,7 @@ def build(
     files = share(raise_limit(), config.server.max_connections)
     snapshot = compile_config(config, wall, os.environ, screen, live)
     tls = config.server.tls
-    return Built(config, notices, snapshot, server_context(tls.cert, tls.key) if tls is not None else None, files)
+    return Built(config, notices, snapshot, server_context(tls[0].cert, tls[0].key) if tls else None, files)
 
 
 def for_a_restart(opened: Config, new: Config) -> list[str]:
@@ -60,7 +60,7 @@ def for_a_restart(opened: Config, new: Config) -> list[str]:
     pairs = {
         "server.listen": (opened.server.listen, new.server.listen),
         "server.vanished_after": (opened.server.vanished_after, new.server.vanished_after),
-        "server.tls": (opened.server.tls is None, new.server.tls is None),
+        "server.tls": (not opened.server.tls, not new.server.tls),
         "admin": (opened.admin, new.admin),
         "state": (opened.state, new.state),
         "log.calls": (opened.log.calls, new.log.calls),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan, Snapshot
     from gateway.telemetry.trace import Arrives
+    from gateway.upstream.endpoint import Endpoint
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
@@ -579,10 +580,17 @@ class Serve:
         if call.charged and outcome is not ANSWERED and call.plan is not None:
             self._limits.refund(call, call.plan, outcome)
         release(call)
+        if call.endpoint is not None and call.endpoint.upstream.watch is not None and outcome is not None:
+            self._tell(call, call.endpoint, outcome)
         try:
             self._settled(call)
         finally:
             call.conn.settled(call)
+
+    def _tell(self, call: Call, endpoint: Endpoint, outcome: Outcome) -> None:
+        """Its endpoint learns how the call ended; of connections that could not be had it was told at once."""
+        if outcome is not Outcome.UPSTREAM_REFUSED:
+            endpoint.upstream.told(endpoint, outcome, call.status)
 
 
 def lines(headers: HeaderList) -> bytes:

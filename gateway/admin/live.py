@@ -17,7 +17,8 @@ from gateway.waiting import Spot
 if TYPE_CHECKING:
     from gateway.outcome import Outcome
     from gateway.plan import Plan, Snapshot
-    from gateway.upstream.balance import Endpoint, Upstream
+    from gateway.upstream.balance import Upstream
+    from gateway.upstream.endpoint import Endpoint
 
 HELD = (State.PARKED, State.WAITING)  # the usual one first; of an answer that has begun `held_on` decides
 SLICE = 250  # calls looked at in one turn of the loop: about a millisecond

@@ -29,7 +29,8 @@ from gateway.policies.rate_limit import Screen, Shown
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.sampling import compile_sample
-from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.balance import Upstream
+from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.headers import HOP_BY_HOP, OURS, Networks, compile_drops
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _provider(name: str, table: schema.JwtProvider, merged: Iterable[Merged], en
 
 
 def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
-    upstream = Upstream(name, table.balance, table.keepalive, table.max_held)
+    upstream = Upstream(name, str(table.balance), table.keepalive, table.max_held)
     context = _client_tls(table.tls) if any(each.url.scheme == "https" for each in table.endpoints) else None
     upstream.endpoints = tuple(
         Endpoint(

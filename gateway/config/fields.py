@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Str
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from gateway.config import addresses, durations, references, texts
+from gateway.config import addresses, balances, durations, references, texts
 
 _DURATION = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$", "examples": ["25s"]}
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
@@ -73,6 +73,12 @@ def _ratio(value: object) -> float:
         or not 0 <= value <= 10
     ):
         raise ValueError("is not a ratio; write a number from 0 to 10, such as 0.0625")
+    return float(value)
+
+
+def _share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError("is not a share; write a number from 0 to 1, such as 0.5")
     return float(value)
 
 
@@ -148,6 +154,13 @@ Template = Annotated[
 ]
 Network = Annotated[str, PlainValidator(addresses.parse_network), WithJsonSchema(_TEXT)]
 Origin = Annotated[str, PlainValidator(addresses.parse_origin), WithJsonSchema(_TEXT)]
+Balance = Annotated[
+    balances.Balance,
+    PlainValidator(balances.parse_balance),
+    WithJsonSchema({"type": "string", "examples": [*balances.PLAIN, "hash:consumer", "sticky:query.sid"]}),
+]
+Share = Annotated[float, PlainValidator(_share), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]
+Status = Annotated[int, Strict(), Field(ge=100, le=599)]
 Url = Annotated[addresses.EndpointUrl, PlainValidator(addresses.parse_endpoint), WithJsonSchema(_TEXT)]
 CollectorUrl = Annotated[addresses.EndpointUrl, PlainValidator(addresses.parse_collector), WithJsonSchema(_TEXT)]
 ListenAddress = Annotated[

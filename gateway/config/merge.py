@@ -17,9 +17,12 @@ from gateway.config.schema import (
     HoldCap,
     Jwt,
     RateLimit,
+    Retry,
     Route,
+    Sse,
     Table,
     Upstream,
+    WebSocket,
 )  # fmt: skip
 from gateway.config.settings import Config
 
@@ -62,6 +65,9 @@ class Merged:
     dialect: str
     jwt: Jwt | None
     cors: Cors | None
+    websocket: WebSocket | None
+    sse: Sse | None
+    retry: Retry | None
     allow_lists: tuple[AllowList, ...]
     headers: tuple[Headers, ...]
     rate_limits: tuple[tuple[LimitName, RateLimit], ...]
@@ -91,6 +97,9 @@ def merge_route(config: Config, route: Route) -> Merged:
         dialect=_giver(config, route, "hold") or route.name,
         jwt=_one_of(config, route, "jwt", writers),
         cors=_one_of(config, route, "cors", writers),
+        websocket=_one_of(config, route, "websocket", writers),
+        sse=_one_of(config, route, "sse", writers),
+        retry=_one_of(config, route, "retry", writers),
         allow_lists=allow_lists,
         headers=headers,
         rate_limits=_limits_of(config, route, "rate_limit", writers),

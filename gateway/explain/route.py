@@ -30,7 +30,7 @@ def route_story(config: Config, merged: Merged) -> RouteStory:
         methods=route.match.methods,
         upstream=route.upstream,
         endpoints=tuple(str(each.url) for each in merged.upstream.endpoints),
-        balance=merged.upstream.balance,
+        balance=str(merged.upstream.balance),
         rewrite=route.rewrite,
         policies=policies,
         own_kinds=_kinds(route),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.config.merge import Merged
 
 _NUMBERS = ("hold.jitter.ratio",)  # every other float is a time
-_KINDS = ("hold", "jwt", "cors")
+_KINDS = ("hold", "jwt", "cors", "websocket", "sse", "retry")
 
 
 def settings_of(merged: Merged, every: bool) -> tuple[Setting, ...]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
     from gateway.call import Call
-    from gateway.upstream.balance import Endpoint
+    from gateway.upstream.endpoint import Endpoint
 
 Record = dict[str, object]
 Attributes = dict[str, str | int | float]

@@ -1,193 +1,93 @@
-"""Upstreams and their endpoints: which endpoint takes the next call, and the idle connections each one keeps.
-They live outside the Snapshot, so a reload never loses a connection or a count.
+"""Upstreams: named groups of endpoints, and which of their endpoints take calls just now. They live outside the
+Snapshot, so a reload never loses a connection or a count.
 """
 
 from __future__ import annotations
 
-import ssl
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from gateway.call import Lease
+from gateway.upstream.endpoint import Endpoint
+from gateway.upstream.pick import Picker, compile_picker
 
 if TYPE_CHECKING:
-    from gateway.upstream.dial import Dial
-    from gateway.upstream.http1 import UpstreamConnection
+    from gateway.call import Call
+    from gateway.outcome import Outcome
 
-FRESH = 1.0  # seconds: an idle connection younger than this may carry what must not be repeated
-MAX_IDLE = 1024  # idle connections kept per endpoint; a burst beyond it is closed again
-
-Picker = Callable[[Sequence["Endpoint"], int], "Endpoint"]
-
-
-class Endpoint:
-    """One address of an upstream. `held` counts the calls it carries, `overruns` polls in a row left unanswered."""
-
-    __slots__ = (
-        "dialing", "host", "idle", "lease", "most_idle", "name", "open", "overruns", "port", "prefix", "server_name",
-        "tls", "upstream", "waiting", "weight",
-    )  # fmt: skip
-
-    def __init__(
-        self, upstream: Upstream, host: str, port: int, weight: int = 1, tls: ssl.SSLContext | None = None,
-        server_name: str | None = None, prefix: str = "",
-    ) -> None:  # fmt: skip
-        self.upstream = upstream
-        self.host = host
-        self.port = port
-        self.weight = weight
-        self.tls = tls
-        self.server_name = server_name
-        self.prefix = prefix  # put before every path
-        default = 443 if tls is not None else 80
-        bracketed = f"[{host}]" if ":" in host else host
-        self.name = bracketed if port == default else f"{bracketed}:{port}"  # what Host says, and the label
-        self.idle: deque[UpstreamConnection] = deque()
-        self.most_idle = MAX_IDLE
-        self.open = 0  # connections, idle ones included
-        self.overruns = 0
-        self.dialing = 0  # connections being made, and the dials that wait for their turn
-        self.waiting: deque[Dial] = deque()
-        self.lease = EndpointLease(self)
-
-    @property
-    def held(self) -> int:
-        return self.lease.held
-
-    @property
-    def address(self) -> tuple[object, ...]:
-        """What makes it the same endpoint in another configuration."""
-        return (self.host, self.port, self.tls is not None, self.server_name, self.prefix)
-
-    def adopt(self, fresh: Endpoint) -> Endpoint:
-        """Goes on as a new configuration describes it. TLS connections were made with the old certificates: idle ones
-        are closed, those under way are not used again."""
-        self.weight, self.tls = fresh.weight, fresh.tls
-        if self.tls is not None:
-            self.close_idle()
-        return self
-
-    def join(self, upstream: Upstream) -> Endpoint:
-        """Becomes one of `upstream`, before it carries any call."""
-        self.upstream = upstream
-        self.lease = EndpointLease(self)
-        return self
-
-    def retire(self) -> None:
-        """Takes no new calls; those under way end as they would have, and their connections with them."""
-        self.most_idle = 0
-        self.close_idle()
-
-    def close_idle(self) -> None:
-        while self.idle:
-            self.idle.pop().close()
-
-    def keeps(self, connection: UpstreamConnection) -> bool:
-        """Whether a connection that carried a call may rest here: not one made with certificates of before a reload."""
-        if len(self.idle) >= self.most_idle or connection.transport is None:
-            return False
-        return self.tls is None or connection.transport.get_extra_info("sslcontext") is self.tls
-
-    def lost(self, connection: UpstreamConnection, idle: bool) -> None:
-        """A connection has ended; `idle` unless it carried a call."""
-        self.open -= 1
-        if idle and connection in self.idle:
-            self.idle.remove(connection)
-
-    def take_idle(self, now: float, fresh: bool) -> UpstreamConnection | None:
-        """The most recently used idle connection, or None. `fresh` asks for one so young that the upstream cannot
-        have begun to close it (RFC 9112 9.3.1: a request may be lost on a connection closed from the other side)."""
-        while self.idle:
-            connection = self.idle.pop()
-            idle_for = now - connection.idle_since
-            if idle_for >= connection.keepalive or not connection.alive():
-                connection.close()
-            elif fresh and idle_for > FRESH:
-                self.idle.append(connection)
-                return None
-            else:
-                return connection
-        return None
-
-
-class EndpointLease(Lease):
-    """A place at an endpoint. One object per endpoint serves every call: what it lends is a count."""
-
-    __slots__ = ("_upstream", "held")
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.held = 0
-        self._upstream = endpoint.upstream
-
-    def take(self) -> Lease:
-        self.held += 1
-        self._upstream.held += 1
-        return self
-
-    def release(self) -> None:
-        self.held -= 1
-        self._upstream.held -= 1
+Watch = Callable[[Endpoint, "Outcome", int], None]  # told how a call, or one attempt, at an endpoint ended; its status
 
 
 class Upstream:
-    """A named group of endpoints. `keepalive` is in seconds, `max_held` counts calls over all endpoints."""
+    """A named group of endpoints. `keepalive` is in seconds, `max_held` counts calls over all endpoints.
 
-    __slots__ = ("_pick", "_turn", "balance", "endpoints", "held", "keepalive", "max_held", "name")
+    `endpoints` are its members, `choice` those of them that take new calls: an endpoint can be taken out for a reason
+    and is back when no reason is left. When none would be left, all of them are: then trying is better than refusing.
+    """
+
+    __slots__ = ("_endpoints", "_picker", "balance", "choice", "held", "keepalive", "max_held", "name", "watch")
 
     def __init__(self, name: str, balance: str = "least-held", keepalive: float = 4.0, max_held: int = 20000) -> None:
         self.name = name
         self.balance = balance
         self.keepalive = keepalive
         self.max_held = max_held
-        self.endpoints: tuple[Endpoint, ...] = ()
         self.held = 0
-        self._turn = 0
-        self._pick: Picker = PICKERS[balance]
+        self.watch: Watch | None = None
+        self.choice: tuple[Endpoint, ...] = ()
+        self._picker: Picker = compile_picker(balance)
+        self._endpoints: tuple[Endpoint, ...] = ()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return self._endpoints
+
+    @endpoints.setter
+    def endpoints(self, members: Iterable[Endpoint]) -> None:
+        self._endpoints = tuple(members)
+        self._renew()
+
+    def take_out(self, endpoint: Endpoint, why: str) -> None:
+        """It takes no new calls until this reason is gone; what it carries is not touched."""
+        endpoint.out |= {why}
+        self._renew()
+
+    def put_back(self, endpoint: Endpoint, why: str) -> None:
+        endpoint.out -= {why}
+        self._renew()
+
+    def _renew(self) -> None:
+        self.choice = tuple(each for each in self._endpoints if not each.out) or self._endpoints
+        self._picker.renew(self.choice)
 
     def adopt(self, fresh: Upstream) -> None:
         """Goes on as a new configuration describes it: counts, connections and held calls stay with the endpoints that
         are still there, those that are not are left to end what they carry."""
         if fresh is self:
             return
-        self.balance, self.keepalive, self.max_held, self._pick = (
-            fresh.balance, fresh.keepalive, fresh.max_held, fresh._pick
-        )  # fmt: skip
+        self.keepalive, self.max_held = fresh.keepalive, fresh.max_held
+        if fresh.balance != self.balance:
+            self.balance, self._picker = fresh.balance, fresh._picker
+        self.become(fresh.endpoints)
+
+    def become(self, wanted: Iterable[Endpoint]) -> None:
+        """Has these members from now on. One at an address that is a member already is that member; who is none of
+        them any more ends what it carries and takes nothing new."""
         known = defaultdict[tuple[object, ...], deque[Endpoint]](deque)  # an address may be written more than once
         for endpoint in self.endpoints:
             known[endpoint.address].append(endpoint)
         self.endpoints = tuple(
-            known[each.address].popleft().adopt(each) if known[each.address] else each.join(self)
-            for each in fresh.endpoints
+            known[each.address].popleft().adopt(each) if known[each.address] else each.join(self) for each in wanted
         )
         for gone in chain.from_iterable(known.values()):
             gone.retire()
 
-    def pick(self, tried: Collection[Endpoint] = ()) -> Endpoint | None:
+    def pick(self, tried: Collection[Endpoint] = (), call: Call | None = None) -> Endpoint | None:
         """An endpoint for the next call, none of those already tried; None when all were."""
-        choice = [e for e in self.endpoints if e not in tried] if tried else self.endpoints
-        if not choice:
-            return None
-        self._turn += 1
-        return choice[0] if len(choice) == 1 else self._pick(choice, self._turn)
+        return self._picker.pick(call, tried)
 
-
-def round_robin(endpoints: Sequence[Endpoint], turn: int) -> Endpoint:
-    """Each endpoint in turn, as often as its weight says."""
-    slot = turn % sum(endpoint.weight for endpoint in endpoints)
-    for endpoint in endpoints:
-        slot -= endpoint.weight
-        if slot < 0:
-            return endpoint
-    return endpoints[-1]
-
-
-def least_held(endpoints: Sequence[Endpoint], turn: int) -> Endpoint:
-    """The endpoint with the fewest calls for its weight; equals take turns."""
-    start = turn % len(endpoints)
-    order = (*endpoints[start:], *endpoints[:start])
-    return min(order, key=lambda endpoint: endpoint.held / endpoint.weight)
-
-
-PICKERS: dict[str, Picker] = {"round-robin": round_robin, "least-held": least_held}
+    def told(self, endpoint: Endpoint, outcome: Outcome, status: int = 0) -> None:
+        """How a call, or one attempt of it, at an endpoint ended; `status` 0: it was not answered."""
+        if self.watch is not None:
+            self.watch(endpoint, outcome, status)

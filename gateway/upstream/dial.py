@@ -16,7 +16,7 @@ from gateway.upstream.http1 import UpstreamConnection
 
 if TYPE_CHECKING:
     from gateway.call import Call
-    from gateway.upstream.balance import Endpoint
+    from gateway.upstream.endpoint import Endpoint
 
 AT_ONCE = 128  # connections being made to one endpoint
 GOODBYE = 2.0  # seconds an endpoint has to answer the end of TLS

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan
-    from gateway.upstream.balance import Endpoint
+    from gateway.upstream.endpoint import Endpoint
 
 MAX_DIALS = 3  # endpoints tried for one call before it fails
 REPEATED_MOST = 16 * 1024  # bytes of a request that are kept while it is parked, to be sent again
@@ -54,7 +54,7 @@ class Forwarder:
         upstream = plan.upstream
         if upstream.held >= upstream.max_held:
             return failure.OVERLOADED
-        endpoint = upstream.pick(tried)
+        endpoint = upstream.pick(tried, call)
         if endpoint is None:
             return failure.REFUSED
         now = self._timers.now()
@@ -152,6 +152,7 @@ class Forwarder:
         call.up = None
         call.tries = (*call.tries, Try(dial.endpoint, dial.since, self._timers.now(), False, refusal.outcome))
         self._give_back(call, dial.endpoint)
+        plan.upstream.told(dial.endpoint, refusal.outcome)
         verdict = refusal if len(dial.tried) >= MAX_DIALS else self.forward(call, plan, dial.tried)
         if verdict is failure.TOO_LATE:
             call.serve.on_late(call)
@@ -172,6 +173,7 @@ class Forwarder:
         assert endpoint is not None and call.sent_at is not None
         call.tries = (*call.tries, Try(endpoint, call.sent_at, self._timers.now(), True, Outcome.UPSTREAM_RESET))
         self._give_back(call, endpoint)
+        plan.upstream.told(endpoint, Outcome.UPSTREAM_RESET)
         return self.forward(call, plan, (endpoint,) if len(plan.upstream.endpoints) > 1 else ())
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.holds.rewrite import Rewrite
     from gateway.plan import Plan
-    from gateway.upstream.balance import Endpoint
+    from gateway.upstream.endpoint import Endpoint
 
 HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",

@@ -18,7 +18,7 @@ from gateway.upstream import failure
 from gateway.upstream.headers import keepalive
 
 if TYPE_CHECKING:
-    from gateway.upstream.balance import Endpoint
+    from gateway.upstream.endpoint import Endpoint
 
 MAX_HEAD = 64 * 1024  # bytes of an answer's head
 MAX_FIELDS = 256

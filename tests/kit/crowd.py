@@ -20,7 +20,8 @@ from gateway.policies.rate_limit import RateLimit
 from gateway.routing import Router, Rule
 from gateway.serve import Serve
 from gateway.state.memory import MemoryStore
-from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.balance import Upstream
+from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.forward import Forwarder
 from gateway.waiting import Spot
 

@@ -24,7 +24,8 @@ from gateway.policies.rate_limit import RateLimit, Shown
 from gateway.routing import Router, Rule
 from gateway.serve import Serve
 from gateway.state.memory import MemoryStore
-from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.balance import Upstream
+from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops
 

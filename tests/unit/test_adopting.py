@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.call import Lease
-from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.balance import Upstream
+from gateway.upstream.endpoint import Endpoint
 
 HOSTS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.booleans()), min_size=1, max_size=5)
 CALLS = st.lists(st.booleans(), max_size=8)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.call import Lease
-from gateway.upstream.balance import FRESH, Endpoint, Upstream
+from gateway.upstream.balance import Upstream
+from gateway.upstream.endpoint import FRESH, Endpoint
 
 WEIGHTS = st.lists(st.integers(1, 5), min_size=1, max_size=5)
 

@@ -49,8 +49,8 @@ def test_check_prints_every_problem_and_exits_with_1(config: Path, capsys: pytes
     assert (code, err) == (1, "")
     assert out.splitlines() == [
         f"{config}: route[0].x: unknown key; write one of: allow_list, body_idle_timeout, body_size, concurrency_cap, "
-        "connect_timeout, cors, headers, hold, hold_cap, jwt, match, name, policies, rate_limit, response_timeout, "
-        "rewrite, upstream",
+        "connect_timeout, cors, headers, hold, hold_cap, jwt, match, name, policies, rate_limit, response_timeout, retry, "
+        "rewrite, sse, upstream, websocket",
         f'{config}: server.drain: is a number without a unit; write a duration in quotes, such as "25s"',
     ]
 

@@ -11,8 +11,9 @@ from typing import Any, cast
 
 from gateway.clock import Timers
 from gateway.parse import Parsers
-from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.balance import Upstream
 from gateway.upstream.dial import Dial, Dialer
+from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.http1 import UpstreamConnection
 from tests.kit.waiting import until
 

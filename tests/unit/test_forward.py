@@ -20,8 +20,9 @@ from gateway.parse import Parsers
 from gateway.routing import Rule
 from gateway.telemetry import trace
 from gateway.upstream import failure
-from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.balance import Upstream
 from gateway.upstream.dial import AT_ONCE, Dial, Dialer
+from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.forward import MAX_DIALS, repeatable
 from gateway.upstream.http1 import UpstreamConnection
 from tests.kit.calls import call_of, head_of

@@ -15,7 +15,8 @@ from gateway.outcome import Outcome
 from gateway.policies.caps import compile_cap
 from gateway.pollers import LONGEST, key_of
 from gateway.routing import Router, Rule
-from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.balance import Upstream
+from gateway.upstream.endpoint import Endpoint
 from tests.kit.crowd import Crowd
 from tests.kit.heads import head, response
 from tests.kit.holds import hold_plan

@@ -17,7 +17,8 @@ from gateway.outcome import Outcome
 from gateway.telemetry import trace
 from gateway.telemetry.sampling import bound
 from gateway.telemetry.trace import MAX_STATE, Role, arrivals, read_traceparent, read_tracestate
-from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.balance import Upstream
+from gateway.upstream.endpoint import Endpoint
 from tests.kit.calls import call_of, head_of
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

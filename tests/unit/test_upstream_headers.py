@@ -16,7 +16,8 @@ from gateway.head import RequestHead
 from gateway.holds.rewrite import Rewrite
 from gateway.identity.claims import Identity
 from gateway.plan import RequestShape
-from gateway.upstream.balance import Endpoint, Upstream
+from gateway.upstream.balance import Upstream
+from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.headers import (
     HOP_BY_HOP,
     OURS,

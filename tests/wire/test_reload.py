@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.upstream.balance import Endpoint
+from gateway.upstream.endpoint import Endpoint
 from tests.kit.gateways import (
     InProcess,
     config,

@@ -9,7 +9,7 @@ from gateway.config.checks.finding import Findings, Notice, View
 from gateway.config.merge import Merged
 from gateway.config.schema import Route
 
-_ONCE = ("hold", "jwt", "cors")
+_ONCE = ("hold", "jwt", "cors", "websocket", "sse", "retry")
 
 
 def check_kinds(view: View) -> Findings:

@@ -17,9 +17,8 @@ from gateway.config.texts import parse_literal
 def check_secrets(view: View) -> Findings:
     """The admin token, the server's certificate and the header values of upstreams, policies, routes and exports."""
     yield from _admin(view)
-    tls = view.config.server.tls
-    if tls is not None:
-        yield from check_chain(view.main("server.tls", ""), tls.cert, tls.key)
+    for pair in view.config.server.tls:
+        yield from check_chain(view.main("server.tls", ""), pair.cert, pair.key)
     for name, upstream in view.config.upstreams.items():
         yield from _headers(view, "upstream", name, "headers", upstream.headers)
     yield from _header_rules(view)

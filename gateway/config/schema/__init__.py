@@ -19,6 +19,9 @@ from gateway.config.schema.kinds import Headers as Headers
 from gateway.config.schema.kinds import HoldCap as HoldCap
 from gateway.config.schema.kinds import Jwt as Jwt
 from gateway.config.schema.kinds import RateLimit as RateLimit
+from gateway.config.schema.kinds import Retry as Retry
+from gateway.config.schema.kinds import Sse as Sse
+from gateway.config.schema.kinds import WebSocket as WebSocket
 from gateway.config.schema.log import Log as Log
 from gateway.config.schema.log import Rotate as Rotate
 from gateway.config.schema.route import Match as Match
@@ -31,8 +34,11 @@ from gateway.config.schema.server import State as State
 from gateway.config.schema.server import Tls as Tls
 from gateway.config.schema.telemetry import Sample as Sample
 from gateway.config.schema.telemetry import Telemetry as Telemetry
+from gateway.config.schema.upstream import Ejection as Ejection
 from gateway.config.schema.upstream import Endpoint as Endpoint
 from gateway.config.schema.upstream import HeaderEdit as HeaderEdit
+from gateway.config.schema.upstream import Health as Health
 from gateway.config.schema.upstream import IdentityHeaders as IdentityHeaders
+from gateway.config.schema.upstream import Sticky as Sticky
 from gateway.config.schema.upstream import Upstream as Upstream
 from gateway.config.schema.upstream import UpstreamTls as UpstreamTls

@@ -1,5 +1,6 @@
-"""The settings of the small policy kinds: jwt, allow_list, body_size, headers, cors. A route's table of a kind is
-merged over its policies' (`config.merge`), so every key has a default and what must be there is checked after.
+"""The settings of the small policy kinds: jwt, allow_list, body_size, headers, cors, websocket, sse, retry. A route's
+table of a kind is merged over its policies' (`config.merge`), so every key has a default and what must be there is
+checked after.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from gateway.config.fields import (
     Per,
     Rate,
     Scalar,
+    Share,
     Size,
+    Status,
     Text,
+    Timeout,
     default,
     one_or_list,
 )  # fmt: skip
@@ -110,3 +114,35 @@ class Cors(Table):
     expose: tuple[HeaderName, ...] = ()
     credentials: Flag = False
     max_age: Duration = default("10m")
+
+
+class WebSocket(Table):
+    """Lets requests change the protocol of their connection (RFC 9110 7.8). `origins` are the web pages that may, `[]`
+    only those that are no web pages; `subprotocols` empty means any. `upgrades` are the protocols that are let through.
+    """
+
+    origins: tuple[Origin, ...] = ()
+    subprotocols: tuple[Text, ...] = ()
+    upgrades: tuple[Text, ...] = ("websocket",)
+    idle_timeout: Timeout = default("75s")
+    max_time: Timeout = default("12h")
+
+
+class Sse(Table):
+    """Server-sent events. `heartbeat`: a comment is sent when nothing else was for so long. `idle_timeout`: how long
+    the service may say nothing, the route's `body_idle_timeout` where it is not written."""
+
+    heartbeat: Timeout | None = None
+    idle_timeout: Timeout | None = None
+    max_time: Timeout | None = None
+
+
+class Retry(Table):
+    """What may be tried again beyond the built-in rule: calls of `methods` whose connection died or whose answer has
+    one of `status`, at most `attempts` in all, and no more than a `budget` share of the upstream's calls."""
+
+    attempts: Count = 2
+    budget: Share = 0.2
+    backoff: Duration = default("25ms")
+    methods: tuple[Method, ...] = ("GET", "HEAD", "OPTIONS")
+    status: tuple[Status, ...] = ()

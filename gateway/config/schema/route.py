@@ -11,7 +11,19 @@ from pydantic import Field
 from gateway.config.fields import Host, Later, Method, Name, Template, Timeout, one_or_list
 from gateway.config.schema.base import Table
 from gateway.config.schema.hold import Hold
-from gateway.config.schema.kinds import AllowList, BodySize, ConcurrencyCap, Cors, Headers, HoldCap, Jwt, RateLimit
+from gateway.config.schema.kinds import (
+    AllowList,
+    BodySize,
+    ConcurrencyCap,
+    Cors,
+    Headers,
+    HoldCap,
+    Jwt,
+    RateLimit,
+    Retry,
+    Sse,
+    WebSocket,
+)  # fmt: skip
 
 
 class Kinds(Table):
@@ -26,13 +38,13 @@ class Kinds(Table):
     rate_limit: Annotated[tuple[RateLimit, ...], one_or_list(RateLimit)] = ()
     hold_cap: Annotated[tuple[HoldCap, ...], one_or_list(HoldCap)] = ()
     concurrency_cap: Annotated[tuple[ConcurrencyCap, ...], one_or_list(ConcurrencyCap)] = ()
+    websocket: WebSocket | None = None
+    sse: Sse | None = None
+    retry: Retry | None = None
     coalesce: Later = None
     repoll: Later = None
-    websocket: Later = None
-    retry: Later = None
     api_key: Later = None
     subscription: Later = None
-    sse: Later = None
 
 
 class Policy(Kinds):

@@ -10,6 +10,7 @@ from gateway.config.fields import (
     Count,
     Duration,
     FileRef,
+    Flag,
     Host,
     Later,
     ListenAddress,
@@ -28,11 +29,13 @@ from gateway.config.schema.base import Table
 
 
 class Tls(Table):
-    """One certificate chain and its key, as PEM files."""
+    """One certificate chain and its key, as PEM files. With `client_ca` clients are asked for certificates, and with
+    `client_auth` "require" turned away without one."""
 
     cert: FileRef = Field(examples=["file:tls/cert.pem"])
     key: FileRef = Field(examples=["file:tls/key.pem"])
-    client_ca: Later = None
+    client_ca: FileRef | None = None
+    client_auth: Literal["require", "ask"] = "require"
 
 
 class Front(Table):
@@ -58,14 +61,6 @@ def _whole(value: object) -> int | None:
     return value
 
 
-def _one_certificate(value: object) -> object:
-    if not isinstance(value, list):
-        return value
-    if len(value) != 1:
-        raise ValueError("several certificates are not available in this version; write one { cert = .., key = .. }")
-    return value[0]
-
-
 def _probed(value: float) -> float:
     if not 2 <= value <= 7200:  # in between, every probe falls on a whole second, as kernels want it
         raise ValueError('is not from 2s to 2h; write a duration such as "90s"')
@@ -78,7 +73,7 @@ class Server(Table):
     listen: Annotated[tuple[ListenAddress, ...], one_or_list(ListenAddress)] = default(
         ("127.0.0.1:8080",), min_length=1, examples=[["127.0.0.1:8080"]]
     )
-    tls: Annotated[Tls | None, BeforeValidator(_one_certificate)] = None
+    tls: Annotated[tuple[Tls, ...], one_or_list(Tls)] = ()
     trusted_proxies: tuple[Network, ...] = ()
     shutdown_delay: Duration = default("0s")
     drain: Duration = default("25s")
@@ -93,7 +88,7 @@ class Server(Table):
     half_close: Literal["gone", "answer"] = "gone"
     front: Annotated[Front | None, BeforeValidator(complete, json_schema_input_type=Text | Front)] = None
     workers: Annotated[Literal[1], only(1, "1")] = 1
-    proxy_protocol: Annotated[Literal[False], only(False, "false")] = False
+    proxy_protocol: Flag = False
     max_connections: Annotated[
         int | None,
         PlainValidator(_whole),

@@ -7,19 +7,20 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from gateway.config.fields import (
+    Balance,
     Count,
     Duration,
     FileRef,
     Flag,
     HeaderValue,
-    Later,
     RuleHeader,
+    Share,
+    Status,
     Text,
     Timeout,
     Url,
     as_list,
     default,
-    later,
 )  # fmt: skip
 from gateway.config.schema.base import Table
 
@@ -59,6 +60,43 @@ class UpstreamTls(Table):
     server_name: Text | None = None
 
 
+class Sticky(Table):
+    """Where the answer that begins a session names it, for `balance = "sticky:.."`. `skip` is a regular expression of
+    what stands before the JSON; a session that nobody used for `keep` is forgotten."""
+
+    id: Text | None = Field(default=None, examples=["json:/sid"])
+    skip: str = ""
+    keep: Timeout = default("10m")
+
+
+class Health(Table):
+    """Active probes of every endpoint: `unhealthy` failed ones in a row take it out, `healthy` good ones bring it
+    back."""
+
+    path: Text = Field(examples=["/healthz"])
+    interval: Timeout = default("5s")
+    timeout: Timeout = default("1s")
+    healthy: Count = 2
+    unhealthy: Count = 3
+    status: tuple[Status, ...] = Field(default=(), examples=[[200, 204]])
+    host: Text | None = None
+
+
+class Ejection(Table):
+    """Outlier ejection: an endpoint with so many `strikes` in a row `within` a time takes no calls `for` a while. Never
+    more than `max_share` of them at once. `status`: answers that are strikes too."""
+
+    strikes: Count = 5
+    within: Timeout = default("10s")
+    for_: Timeout = default("30s", alias="for")
+    max_share: Share = 0.5
+    status: tuple[Status, ...] = Field(default=(), examples=[[502, 503]])
+
+
+def _ejection(value: object) -> object:
+    return None if value is False else value
+
+
 class Upstream(Table):
     """A service behind the gateway. More than `max_held` calls at once are refused, never queued. `keep_host`: it is
     told the Host that the client wrote, which may be signed or choose a site, and not its own."""
@@ -67,10 +105,14 @@ class Upstream(Table):
         tuple[Annotated[Endpoint, BeforeValidator(_endpoint, json_schema_input_type=Url | Endpoint)], ...],
         BeforeValidator(as_list, json_schema_input_type=Url | list[Url | Endpoint]),
     ] = Field(min_length=1, examples=[["http://127.0.0.1:5000"]])  # fmt: skip
-    balance: Annotated[
-        Literal["least-held", "round-robin"],
-        later("random-two", "hash:", "sticky:", instead='"least-held" or "round-robin"'),
-    ] = "least-held"
+    balance: Balance = default("least-held")
+    sticky: Sticky = Field(default_factory=Sticky)
+    slow_start: Duration = default("0s")
+    dns_refresh: Timeout = default("30s")
+    health: Health | None = None
+    ejection: Annotated[
+        Ejection | None, BeforeValidator(_ejection, json_schema_input_type=Literal[False] | Ejection)
+    ] = Field(default_factory=Ejection)
     connect_timeout: Timeout = default("2s")
     response_timeout: Timeout = default("30s")
     body_idle_timeout: Timeout = default("60s")
@@ -81,7 +123,3 @@ class Upstream(Table):
     identity: IdentityHeaders = Field(default_factory=IdentityHeaders)
     tls: UpstreamTls = Field(default_factory=UpstreamTls)
     headers: HeaderEdit = Field(default_factory=HeaderEdit)
-    dns_refresh: Later = None
-    slow_start: Later = None
-    health: Later = None
-    ejection: Later = None

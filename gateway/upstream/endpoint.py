@@ -1,0 +1,129 @@
+"""One address of an upstream: what it carries, and the idle connections that rest with it. It lives outside the
+Snapshot, so a reload never loses a connection or a count.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from typing import TYPE_CHECKING
+
+from gateway.call import Lease
+
+if TYPE_CHECKING:
+    from gateway.upstream.balance import Upstream
+    from gateway.upstream.dial import Dial
+    from gateway.upstream.http1 import UpstreamConnection
+
+FRESH = 1.0  # seconds: an idle connection younger than this may carry what must not be repeated
+MAX_IDLE = 1024  # idle connections kept per endpoint; a burst beyond it is closed again
+
+
+class Endpoint:
+    """One address of an upstream. `held` counts the calls it carries, `overruns` polls in a row left unanswered."""
+
+    __slots__ = (
+        "dialing", "host", "idle", "lease", "most_idle", "name", "open", "out", "overruns", "port", "prefix",
+        "server_name", "tls", "upstream", "waiting", "weight",
+    )  # fmt: skip
+
+    def __init__(
+        self, upstream: Upstream, host: str, port: int, weight: int = 1, tls: ssl.SSLContext | None = None,
+        server_name: str | None = None, prefix: str = "",
+    ) -> None:  # fmt: skip
+        self.upstream = upstream
+        self.host = host
+        self.port = port
+        self.weight = weight
+        self.tls = tls
+        self.server_name = server_name
+        self.prefix = prefix  # put before every path
+        default = 443 if tls is not None else 80
+        bracketed = f"[{host}]" if ":" in host else host
+        self.name = bracketed if port == default else f"{bracketed}:{port}"  # what Host says, and the label
+        self.idle: deque[UpstreamConnection] = deque()
+        self.most_idle = MAX_IDLE
+        self.open = 0  # connections, idle ones included
+        self.overruns = 0
+        self.out: frozenset[str] = frozenset()  # why it takes no new calls just now: see `Upstream.take_out`
+        self.dialing = 0  # connections being made, and the dials that wait for their turn
+        self.waiting: deque[Dial] = deque()
+        self.lease = EndpointLease(self)
+
+    @property
+    def held(self) -> int:
+        return self.lease.held
+
+    @property
+    def address(self) -> tuple[object, ...]:
+        """What makes it the same endpoint in another configuration."""
+        return (self.host, self.port, self.tls is not None, self.server_name, self.prefix)
+
+    def adopt(self, fresh: Endpoint) -> Endpoint:
+        """Goes on as a new configuration describes it. TLS connections were made with the old certificates: idle ones
+        are closed, those under way are not used again."""
+        self.weight, self.tls = fresh.weight, fresh.tls
+        if self.tls is not None:
+            self.close_idle()
+        return self
+
+    def join(self, upstream: Upstream) -> Endpoint:
+        """Becomes one of `upstream`, before it carries any call."""
+        self.upstream = upstream
+        self.lease = EndpointLease(self)
+        return self
+
+    def retire(self) -> None:
+        """Takes no new calls; those under way end as they would have, and their connections with them."""
+        self.most_idle = 0
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        while self.idle:
+            self.idle.pop().close()
+
+    def keeps(self, connection: UpstreamConnection) -> bool:
+        """Whether a connection that carried a call may rest here: not one made with certificates of before a reload."""
+        if len(self.idle) >= self.most_idle or connection.transport is None:
+            return False
+        return self.tls is None or connection.transport.get_extra_info("sslcontext") is self.tls
+
+    def lost(self, connection: UpstreamConnection, idle: bool) -> None:
+        """A connection has ended; `idle` unless it carried a call."""
+        self.open -= 1
+        if idle and connection in self.idle:
+            self.idle.remove(connection)
+
+    def take_idle(self, now: float, fresh: bool) -> UpstreamConnection | None:
+        """The most recently used idle connection, or None. `fresh` asks for one so young that the upstream cannot
+        have begun to close it (RFC 9112 9.3.1: a request may be lost on a connection closed from the other side)."""
+        while self.idle:
+            connection = self.idle.pop()
+            idle_for = now - connection.idle_since
+            if idle_for >= connection.keepalive or not connection.alive():
+                connection.close()
+            elif fresh and idle_for > FRESH:
+                self.idle.append(connection)
+                return None
+            else:
+                return connection
+        return None
+
+
+class EndpointLease(Lease):
+    """A place at an endpoint. One object per endpoint serves every call: what it lends is a count."""
+
+    __slots__ = ("_upstream", "held")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.held = 0
+        self._upstream = endpoint.upstream
+
+    def take(self) -> Lease:
+        self.held += 1
+        self._upstream.held += 1
+        return self
+
+    def release(self) -> None:
+        self.held -= 1
+        self._upstream.held -= 1
