@@ -131,7 +131,7 @@ class Parsers:
         """A second parser that has read the head and stands before the body: only chunked bodies need one."""
         parser = self._response_parser(True)
         messages, _, _ = parser.feed_data(raw)
-        return ChunkedBody(parser, messages[0][1])
+        return ChunkedBody(parser, messages[0][1], passes=True)
 
 
 def _request_head(message: RawRequestMessage, scheme: str) -> RequestHead | Refusal:

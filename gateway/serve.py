@@ -250,12 +250,12 @@ class Serve:
         """A call that waits in line is first, and there may be room."""
         self._table["turn"][call.state](call)
 
-    def on_head(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
-        """The upstream began to answer; `data` is the part of the body that came along."""
-        self._table["head"][call.state](call, head, data, ended)
+    def on_head(self, call: Call, head: ResponseHead, data: bytes, ended: bool, framed: bytes | None = None) -> None:
+        """The upstream began to answer; `data` is the part of the body that came along, `framed` that in its chunks."""
+        self._table["head"][call.state](call, head, data, ended, framed)
 
-    def on_body(self, call: Call, data: bytes) -> None:
-        self._table["body"][call.state](call, data)
+    def on_body(self, call: Call, data: bytes, framed: bytes | None = None) -> None:
+        self._table["body"][call.state](call, data, framed)
 
     def on_end(self, call: Call) -> None:
         self._table["end"][call.state](call)
@@ -322,7 +322,7 @@ class Serve:
     def _ignore(self, call: Call, *_: Any) -> None:
         """An event that came too late or means nothing here."""
 
-    def _begin(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
+    def _begin(self, call: Call, head: ResponseHead, data: bytes, ended: bool, framed: bytes | None) -> None:
         plan, hold = call.plan, call.hold
         assert plan is not None
         call.state = RELAYING
@@ -345,7 +345,7 @@ class Serve:
         if plan.cors is not None:
             extra += lines(cors.response_headers(plan.cors, call.origin))
         fresh = plan.shown.lines(call, call.first_byte_at) if plan.shown is not None else END
-        sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended)
+        sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended, framed)
         if call.ending is NEWS:
             call.news_latency = self._timers.now() - call.first_byte_at
         if ended and sent:
@@ -381,14 +381,14 @@ class Serve:
         if call.teaches and call.plan is not None and len(body) <= verdicts.LESSON:
             self._memory.learn(call.plan, head, body, self._timers.now())
 
-    def _relay(self, call: Call, data: bytes) -> None:
+    def _relay(self, call: Call, data: bytes, framed: bytes | None) -> None:
         if call.sample is not None:
             head, body = call.sample
             fits = len(body) + len(data) <= verdicts.sampled(call)
             call.sample = (head, body + data) if fits else None
         call.bytes_out += len(data)
         came = self._timers.now()
-        call.conn.write(data)
+        call.conn.write(data, framed)
         if call.plan is not None and call.state is RELAYING and call.due != NEVER:
             self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, came))
         if call.began_early:  # what came last was the news, if any of it was

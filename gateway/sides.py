@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 class Conn(Protocol):
     """The client's side. What sends something returns True when all of it has left our buffer; otherwise
-    `serve.on_drained` follows."""
+    `serve.on_drained` follows. `framed` is `data` in the upstream's own chunks, where it sent any."""
 
     scheme: str
 
     def answer(self, status: int, headers: HeaderList, body: bytes, close: bool, fresh: bytes) -> bool: ...
 
-    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool: ...
+    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool,
+              framed: bytes | None) -> bool: ...  # fmt: skip
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes, framed: bytes | None = None) -> None: ...
 
     def finish(self) -> bool: ...
 

@@ -51,6 +51,17 @@ IDLE, HEAD, HELD_BODY, WHOLE_BODY, BODY, CALL, LINGERING, CLOSED = Phase
 RELAYING = State.RELAYING
 
 
+class Chunks(IntEnum):
+    """Who divides the answer that is under way into chunks."""
+
+    NONE = 0
+    OURS = 1  # a chunk for every piece that comes
+    THEIRS = 2  # the upstream: its chunks go on as they are
+
+
+NO_CHUNKS, OURS, THEIRS = Chunks
+
+
 class Edge:
     """What all connections of the process share."""
 
@@ -88,7 +99,7 @@ class Edge:
 
 class Downstream(asyncio.Protocol):
     __slots__ = (
-        "_body", "_buffer", "_chunked", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
+        "_body", "_buffer", "_chunks", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
         "_unread", "_unsent", "_whole", "call", "due", "peer", "scheme", "tick", "transport", "version",
     )  # fmt: skip
 
@@ -104,7 +115,7 @@ class Downstream(asyncio.Protocol):
         self._buffer = b""
         self._body: Body | None = None  # of the request, until it has ended
         self._expect = False
-        self._chunked = False  # the answer is chunked by us
+        self._chunks = NO_CHUNKS  # of the answer
         self._keep = True
         self._phase = IDLE
         self._reading_paused = False
@@ -390,21 +401,27 @@ class Downstream(asyncio.Protocol):
         method = self.call.method if self.call is not None else ""
         return self._send(answer_bytes(status, headers, body, method, self.version, self._keep, fresh))
 
-    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool:
+    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool,
+              framed: bytes | None = None) -> bool:  # fmt: skip
         """Sends an upstream's head, and what came with it. `extra` are the route's lines; `fresh`, those of this call
         alone, ends the head. True when all of it left our buffer."""
         call = self.call
         assert call is not None
         self._keep = self._keep and self._body is None and not self._edge.serve.draining
-        raw, self._chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
-        return self._send(raw + fresh + (self._frame(data, ended) if self._chunked else data))
+        raw, chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
+        if not chunked:
+            return self._send(raw + fresh + data)
+        self._chunks = OURS if framed is None else THEIRS
+        return self._send(raw + fresh + (self._frame(data, ended) if framed is None else framed))
 
-    def write(self, data: bytes) -> None:
-        self._send(self._frame(data, False) if self._chunked else data)
+    def write(self, data: bytes, framed: bytes | None = None) -> None:
+        if self._chunks is not NO_CHUNKS:
+            data = self._frame(data, False) if framed is None else framed
+        self._send(data)
 
     def finish(self) -> bool:
         """The answer is complete. True when all of it left our buffer."""
-        return self._send(b"0\r\n\r\n") if self._chunked else not self._unsent
+        return self._send(b"0\r\n\r\n") if self._chunks is OURS else not self._unsent
 
     def _frame(self, data: bytes, ended: bool) -> bytes:
         framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
@@ -457,7 +474,7 @@ class Downstream(asyncio.Protocol):
             self._linger()
             return
         self._phase = IDLE
-        self._chunked = False
+        self._chunks = NO_CHUNKS
         self._arm(self._edge.limits.keepalive_timeout)
         if self._buffer:
             self._resuming = True

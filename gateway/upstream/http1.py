@@ -138,7 +138,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._done(bool(rest))
         else:
             self._body = body
-        call.serve.on_head(call, head, content, ended)
+        call.serve.on_head(call, head, content, ended, body.framed if body is not None else None)
 
     def _read_body(self, call: Call, data: bytes) -> None:
         body = self._body
@@ -146,10 +146,10 @@ class UpstreamConnection(asyncio.Protocol):
         content, taken = body.feed(data)
         if body.ended:
             self._done(taken < len(data))
-            call.serve.on_body(call, content)
+            call.serve.on_body(call, content, body.framed)
             call.serve.on_end(call)
-        elif content:
-            call.serve.on_body(call, content)
+        elif content or body.framed:
+            call.serve.on_body(call, content, body.framed)
 
     def _done(self, garbage: bool) -> None:
         """The answer is complete: the connection rests with its endpoint, or closes when it cannot be used again."""

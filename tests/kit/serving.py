@@ -146,10 +146,11 @@ class Conn:
     def answer(self, status: int, headers: Any, body: bytes, close: bool, fresh: bytes) -> bool:
         return self._sent("answer", status, headers, body, close)
 
-    def begin(self, head: ResponseHead, drops: Any, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool:
+    def begin(self, head: ResponseHead, drops: Any, extra: bytes, fresh: bytes, data: bytes, ended: bool,
+              framed: bytes | None) -> bool:  # fmt: skip
         return self._sent("begin", head.status, data, ended)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, framed: bytes | None = None) -> None:
         self._sent("write", data)
 
     def finish(self) -> bool:
