@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.serve import Serve
     from gateway.sides import Conn, Up
     from gateway.state.store import Keys
+    from gateway.streams import Stream
     from gateway.telemetry.trace import Arrival
     from gateway.upstream.endpoint import Endpoint
 
@@ -70,7 +71,7 @@ class Call:
         # forward
         "up", "endpoint", "attempts", "tries", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
         # relay
-        "status", "bytes_out", "sample", "ending", "news_latency",
+        "status", "bytes_out", "sample", "stream", "ending", "news_latency",
         # settle
         "state", "outcome", "ended", "note",
         # timers
@@ -121,6 +122,7 @@ class Call:
         self.status = 0
         self.bytes_out = 0
         self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until its end
+        self.stream: Stream | None = None  # where its answer is one of events
         self.ending: Outcome | None = None  # how the call will end if nothing comes between
         self.news_latency: float | None = None  # seconds from the first byte of news to ours handed on
         self.charges: Keys = ()  # who paid for it under each limit, in the order of `plan.shown`
@@ -154,6 +156,10 @@ class Call:
     def held_on(self) -> bool:
         """Whether it is still held although its answer has begun."""
         return self.state is State.RELAYING and self.up is not None and self.began_early
+
+    def streamed(self, ended: float) -> float:
+        """Seconds that a stream of events passed through, of a call that ended then."""
+        return ended - self.first_byte_at if self.stream is not None and self.first_byte_at is not None else 0.0
 
     def held(self, ended: float) -> float:
         """Seconds it was parked, of a poll that ended then: until its answer came, or to its end."""
