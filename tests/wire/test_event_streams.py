@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.gateways import hold, route
+from tests.kit.gateways import config, gateway, hold, route
 from tests.kit.raw import client, get
 from tests.kit.stage import stage
 from tests.kit.streams import BEAT, ONE, OPEN, SSE, TWO, cut, held_back, pause, sse
@@ -208,3 +208,27 @@ async def test_an_upstream_that_resets_a_stream_cuts_it(tmp_path: Path) -> None:
         more.set()
         await cut(raw)
         assert (await gw.record())["outcome"] == "truncated"
+
+
+async def test_two_gateways_in_a_row_pass_polls_and_events_as_they_come(tmp_path: Path) -> None:
+    begin, news = asyncio.Event(), asyncio.Event()
+    more = sse(heartbeat="100ms")["more"] + hold()
+    tables = {"more": more, "routes": route("poll", "/poll", ["poll"]) + route("rest", "/**", ["events"])}
+    (tmp_path / "outer").mkdir()
+    script = [OPEN, begin, chunked(ONE, TWO)]
+    async with (
+        ScriptedUpstream(script, [news, answer(b'["news"]')]) as up,
+        gateway(config(up.port, **tables), tmp_path) as inner,
+        gateway(config(inner.port, **tables), tmp_path / "outer") as outer,
+        client(outer.port) as raw,
+    ):
+        await raw.send(get())
+        await raw.seen(BEAT)
+        begin.set()
+        await raw.seen(chunked(ONE, TWO))
+        await raw.read_answer()
+        await raw.send(get("/poll"))
+        await until(lambda: len(up.requests) == 2)
+        news.set()
+        assert bytes((await raw.read_answer()).body) == b'["news"]'
+        assert [record["outcome"] for record in await outer.records(2)] == ["streamed", "news"]
