@@ -27,6 +27,7 @@ class Operator:
                  limits: Limits, store: Store) -> None:  # fmt: skip
         self.reload = app.reload
         self.begin_drain = app.begin_drain
+        self.members = app.members
         self._app = app
         self._edge = edge
         self._timers = timers
