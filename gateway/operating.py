@@ -27,6 +27,7 @@ class Operator:
                  limits: Limits, store: Store) -> None:  # fmt: skip
         self.reload = app.reload
         self.begin_drain = app.begin_drain
+        self.members = app.members
         self._app = app
         self._edge = edge
         self._timers = timers
@@ -71,7 +72,7 @@ class Operator:
         return self._telemetry.file
 
     def upstreams(self) -> list[dict[str, object]]:
-        return live.upstreams(self._edge.serve.snapshot, self._telemetry.tallies.endpoints)
+        return live.upstreams(self._edge.serve.snapshot, self._telemetry.tallies.endpoints, self.members.names)
 
     def routes(self) -> list[dict[str, object]]:
         return live.routes(self._edge.serve.snapshot)
@@ -94,6 +95,7 @@ class Operator:
             endpoint_held=live.at_endpoints(self._edge.serve.snapshot),
             spans=(traces.kept, traces.dropped) if traces is not None else None,
             tallies=tallies,
+            names=self.members.names,
             draining=self._app.draining,
             reloads=reloads.counts["ok"],
             reloads_failed=reloads.counts["failed"],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
+from gateway.admin.membership import membership
 from gateway.call import Call, State
 from gateway.clock import NEVER
 from gateway.pollers import Kept
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.plan import Plan, Snapshot
     from gateway.upstream.balance import Upstream
     from gateway.upstream.endpoint import Endpoint
+    from gateway.upstream.resolve import Name
 
 HELD = (State.PARKED, State.WAITING)  # the usual one first; of an answer that has begun `held_on` decides
 SLICE = 250  # calls looked at in one turn of the loop: about a millisecond
@@ -90,7 +92,7 @@ def at_endpoints(snapshot: Snapshot) -> dict[tuple[str, str], int]:
     """How many calls each endpoint has, by upstream and endpoint; one that is written twice is one."""
     counts: dict[tuple[str, str], int] = {}
     for upstream in snapshot.upstreams.values():
-        for endpoint in upstream.endpoints:
+        for endpoint in (*upstream.endpoints, *upstream.leaving):
             key = (upstream.name, endpoint.name)
             counts[key] = counts.get(key, 0) + endpoint.held
     return counts
@@ -115,9 +117,9 @@ def _route(plan: Plan) -> dict[str, object]:
     }
 
 
-def upstreams(snapshot: Snapshot, ended: Ended) -> list[dict[str, object]]:
+def upstreams(snapshot: Snapshot, ended: Ended, names: Mapping[str, Name]) -> list[dict[str, object]]:
     """Every upstream with its endpoints, how much each carries now, and how the calls it got have ended."""
-    return [_upstream(upstream, ended) for upstream in snapshot.upstreams.values()]
+    return [_upstream(upstream, ended) | membership(upstream, names) for upstream in snapshot.upstreams.values()]
 
 
 def _upstream(upstream: Upstream, ended: Ended) -> dict[str, object]:
@@ -133,6 +135,7 @@ def _endpoint(endpoint: Endpoint, ended: Ended) -> dict[str, object]:
     calls = ended.get((endpoint.upstream.name, endpoint.name), {})
     return {
         "name": endpoint.name,
+        "places": list(endpoint.places),
         "weight": endpoint.weight,
         "held": endpoint.held,
         "idle": len(endpoint.idle),

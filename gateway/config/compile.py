@@ -30,8 +30,8 @@ from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.sampling import compile_sample
 from gateway.upstream.balance import Upstream
-from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.headers import HOP_BY_HOP, OURS, Networks, compile_drops
+from gateway.upstream.member import Member
 
 if TYPE_CHECKING:
     from gateway.config import schema
@@ -126,13 +126,15 @@ def _provider(name: str, table: schema.JwtProvider, merged: Iterable[Merged], en
 def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
     upstream = Upstream(name, str(table.balance), table.keepalive, table.max_held)
     context = _client_tls(table.tls) if any(each.url.scheme == "https" for each in table.endpoints) else None
-    upstream.endpoints = tuple(
-        Endpoint(
-            upstream, each.url.host, each.url.port, each.weight, context if each.url.scheme == "https" else None,
+    upstream.dns_refresh = table.dns_refresh
+    upstream.members = tuple(
+        Member(
+            each.url.host, each.url.port, each.weight, context if each.url.scheme == "https" else None,
             table.tls.server_name if each.url.scheme == "https" else None, each.url.path,
         )
         for each in table.endpoints
     )  # fmt: skip
+    upstream.endpoints = [each.endpoint(upstream) for each in upstream.members]  # `members` knows where they are
     return upstream
 
 

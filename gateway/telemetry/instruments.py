@@ -13,6 +13,7 @@ from gateway.telemetry.tallies import Tallies
 
 if TYPE_CHECKING:
     from gateway.edge.room import Shed
+    from gateway.upstream.resolve import Name
 
 Value = int | float | Histogram
 Label = str | int
@@ -36,6 +37,7 @@ class Gauges:
     endpoint_held: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by upstream and endpoint
     spans: tuple[int, int] | None = None  # kept and dropped; None where no traces are sent
     tallies: Tallies | None = None
+    names: Mapping[str, Name] = field(default_factory=dict)  # that endpoints have
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,12 @@ def _consumer_held(seen: Gauges) -> Points:
     return (((consumer,), tally.held) for consumer, tally in (labelled or {}).items())
 
 
+def _lookups(seen: Gauges) -> Points:
+    for host, name in seen.names.items():
+        yield (host, "ok"), name.ok
+        yield (host, "failed"), name.failed
+
+
 def _tallied(read: Callable[[Tallies], float]) -> Callable[[Gauges], Points]:
     return lambda seen: [((), read(seen.tallies))] if seen.tallies is not None else ()
 
@@ -161,6 +169,12 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                ("upstream", "endpoint", "outcome"), _endpoint_calls),
     Instrument("longpoll.endpoint.held", "gauge", "{call}", "Calls that an endpoint has now.",
                ("upstream", "endpoint"), lambda seen: seen.endpoint_held.items()),
+    Instrument("longpoll.dns.lookups", "counter", "{lookup}", "Names of endpoints looked up.", ("name", "result"),
+               _lookups),
+    Instrument("longpoll.dns.addresses", "gauge", "{address}", "Addresses of a name that are endpoints.", ("name",),
+               lambda seen: (((host,), len(name.places)) for host, name in seen.names.items())),
+    Instrument("longpoll.dns.last_lookup_timestamp", "gauge", "s", "When a name was last found.", ("name",),
+               lambda seen: (((host,), name.found_at) for host, name in seen.names.items())),
     Instrument("longpoll.consumer.calls", "counter", "{call}", "Calls by consumer.", ("consumer", "outcome"),
                _consumer_calls),
     Instrument("longpoll.consumer.held_seconds", "counter", "s", "Time that polls of a consumer were held.",

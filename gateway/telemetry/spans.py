@@ -166,7 +166,7 @@ def _client_attributes(call: Call, attempt: Attempt, number: int, path: str) -> 
     found: Attributes = {
         "server.address": endpoint.host,
         "server.port": endpoint.port,
-        "url.full": f"{scheme}://{endpoint.name}{endpoint.prefix}{path}",
+        "url.full": f"{scheme}://{endpoint.authority}{endpoint.prefix}{path}",
         "longpoll.endpoint": endpoint.name,
         "longpoll.upstream": endpoint.upstream.name,
     }

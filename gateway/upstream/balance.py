@@ -15,6 +15,7 @@ from gateway.upstream.pick import Picker, compile_picker
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.outcome import Outcome
+    from gateway.upstream.member import Member
 
 Watch = Callable[[Endpoint, "Outcome", int], None]  # told how a call, or one attempt, at an endpoint ended; its status
 
@@ -26,7 +27,10 @@ class Upstream:
     and is back when no reason is left. When none would be left, all of them are: then trying is better than refusing.
     """
 
-    __slots__ = ("_endpoints", "_picker", "balance", "choice", "held", "keepalive", "max_held", "name", "watch")
+    __slots__ = (
+        "_endpoints", "_leaving", "_picker", "balance", "choice", "dns_refresh", "drained", "held", "keepalive",
+        "max_held", "members", "name", "watch",
+    )  # fmt: skip
 
     def __init__(self, name: str, balance: str = "least-held", keepalive: float = 4.0, max_held: int = 20000) -> None:
         self.name = name
@@ -34,10 +38,20 @@ class Upstream:
         self.keepalive = keepalive
         self.max_held = max_held
         self.held = 0
+        self.members: tuple[Member, ...] = ()  # the endpoints as they are written; `members` makes `endpoints` of them
+        self.drained: frozenset[str] = frozenset()  # names of members or endpoints that operators want no calls at
+        self.dns_refresh = 30.0  # seconds
         self.watch: Watch | None = None
         self.choice: tuple[Endpoint, ...] = ()
         self._picker: Picker = compile_picker(balance)
         self._endpoints: tuple[Endpoint, ...] = ()
+        self._leaving: tuple[Endpoint, ...] = ()
+
+    @property
+    def leaving(self) -> tuple[Endpoint, ...]:
+        """Those that are members no more and have not ended all they carry."""
+        self._leaving = tuple(each for each in self._leaving if each.held or each.open)
+        return self._leaving
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -67,20 +81,22 @@ class Upstream:
         if fresh is self:
             return
         self.keepalive, self.max_held = fresh.keepalive, fresh.max_held
+        self.members, self.drained, self.dns_refresh = fresh.members, fresh.drained, fresh.dns_refresh
         if fresh.balance != self.balance:
             self.balance, self._picker = fresh.balance, fresh._picker
         self.become(fresh.endpoints)
 
     def become(self, wanted: Iterable[Endpoint]) -> None:
-        """Has these members from now on. One at an address that is a member already is that member; who is none of
-        them any more ends what it carries and takes nothing new."""
+        """Has these members from now on. One at an address that is a member already, or was and has not left yet, is
+        that member; who is none of them any more ends what it carries and takes nothing new."""
         known = defaultdict[tuple[object, ...], deque[Endpoint]](deque)  # an address may be written more than once
-        for endpoint in self.endpoints:
+        for endpoint in (*self.endpoints, *self.leaving):
             known[endpoint.address].append(endpoint)
         self.endpoints = tuple(
             known[each.address].popleft().adopt(each) if known[each.address] else each.join(self) for each in wanted
         )
-        for gone in chain.from_iterable(known.values()):
+        self._leaving = tuple(chain.from_iterable(known.values()))
+        for gone in self._leaving:
             gone.retire()
 
     def pick(self, tried: Collection[Endpoint] = (), call: Call | None = None) -> Endpoint | None:

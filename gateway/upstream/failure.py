@@ -14,6 +14,13 @@ from gateway.pipeline import Refusal
 REFUSED = Refusal(
     Outcome.UPSTREAM_REFUSED, 502, "upstream_refused", "The service behind this gateway cannot be reached."
 )
+UNRESOLVED = Refusal(
+    Outcome.UPSTREAM_REFUSED,
+    503,
+    "upstream_unresolved",
+    "The service behind this gateway has no known address just now.",
+    retry_after=2,
+)
 RESET = Refusal(Outcome.UPSTREAM_RESET, 502, "upstream_reset", "The service behind this gateway closed the connection.")
 BAD = Refusal(Outcome.UPSTREAM_BAD, 502, "upstream_bad", "The service behind this gateway sent a malformed answer.")
 TIMEOUT = Refusal(

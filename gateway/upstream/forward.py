@@ -56,7 +56,7 @@ class Forwarder:
             return failure.OVERLOADED
         endpoint = upstream.pick(tried, call)
         if endpoint is None:
-            return failure.REFUSED
+            return failure.REFUSED if tried else _unresolved(call)
         now = self._timers.now()
         if not self._prepare(call, plan, endpoint, now):
             return failure.TOO_LATE
@@ -175,6 +175,12 @@ class Forwarder:
         self._give_back(call, endpoint)
         plan.upstream.told(endpoint, Outcome.UPSTREAM_RESET)
         return self.forward(call, plan, (endpoint,) if len(plan.upstream.endpoints) > 1 else ())
+
+
+def _unresolved(call: Call) -> Refusal:
+    """Its upstream has no endpoint at all: nobody knows where their names are."""
+    call.note = "unresolved"
+    return failure.UNRESOLVED
 
 
 def _still_fits(call: Call, now: float) -> bool:

@@ -87,7 +87,7 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
     body = wish.body if wish.body is not None or head.content is None else head.content.raw
     if body is not None:
         fields = _without(fields, b"content-length")
-    host = head.host if shape.keep_host and head.host else endpoint.name
+    host = head.host if shape.keep_host and head.host else endpoint.authority
     lines = [f"{head.method} {target} HTTP/1.1\r\nHost: {host}\r\n".encode("latin-1")]
     lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
     if wish.header is not None:

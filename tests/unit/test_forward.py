@@ -134,7 +134,8 @@ def test_an_upstream_without_endpoints_refuses() -> None:
     scene = Scene("ordinary")
     scene.upstream.endpoints = ()
     scene.open()
-    assert scene.call.outcome is Outcome.UPSTREAM_REFUSED and scene.call.status == 502
+    assert scene.call.outcome is Outcome.UPSTREAM_REFUSED and scene.call.status == 503
+    assert scene.call.note == "unresolved"
 
 
 @pytest.mark.parametrize(
