@@ -30,6 +30,7 @@ from gateway.sparing import Sparing
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.keeping import Telemetry
 from gateway.upstream.forward import Forwarder
+from gateway.upstream.wards import Wards
 
 logger = logging.getLogger("gateway")
 
@@ -89,6 +90,7 @@ class App:
         self._telemetry = Telemetry(loop, self._clock, self._timers, config)
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after)
         self._limits = Limits(loop, self._timers, self._store)
+        self._wards = Wards(loop, self._timers, self._telemetry.happened)
         self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
         self._edge = Edge(
             self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
@@ -153,6 +155,7 @@ class App:
         self._store.retain(built.limits)
         self._limits.renew(built.limits)
         self._telemetry.tallies.renew(snapshot)
+        self._wards.renew(snapshot.upstreams.values())
         if self._listeners is not None:
             self._listeners.show(built.tls)
         self._end_routes({plan.route for plan in old.plans} - {plan.route for plan in snapshot.plans})
@@ -242,6 +245,8 @@ class App:
                     self._serve.on_gone(call, Outcome.DRAINED)
         if self._admin is not None:
             await self._admin.stop()
+        if hasattr(self, "_wards"):
+            await self._wards.close()
         if hasattr(self, "_telemetry"):
             self._telemetry.close()
         if self._listeners is not None:
