@@ -32,6 +32,7 @@ from gateway.telemetry.keeping import Telemetry
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.members import Members
 from gateway.upstream.resolve import Names, Resolve, system
+from gateway.upstream.wards import Wards
 
 logger = logging.getLogger("gateway")
 
@@ -93,6 +94,7 @@ class App:
         self.members.changed = lambda: self._telemetry.tallies.renew(self._serve.snapshot)
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after)
         self._limits = Limits(loop, self._timers, self._store)
+        self._wards = Wards(loop, self._timers, self._telemetry.happened)
         self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
         self._edge = Edge(
             self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
@@ -154,6 +156,7 @@ class App:
         self._store.retain(built.limits)
         self._limits.renew(built.limits)
         self._telemetry.tallies.renew(snapshot)
+        self._wards.renew(snapshot.upstreams.values())
         if self._listeners is not None:
             self._listeners.show(built.tls)
         self._end_routes({plan.route for plan in old.plans} - {plan.route for plan in snapshot.plans})
@@ -244,6 +247,8 @@ class App:
         if self._admin is not None:
             await self._admin.stop()
         self.members.close()
+        if hasattr(self, "_wards"):
+            await self._wards.close()
         if hasattr(self, "_telemetry"):
             self._telemetry.close()
         if self._listeners is not None:

@@ -72,7 +72,8 @@ class Operator:
         return self._telemetry.file
 
     def upstreams(self) -> list[dict[str, object]]:
-        return live.upstreams(self._edge.serve.snapshot, self._telemetry.tallies.endpoints, self.members.names)
+        seen, ended = self._edge.serve.snapshot, self._telemetry.tallies.endpoints
+        return live.upstreams(seen, ended, self.members.names, self._timers.now())
 
     def routes(self) -> list[dict[str, object]]:
         return live.routes(self._edge.serve.snapshot)
@@ -92,6 +93,7 @@ class Operator:
             max_connections=room.limit,
             shed=room.shed,
             log_lines_dropped=self._telemetry.log.dropped,
+            endpoints=live.endpoints(self._edge.serve.snapshot),
             endpoint_held=live.at_endpoints(self._edge.serve.snapshot),
             spans=(traces.kept, traces.dropped) if traces is not None else None,
             tallies=tallies,

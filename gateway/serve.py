@@ -28,6 +28,7 @@ from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.headers import client_address
+from gateway.upstream.http1 import UpstreamConnection
 from gateway.waiting import Spot
 
 if TYPE_CHECKING:
@@ -443,6 +444,8 @@ class Serve:
         elif call.clamped_by == "drain":
             self._say(call, self._draining_refusal())
         else:
+            if isinstance(call.up, UpstreamConnection) and not call.up.upload_done:
+                call.note = verdicts.UNFINISHED
             self._say(call, refusals.BODY_TIMEOUT if call.up is READING else failure.TIMEOUT)
 
     def _quiet(self, call: Call, now: float) -> None:
@@ -589,8 +592,9 @@ class Serve:
 
     def _tell(self, call: Call, endpoint: Endpoint, outcome: Outcome) -> None:
         """Its endpoint learns how the call ended; of connections that could not be had it was told at once."""
-        if outcome is not Outcome.UPSTREAM_REFUSED:
-            endpoint.upstream.told(endpoint, outcome, call.status)
+        told = verdicts.of_endpoint(call, outcome)
+        if told is not None:
+            endpoint.upstream.told(endpoint, told, call.status, call.sent_at)
 
 
 def lines(headers: HeaderList) -> bytes:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway.config.dialect import compile_hold
+from gateway.config.health import compile_ejection, compile_health
 from gateway.config.limits import compile_caps, compile_rates
 from gateway.config.merge import Merged, merge_route
 from gateway.config.references import read_secret, read_text
@@ -125,6 +126,7 @@ def _provider(name: str, table: schema.JwtProvider, merged: Iterable[Merged], en
 
 def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
     upstream = Upstream(name, str(table.balance), table.keepalive, table.max_held)
+    upstream.ejection, upstream.health = compile_ejection(table.ejection), compile_health(table.health)
     context = _client_tls(table.tls) if any(each.url.scheme == "https" for each in table.endpoints) else None
     upstream.dns_refresh = table.dns_refresh
     upstream.members = tuple(

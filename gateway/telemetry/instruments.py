@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gateway.telemetry.histogram import HOLD, NEWS, REQUEST, Histogram
 from gateway.telemetry.tallies import Tallies
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 Value = int | float | Histogram
 Label = str | int
 Points = Iterable[tuple[tuple[Label, ...], Value]]  # no label where there should be some: all that is not told apart
+
+
+class Watched(NamedTuple):
+    """How an endpoint stands: whether it takes calls, what happened to it by kind, its probes by result."""
+
+    taking: bool
+    events: Mapping[str, int]
+    probes: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,7 @@ class Gauges:
     reloads_failed: int = 0
     last_reload_ok: bool = True
     last_reload_at: float = 0.0  # of the last one, whether it went well or not; 0 before the first
+    endpoints: Mapping[tuple[str, str], Watched] = field(default_factory=dict)  # by upstream and endpoint
     endpoint_held: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by upstream and endpoint
     spans: tuple[int, int] | None = None  # kept and dropped; None where no traces are sent
     tallies: Tallies | None = None
@@ -122,6 +131,12 @@ def _endpoint_calls(seen: Gauges) -> Points:
         yield from (((upstream, endpoint, outcome.value), count) for outcome, count in outcomes.items())
 
 
+def _endpoint_counts(read: Callable[[Watched], Mapping[str, int]]) -> Callable[[Gauges], Points]:
+    return lambda seen: (
+        ((*key, what), number) for key, each in seen.endpoints.items() for what, number in read(each).items()
+    )
+
+
 def _consumer_calls(seen: Gauges) -> Points:
     labelled = seen.tallies.labelled if seen.tallies is not None else None
     for consumer, tally in labelled.items() if labelled is not None else ():
@@ -175,6 +190,12 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                lambda seen: (((host,), len(name.places)) for host, name in seen.names.items())),
     Instrument("longpoll.dns.last_lookup_timestamp", "gauge", "s", "When a name was last found.", ("name",),
                lambda seen: (((host,), name.found_at) for host, name in seen.names.items())),
+    Instrument("longpoll.endpoint.taking", "gauge", "", "Whether an endpoint takes new calls.",
+               ("upstream", "endpoint"), lambda seen: ((at, int(one.taking)) for at, one in seen.endpoints.items())),
+    Instrument("longpoll.endpoint.events", "counter", "{event}", "Endpoints that were ejected, went out or came back.",
+               ("upstream", "endpoint", "kind"), _endpoint_counts(lambda each: each.events)),
+    Instrument("longpoll.endpoint.probes", "counter", "{probe}", "Active probes of an endpoint.",
+               ("upstream", "endpoint", "result"), _endpoint_counts(lambda each: each.probes)),
     Instrument("longpoll.consumer.calls", "counter", "{call}", "Calls by consumer.", ("consumer", "outcome"),
                _consumer_calls),
     Instrument("longpoll.consumer.held_seconds", "counter", "s", "Time that polls of a consumer were held.",

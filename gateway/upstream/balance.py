@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.pick import Picker, compile_picker
+from gateway.upstream.standing import ILL
 
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.outcome import Outcome
+    from gateway.upstream.ejection import Ejection
+    from gateway.upstream.health import Health
     from gateway.upstream.member import Member
 
-Watch = Callable[[Endpoint, "Outcome", int], None]  # told how a call, or one attempt, at an endpoint ended; its status
+Watch = Callable[[Endpoint, "Outcome", int, float | None], None]  # how a call, or one attempt, at an endpoint ended
 
 
 class Upstream:
@@ -28,8 +31,8 @@ class Upstream:
     """
 
     __slots__ = (
-        "_endpoints", "_leaving", "_picker", "balance", "choice", "dns_refresh", "drained", "held", "keepalive",
-        "max_held", "members", "name", "watch",
+        "_endpoints", "_guard", "_leaving", "_picker", "balance", "choice", "dns_refresh", "drained", "ejection",
+        "health", "held", "keepalive", "max_held", "members", "name", "watch",
     )  # fmt: skip
 
     def __init__(self, name: str, balance: str = "least-held", keepalive: float = 4.0, max_held: int = 20000) -> None:
@@ -41,7 +44,10 @@ class Upstream:
         self.members: tuple[Member, ...] = ()  # the endpoints as they are written; `members` makes `endpoints` of them
         self.drained: frozenset[str] = frozenset()  # names of members or endpoints that operators want no calls at
         self.dns_refresh = 30.0  # seconds
+        self.ejection: Ejection | None = None
+        self.health: Health | None = None
         self.watch: Watch | None = None
+        self._guard: Watch | None = None
         self.choice: tuple[Endpoint, ...] = ()
         self._picker: Picker = compile_picker(balance)
         self._endpoints: tuple[Endpoint, ...] = ()
@@ -61,6 +67,12 @@ class Upstream:
     def endpoints(self, members: Iterable[Endpoint]) -> None:
         self._endpoints = tuple(members)
         self._renew()
+        self.guard(self._guard)
+
+    def guard(self, watch: Watch | None) -> None:
+        """Who is told how calls end. Where there is one endpoint, nobody: there is no other to go to."""
+        self._guard = watch
+        self.watch = watch if len(self._endpoints) > 1 else None
 
     def take_out(self, endpoint: Endpoint, why: str) -> None:
         """It takes no new calls until this reason is gone; what it carries is not touched."""
@@ -72,7 +84,8 @@ class Upstream:
         self._renew()
 
     def _renew(self) -> None:
-        self.choice = tuple(each for each in self._endpoints if not each.out) or self._endpoints
+        well = tuple(each for each in self._endpoints if not each.out)
+        self.choice = well or tuple(each for each in self._endpoints if each.out <= ILL) or self._endpoints
         self._picker.renew(self.choice)
 
     def adopt(self, fresh: Upstream) -> None:
@@ -82,6 +95,7 @@ class Upstream:
             return
         self.keepalive, self.max_held = fresh.keepalive, fresh.max_held
         self.members, self.drained, self.dns_refresh = fresh.members, fresh.drained, fresh.dns_refresh
+        self.ejection, self.health = fresh.ejection, fresh.health
         if fresh.balance != self.balance:
             self.balance, self._picker = fresh.balance, fresh._picker
         self.become(fresh.endpoints)
@@ -100,10 +114,16 @@ class Upstream:
             gone.retire()
 
     def pick(self, tried: Collection[Endpoint] = (), call: Call | None = None) -> Endpoint | None:
-        """An endpoint for the next call, none of those already tried; None when all were."""
-        return self._picker.pick(call, tried)
+        """An endpoint for the next call, none of those already tried; None when all were. One that is thought to be
+        ill comes last: it may be well by now, and those before it are not."""
+        found = self._picker.pick(call, tried)
+        if found is None and len(self.choice) < len(self._endpoints):
+            left = [each for each in self._endpoints if each.out and each.out <= ILL and each not in tried]
+            found = min(left, key=lambda each: each.held / each.weight, default=None)
+        return found
 
-    def told(self, endpoint: Endpoint, outcome: Outcome, status: int = 0) -> None:
-        """How a call, or one attempt of it, at an endpoint ended; `status` 0: it was not answered."""
+    def told(self, endpoint: Endpoint, outcome: Outcome, status: int = 0, since: float | None = None) -> None:
+        """How a call, or one attempt of it, at an endpoint ended; `status` 0: it was not answered. `since`: when the
+        endpoint was given it, in loop seconds."""
         if self.watch is not None:
-            self.watch(endpoint, outcome, status)
+            self.watch(endpoint, outcome, status, since)

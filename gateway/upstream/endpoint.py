@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gateway.call import Lease
+from gateway.upstream.standing import Standing
 
 if TYPE_CHECKING:
     from gateway.upstream.balance import Upstream
@@ -24,7 +25,7 @@ class Endpoint:
 
     __slots__ = (
         "authority", "dialing", "host", "idle", "lease", "most_idle", "name", "open", "out", "overruns", "places",
-        "port", "prefix", "server_name", "tls", "upstream", "waiting", "weight",
+        "port", "prefix", "server_name", "standing", "tls", "upstream", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +50,7 @@ class Endpoint:
         self.dialing = 0  # connections being made, and the dials that wait for their turn
         self.waiting: deque[Dial] = deque()
         self.lease = EndpointLease(self)
+        self.standing = Standing()
 
     @property
     def held(self) -> int:

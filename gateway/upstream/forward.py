@@ -152,7 +152,7 @@ class Forwarder:
         call.up = None
         call.tries = (*call.tries, Try(dial.endpoint, dial.since, self._timers.now(), False, refusal.outcome))
         self._give_back(call, dial.endpoint)
-        plan.upstream.told(dial.endpoint, refusal.outcome)
+        plan.upstream.told(dial.endpoint, refusal.outcome, since=dial.since)
         verdict = refusal if len(dial.tried) >= MAX_DIALS else self.forward(call, plan, dial.tried)
         if verdict is failure.TOO_LATE:
             call.serve.on_late(call)
@@ -173,7 +173,7 @@ class Forwarder:
         assert endpoint is not None and call.sent_at is not None
         call.tries = (*call.tries, Try(endpoint, call.sent_at, self._timers.now(), True, Outcome.UPSTREAM_RESET))
         self._give_back(call, endpoint)
-        plan.upstream.told(endpoint, Outcome.UPSTREAM_RESET)
+        plan.upstream.told(endpoint, Outcome.UPSTREAM_RESET, since=call.sent_at)
         return self.forward(call, plan, (endpoint,) if len(plan.upstream.endpoints) > 1 else ())
 
 

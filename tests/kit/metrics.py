@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from gateway.outcome import Outcome
 from gateway.telemetry.histogram import HOLD, REQUEST, Histogram
-from gateway.telemetry.instruments import Gauges
+from gateway.telemetry.instruments import Gauges, Watched
 from gateway.telemetry.lag import Lag
 from gateway.telemetry.tallies import ConsumerTally, RouteTally, Tallies
 from gateway.upstream.resolve import Name
@@ -34,6 +34,7 @@ def gauges(**values: Any) -> Gauges:
         "log_lines_dropped": 3, "shed": {"connections": 4}, "reloads": 2, "reloads_failed": 1,
         "last_reload_at": 1_700_000_000.5, "draining": False, "endpoint_held": {("up", "10.0.0.1:80"): 7},
         "spans": (12, 1), "tallies": tallies, "names": {"api.internal": _name()},
+        "endpoints": {("up", "10.0.0.1:80"): Watched(True, {"eject": 2, "restore": 2}, {"good": 40, "bad": 3})},
     }  # fmt: skip
     return Gauges(**cast(Any, settled | values))
 
