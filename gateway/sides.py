@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from gateway.head import ResponseHead
     from gateway.pipeline import HeaderList
     from gateway.upstream.headers import Drops
+    from gateway.upstream.http1 import UpstreamConnection
 
 
 class Conn(Protocol):
@@ -20,6 +21,10 @@ class Conn(Protocol):
     def answer(self, status: int, headers: HeaderList, body: bytes, close: bool, fresh: bytes) -> bool: ...
 
     def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool: ...
+
+    def switch(
+        self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, up: UpstreamConnection, data: bytes
+    ) -> Glued: ...
 
     def write(self, data: bytes) -> None: ...
 
@@ -48,6 +53,18 @@ class Up(Protocol):
     def resume(self) -> None: ...
 
     def cancel(self) -> None: ...
+
+
+class Glued(Up, Protocol):
+    """Both sides, after a 101. When both connections are lost one event says how it ended."""
+
+    @property
+    def last(self) -> float: ...
+
+    @property
+    def passed(self) -> tuple[int, int]: ...
+
+    def end(self, code: int) -> None: ...
 
 
 class Reading:
