@@ -166,6 +166,11 @@ class Call:
         answered = self.first_byte_at if not self.began_early else None
         return (answered if answered is not None else ended) - since
 
+    def tunnelled(self, ended: float) -> float:
+        """Seconds it was a tunnel, of a call that ended then."""
+        switched = self.upgrade is not None and self.status == 101 and self.first_byte_at is not None
+        return ended - self.first_byte_at if switched and self.first_byte_at is not None else 0.0
+
     @property
     def evictable(self) -> bool:
         """Whether this call can be ended to make room: a parked poll that we may tell "no news", or a tunnel. One that
