@@ -167,7 +167,8 @@ class App:
         drain = Drain(now, now + self._config.server.drain)
         for connection in list(self._edge.connections) if gone else ():
             call = connection.call
-            if call is not None and call.hold is not None and call.plan is not None and call.plan.route in gone:
+            lasts = call is not None and (call.hold is not None or call.state is State.TUNNELLING)
+            if call is not None and lasts and call.plan is not None and call.plan.route in gone:
                 self._serve.on_drain(call, drain)
 
     # -- the end -------------------------------------------------------------------------------------------------

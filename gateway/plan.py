@@ -14,6 +14,7 @@ from gateway.pipeline import Step
 if TYPE_CHECKING:
     from gateway.policies.caps import Cap
     from gateway.policies.rate_limit import RateLimit, Shown
+    from gateway.policies.websocket import Upgrades
     from gateway.routing import Router
     from gateway.state.store import Asked
     from gateway.upstream.balance import Upstream
@@ -80,6 +81,7 @@ class Plan:
     asked: Asked | None = None  # `rates` and `caps`, made ready by the store
     hold: HoldPlan | None = None
     cors: Cors | None = None
+    upgrade: Upgrades | None = None  # the changes of protocol that are let through
     max_body: int = 10 * 1024 * 1024
     secret_params: tuple[str, ...] = ()  # path parameters that never reach a log
     bound_to_token: bool = True  # a hold ends no later than its token

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway import admission, refusals, verdicts
 from gateway.call import Call, State
@@ -20,7 +20,8 @@ from gateway.limits import Limits, release
 from gateway.memory import Memory
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
-from gateway.policies import cors
+from gateway.policies import cors, websocket
+from gateway.policies.websocket import GOING_AWAY, POLICY_VIOLATION
 from gateway.pollers import Kept, lost
 from gateway.problem import render
 from gateway.sides import READING
@@ -34,13 +35,16 @@ from gateway.waiting import Spot
 if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan, Snapshot
+    from gateway.policies.websocket import Upgrades
+    from gateway.sides import Glued
     from gateway.telemetry.trace import Arrives
     from gateway.upstream.endpoint import Endpoint
+    from gateway.upstream.http1 import UpstreamConnection
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
-OPENING, ADMITTING, WAITING, PARKED, RELAYING, SETTLED = State
-ANSWERED, NEWS = Outcome.ANSWERED, Outcome.NEWS
+OPENING, ADMITTING, WAITING, PARKED, RELAYING, TUNNELLING, SETTLED = State
+ANSWERED, NEWS, TUNNELLED = Outcome.ANSWERED, Outcome.NEWS, Outcome.TUNNELLED
 ENDED_ROUTE = Drain(0.0, 5.0)  # over what time those come back whose route a reload took away
 
 
@@ -77,7 +81,14 @@ class Serve:
         verdict = admission.route(call, head, self.snapshot)
         if verdict is None and call.plan is not None:
             hold = call.plan.hold
-            if hold is not None and not (hold.body_limit and admission.looks_into_body(head, hold)):
+            if call.plan.upgrade is not None and "Upgrade" in head.headers:
+                verdict = self._offer(call, head, call.plan.upgrade)
+            if (
+                verdict is None
+                and hold is not None
+                and call.upgrade is None
+                and not (hold.body_limit and admission.looks_into_body(head, hold))
+            ):
                 verdict = self._wish(call, head, hold)
         if verdict is not None:
             self._say(call, verdict)
@@ -92,6 +103,16 @@ class Serve:
         if verdict is None and call.hold is not None and self.sheds_hold():
             return failure.NO_ROOM_TO_HOLD
         return verdict
+
+    def _offer(self, call: Call, head: RequestHead, rules: Upgrades) -> Verdict:
+        """What asks for another protocol is no poll, and lasts as long as one: there must be room, and time."""
+        offer = websocket.asks(rules, head)
+        if not isinstance(offer, websocket.Offer):
+            return offer
+        call.upgrade = offer
+        if self.draining is not None:
+            return self._draining_refusal()
+        return failure.NO_ROOM_TO_HOLD if self.sheds_hold() else None
 
     def _admit(self, call: Call, first: int) -> None:
         plan = call.plan
@@ -254,6 +275,10 @@ class Serve:
     def on_head(self, call: Call, head: ResponseHead, data: bytes, ended: bool, framed: bytes | None = None) -> None:
         """The upstream began to answer; `data` is the part of the body that came along, `framed` that in its chunks."""
         self._table["head"][call.state](call, head, data, ended, framed)
+
+    def on_switch(self, call: Call, head: ResponseHead, up: UpstreamConnection, data: bytes) -> None:
+        """The upstream says that it changed the protocol; `data` is what it sent right behind its 101."""
+        self._table["switch"][call.state](call, head, up, data)
 
     def on_body(self, call: Call, data: bytes, framed: bytes | None = None) -> None:
         self._table["body"][call.state](call, data, framed)
@@ -534,6 +559,80 @@ class Serve:
         if end < call.due:
             self._timers.arm(call, end)
 
+    # -- what events do to a tunnel ------------------------------------------------------------------------------
+
+    def _switch(self, call: Call, head: ResponseHead, up: UpstreamConnection, data: bytes) -> None:
+        plan, now = call.plan, self._timers.now()
+        assert plan is not None and plan.upgrade is not None and call.upgrade is not None
+        wrong = websocket.wrong(call.upgrade, head)
+        if wrong is not None:
+            up.cancel()
+            self._fail(call, failure.BAD, wrong)
+            return
+        call.state = TUNNELLING
+        call.status = head.status
+        call.ending = TUNNELLED
+        call.first_byte_at = now
+        if call.endpoint is not None:
+            call.endpoint.overruns = 0
+        ends = [(now + plan.upgrade.max_time, "max"), (admission.token_end(call, now, self._clock.wall()), "token")]
+        if self.draining is not None:
+            ends.append((self.draining.slot(now, random.random()), "drain"))
+        call.deadline, call.clamped_by = min(ends)
+        fresh = plan.shown.lines(call, now) if plan.shown is not None else END
+        call.up = call.conn.switch(head, plan.response.drops, plan.response.add, fresh, up, data)
+        self._timers.arm(call, min(call.deadline, now + plan.upgrade.idle_timeout))
+
+    def _rest(self, call: Call, now: float) -> None:
+        """The clock of a tunnel: its end has come, or nothing has passed for too long, or something has meanwhile."""
+        assert call.plan is not None and call.plan.upgrade is not None
+        idle = glued(call).last + call.plan.upgrade.idle_timeout
+        if now >= call.deadline:
+            self._finish(call, *verdicts.of_tunnel(call))
+        elif now >= idle:
+            self._finish(call, TUNNELLED, "idle", GOING_AWAY)
+        else:
+            self._timers.arm(call, min(call.deadline, idle))
+
+    def _finish(self, call: Call, outcome: Outcome, note: str | None, code: int) -> None:
+        """Ends a tunnel, once: both sides are told with that code, and then it is over or cut off."""
+        if call.ending is not TUNNELLED:
+            return
+        call.ending = outcome
+        call.note = note or call.note
+        self._timers.arm(call, NEVER)
+        glued(call).end(code)
+
+    def _wind_up(self, call: Call, drain: Drain) -> None:
+        """A tunnel ends at its own instant within the window: its client comes back, and shall not come with all."""
+        end = drain.slot(self._timers.now(), random.random())
+        if end < call.deadline:
+            call.deadline, call.clamped_by = end, "drain"
+            if call.ending is TUNNELLED:
+                self._timers.arm(call, min(end, call.due))
+
+    def _yield(self, call: Call) -> None:
+        by_another = call.note is not None and call.note.startswith("for ")
+        self._finish(call, Outcome.EVICTED, None, POLICY_VIOLATION if by_another else GOING_AWAY)
+
+    def _shut(self, call: Call) -> None:
+        self._finish(call, Outcome.REVOKED, None, POLICY_VIOLATION)
+
+    def _over(self, call: Call) -> None:
+        assert call.ending is not None
+        self._close_tunnel(call, call.ending)
+
+    def _left(self, call: Call, outcome: Outcome) -> None:
+        self._close_tunnel(call, outcome)
+
+    def _broken(self, call: Call, refusal: Refusal, note: str) -> None:
+        call.note = note
+        self._close_tunnel(call, Outcome.TRUNCATED)
+
+    def _close_tunnel(self, call: Call, outcome: Outcome) -> None:
+        call.bytes_in, call.bytes_out = glued(call).passed
+        self._settle(call, outcome)
+
     # -- the end -------------------------------------------------------------------------------------------------
 
     def refuse(self, call: Call, refusal: Refusal) -> None:
@@ -597,6 +696,11 @@ class Serve:
             endpoint.upstream.told(endpoint, told, call.status, call.sent_at)
 
 
+def glued(call: Call) -> Glued:
+    """Both sides of a call that is a tunnel."""
+    return cast("Glued", call.up)
+
+
 def lines(headers: HeaderList) -> bytes:
     return b"".join(b"%b: %b\r\n" % field for field in headers)
 
@@ -607,24 +711,31 @@ TABLE: dict[str, dict[State, str]] = {
     "turn": {S.WAITING: "_turn"},
     "whole": {S.WAITING: "_read"},
     "head": {S.PARKED: "_begin"},
+    "switch": {S.PARKED: "_switch"},
     "body": {S.RELAYING: "_relay"},
-    "end": {S.RELAYING: "_end"},
-    "failure": {S.PARKED: "_fail", S.RELAYING: "_truncate"},
+    "end": {S.RELAYING: "_end", S.TUNNELLING: "_over"},
+    "failure": {S.PARKED: "_fail", S.RELAYING: "_truncate", S.TUNNELLING: "_broken"},
     "late": {S.PARKED: "_late"},
-    "deadline": {S.WAITING: "_overdue", S.PARKED: "_overdue", S.RELAYING: "_stall"},
+    "deadline": {S.WAITING: "_overdue", S.PARKED: "_overdue", S.RELAYING: "_stall", S.TUNNELLING: "_rest"},
     "gone": {
         S.OPENING: "_leave",
         S.ADMITTING: "_leave",
         S.WAITING: "_leave",
         S.PARKED: "_leave",
         S.RELAYING: "_leave",
+        S.TUNNELLING: "_left",
     },
     "upload": {S.PARKED: "_pass_on", S.RELAYING: "_pass_on"},
     "bad_upload": {S.WAITING: "_reject_upload", S.PARKED: "_reject_upload", S.RELAYING: "_break_off"},
     "choked": {S.RELAYING: "_hold_back"},
     "drained": {S.RELAYING: "_go_on"},
-    "evict": {S.WAITING: "_evict", S.PARKED: "_evict"},
+    "evict": {S.WAITING: "_evict", S.PARKED: "_evict", S.TUNNELLING: "_yield"},
     "superseded": {S.WAITING: "_give_way", S.PARKED: "_give_way", S.RELAYING: "_break_hold"},
-    "revoked": {S.WAITING: "_revoke", S.PARKED: "_revoke", S.RELAYING: "_cut"},
-    "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down", S.RELAYING: "_wind_down"},
+    "revoked": {S.WAITING: "_revoke", S.PARKED: "_revoke", S.RELAYING: "_cut", S.TUNNELLING: "_shut"},
+    "drain": {
+        S.WAITING: "_wind_down",
+        S.PARKED: "_wind_down",
+        S.RELAYING: "_wind_down",
+        S.TUNNELLING: "_wind_up",
+    },
 }

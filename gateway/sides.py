@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from gateway.head import ResponseHead
     from gateway.pipeline import HeaderList
     from gateway.upstream.headers import Drops
+    from gateway.upstream.http1 import UpstreamConnection
 
 
 class Conn(Protocol):
@@ -21,6 +22,10 @@ class Conn(Protocol):
 
     def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool,
               framed: bytes | None) -> bool: ...  # fmt: skip
+
+    def switch(
+        self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, up: UpstreamConnection, data: bytes
+    ) -> Glued: ...
 
     def write(self, data: bytes, framed: bytes | None = None) -> None: ...
 
@@ -49,6 +54,18 @@ class Up(Protocol):
     def resume(self) -> None: ...
 
     def cancel(self) -> None: ...
+
+
+class Glued(Up, Protocol):
+    """Both sides, after a 101. When both connections are lost one event says how it ended."""
+
+    @property
+    def last(self) -> float: ...
+
+    @property
+    def passed(self) -> tuple[int, int]: ...
+
+    def end(self, code: int) -> None: ...
 
 
 class Reading:

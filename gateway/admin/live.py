@@ -51,7 +51,7 @@ READ: dict[str, Callable[[Call], Value]] = {
 
 
 def is_held(call: Call) -> bool:
-    return call.state in HELD or call.held_on
+    return call.state in HELD or call.state is State.TUNNELLING or call.held_on
 
 
 def describe(call: Call, now: float) -> dict[str, object]:
@@ -87,7 +87,8 @@ def count(calls: Iterable[Call | None], snapshot: Snapshot) -> dict[tuple[str, s
 
 def _states(plan: Plan) -> tuple[State, ...]:
     """Those in which calls of a route may be held."""
-    return (*HELD, State.RELAYING) if plan.hold is not None and plan.hold.early_headers else HELD
+    relaying = (State.RELAYING,) if plan.hold is not None and plan.hold.early_headers else ()
+    return (*HELD, *relaying, State.TUNNELLING) if plan.upgrade is not None else (*HELD, *relaying)
 
 
 def standing(endpoint: Endpoint, now: float) -> dict[str, object]:

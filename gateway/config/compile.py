@@ -27,6 +27,7 @@ from gateway.policies.cors import OWNED, compile_cors
 from gateway.policies.headers import HeaderRules, compile_header_rules
 from gateway.policies.jwt import compile_jwt
 from gateway.policies.rate_limit import Screen, Shown
+from gateway.policies.websocket import Upgrades, compile_upgrades
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.sampling import compile_sample
@@ -167,6 +168,7 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         request=_request_shape(merged, places, environ),
         response=_response_shape(merged, environ),
         cors=_cors(merged),
+        upgrade=_upgrades(merged),
         max_body=merged.max_body if merged.max_body is not None else config.server.max_body,
         bound_to_token=merged.jwt is None or merged.jwt.expiry == "bound",
         secret_params=tuple(place[5:] for place in secrets if place.startswith("path:")),
@@ -225,6 +227,13 @@ def _response_shape(merged: Merged, environ: Environ) -> ResponseShape:
              for each in merged.headers]  # fmt: skip
     drop, add = compile_header_rules(rules)
     return ResponseShape(compile_drops(HOP_BY_HOP | drop | (OWNED if merged.cors is not None else frozenset())), add)
+
+
+def _upgrades(merged: Merged) -> Upgrades | None:
+    table = merged.websocket
+    if table is None:
+        return None
+    return compile_upgrades(table.upgrades, table.origins, table.subprotocols, table.idle_timeout, table.max_time)
 
 
 def _cors(merged: Merged) -> Cors | None:

@@ -20,15 +20,18 @@ from gateway.clock import NEVER, Timers
 from gateway.edge.answer import answer_bytes, relay_bytes
 from gateway.edge.heads import take_head
 from gateway.edge.room import Room, Shed
+from gateway.edge.tunnel import Tunnel
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import HeaderList, Refusal
+from gateway.upstream.headers import switch_head
 
 if TYPE_CHECKING:
     from gateway.head import RequestHead, ResponseHead
     from gateway.plan import EdgeLimits
     from gateway.serve import Serve
     from gateway.upstream.headers import Drops
+    from gateway.upstream.http1 import UpstreamConnection
 
 UPLOAD_BUFFER = 64 * 1024  # bytes of a body read before the call is admitted; then the client is made to wait
 LINGER = 2.0  # seconds an unread body is still taken in after the answer, so that a reset does not destroy it
@@ -43,7 +46,7 @@ class Phase(IntEnum):
     BODY = 4  # the body is passing upstream
     CALL = 5  # the request is complete, a call is under way
     LINGERING = 6  # answered; what still comes is thrown away
-    CLOSED = 7
+    CLOSED = 7  # nothing is read here any more: it is closing, or a tunnel reads
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global, and these are read a dozen times a call.
@@ -413,6 +416,20 @@ class Downstream(asyncio.Protocol):
             return self._send(raw + fresh + data)
         self._chunks = OURS if framed is None else THEIRS
         return self._send(raw + fresh + (self._frame(data, ended) if framed is None else framed))
+
+    def switch(
+        self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, up: UpstreamConnection, data: bytes
+    ) -> Tunnel:
+        """The protocol has changed: a tunnel reads here from now on, and what came before the 101 goes through it."""
+        call = self.call
+        assert call is not None and call.upgrade is not None
+        early, self._buffer = self._buffer, b""
+        self._phase = CLOSED
+        self._arm(NEVER)
+        self._resume_reading()
+        tunnel = Tunnel(call, self, up, self._edge.timers, framed=call.upgrade.framed)
+        tunnel.open(switch_head(head, drops, extra, call.upgrade.protocol) + fresh, early, data)
+        return tunnel
 
     def write(self, data: bytes, framed: bytes | None = None) -> None:
         if self._chunks is not NO_CHUNKS:

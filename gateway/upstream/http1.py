@@ -127,6 +127,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             if head.status >= 200:
                 self._answer(call, head, body, data)
                 return
+            if head.status == 101 and call.upgrade is not None:
+                self.call = call.up = None  # from now on a tunnel reads here
+                call.serve.on_switch(call, head, self, data)
+                return
             self._informational += 1
             if head.status == 101 or self._informational > MAX_INFORMATIONAL:
                 self._fail(failure.BAD, "unasked 101" if head.status == 101 else "too many 1xx")

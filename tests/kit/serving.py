@@ -30,6 +30,7 @@ from gateway.upstream.forward import Forwarder
 from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops
 
 from .calls import head_of
+from .glue import HANDSHAKE, UPGRADES, Glue
 from .holds import hold_plan
 
 WALL = 1_700_000_000.0  # Unix seconds at loop second 0
@@ -43,7 +44,9 @@ POLLS: dict[str, HoldPlan] = {
     "endless": hold_plan(template=TEMPLATE, early_headers=True, ask=(), rewrite=False, absent=UNBOUNDED, max=LONGEST),
 }
 UPDATES = Rule(None, "/updates", ())
-KINDS: tuple[str, ...] = ("ordinary", "upload", *POLLS)
+KINDS: tuple[str, ...] = ("ordinary", "upload", "upgrade", *POLLS)
+UPDATES = Rule(None, "/updates", ())
+KINDS: tuple[str, ...] = ("ordinary", "upload", "upgrade", *POLLS)
 
 
 class Handle:
@@ -150,6 +153,10 @@ class Conn:
               framed: bytes | None) -> bool:  # fmt: skip
         return self._sent("begin", head.status, data, ended)
 
+    def switch(self, head: ResponseHead, drops: Any, extra: bytes, fresh: bytes, up: Any, data: bytes) -> Glue:
+        self.log.append(("switch", head.status, data))
+        return Glue(self.scene)
+
     def write(self, data: bytes, framed: bytes | None = None) -> None:
         self._sent("write", data)
 
@@ -236,6 +243,8 @@ class Scene:
             endpoint.idle.extend(cast(Any, self.ups))
         self.store = MemoryStore()
         changes |= limits_of(self.store, changes.get("rates", ()), changes.get("caps", ()))
+        if kind == "upgrade":
+            changes = {"upgrade": UPGRADES, **changes}
         self.plan = plan_of(self.upstream, steps=steps, hold=hold or POLLS.get(kind), **changes)
         router = Router([(rule, self.plan)])
         self.snapshot = Snapshot(router, (self.plan,), EdgeLimits(), {"up": self.upstream})
@@ -249,7 +258,8 @@ class Scene:
         )  # fmt: skip
         self.conn = Conn(self)
         method, length = ("POST", 10) if kind == "upload" else ("GET", None)
-        self.head = head or head_of("/updates", method=method, length=length)
+        fields = HANDSHAKE.items() if kind == "upgrade" else ()
+        self.head = head or head_of("/updates", *fields, method=method, length=length)
         self.call = Call(cast(Any, self.conn), self.serve, "0" * 32, self.head, "192.0.2.7", self.loop.now)
 
     def open(self) -> Scene:

@@ -25,6 +25,7 @@ from gateway.state.store import Demand, Denied, Place, Tokens
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from tests.kit.calls import call_of, head_of
+from tests.kit.glue import AGREED
 from tests.kit.heads import response
 from tests.kit.holds import PLAIN
 from tests.kit.serving import KINDS, POLLS, Scene, Up
@@ -89,6 +90,17 @@ def failed(refusal: Any) -> Event:
     return event
 
 
+def switched(fields: dict[str, str]) -> Event:
+    """Only where it was asked for, and never while the call is still connecting."""
+
+    def event(scene: Scene) -> None:
+        if scene.call.upgrade is not None and not isinstance(scene.call.up, Dial):
+            let_go(scene)
+            scene.serve.on_switch(scene.call, response(101, fields), cast(Any, Up(scene.loop)), b"")
+
+    return event
+
+
 def drain(seconds: float) -> Event:
     def event(scene: Scene) -> None:
         now = scene.timers.now()
@@ -115,6 +127,7 @@ EVENTS: dict[str, dict[str, Event]] = {
     "turn": {"": lambda s: s.serve.on_turn(s.call), "room": lambda s: (make_room(s), s.serve.on_turn(s.call))[1]},
     "head": {"part": head(200, b"[", False), "whole": head(200, b"[1]", True), "empty": head(200, b"", True),
              "error": head(500, b"{}", True), "error part": head(503, b"", False)},
+    "switch": {"": switched(AGREED), "wrong": switched(JSON)},
     "body": {"": lambda s: s.serve.on_body(s.call, b"x"), "long": lambda s: s.serve.on_body(s.call, b"x" * 9000)},
     "end": {"": end},
     "failure": {"reset": failed(failure.RESET), "bad": failed(failure.BAD), "refused": failed(failure.REFUSED)},
@@ -197,6 +210,12 @@ def relaying(kind: str) -> Scene:
     return scene
 
 
+def tunnelling(kind: str) -> Scene:
+    scene = Scene("upgrade").open()
+    switched(AGREED)(scene)
+    return scene
+
+
 def unread(kind: str, *events: Event) -> Scene:
     """The client takes nothing from now on."""
     scene = Scene(kind).open()
@@ -226,6 +245,7 @@ STAGES: dict[str, tuple[State, Callable[[str], Scene]]] = {
     "choked": (State.RELAYING, lambda kind: unread(kind, head(200, b"[", False))),
     "relayed": (State.RELAYING, lambda kind: unread(kind, head(200, b"[1]", True))),
     "answered": (State.RELAYING, lambda kind: unread(kind, failed(failure.BAD))),
+    "tunnelling": (State.TUNNELLING, tunnelling),
     "settled": (State.SETTLED, settled),
 }
 
@@ -315,7 +335,7 @@ def test_any_sequence_of_events_settles_once(kind: str, stage: str, moves: list[
     leave(scene)
 
 
-@given(st.sampled_from(KINDS), st.sampled_from(("waiting", "parked", "dialing", "relaying")))
+@given(st.sampled_from(KINDS), st.sampled_from(("waiting", "parked", "dialing", "relaying", "tunnelling")))
 def test_a_call_that_nobody_touches_ends_by_itself(kind: str, stage: str) -> None:
     scene = STAGES[stage][1](kind)
     if stage == "waiting":
