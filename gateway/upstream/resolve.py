@@ -29,15 +29,6 @@ def system(host: str) -> set[str]:
     return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
 
 
-def is_name(host: str) -> bool:
-    """Whether it must be looked up: no address is, nor is this machine's own name, which every dial knows."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower() != "localhost"
-    return False
-
-
 def places(found: Iterable[str]) -> tuple[Place, ...]:
     """Where the endpoints of a name are: at every address of IPv4, else of IPv6, in an order that stays."""
     known = sorted({ipaddress.ip_address(each) for each in found}, key=lambda each: (each.version, int(each)))

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream.resolve import JITTER, RETRY, Name, Names, is_name, places
+from gateway.config.addresses import is_name
+from gateway.upstream.resolve import JITTER, RETRY, Name, Names, places
 from tests.kit.names import Script
 from tests.kit.waiting import until
 
