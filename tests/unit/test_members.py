@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.call import Lease
@@ -69,6 +69,8 @@ class Stage:
 
 
 @given(STEPS)
+@example([("drain", "10.0.0.9", True), ("move", "a.test", {"10.0.0.1"}), ("call", "", None), ("move", "a.test", set()),
+          ("move", "a.test", {"10.0.0.1"})])  # fmt: skip
 def test_who_takes_calls_and_what_is_counted_whatever_happens(steps: list[tuple[str, str, Any]]) -> None:
     place = Stage()
     for step in steps:
