@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gateway.upstream.resolve import is_name
+from gateway.config.addresses import is_name
 
 if TYPE_CHECKING:
     from gateway.upstream.balance import Upstream

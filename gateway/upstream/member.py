@@ -10,8 +10,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.config.addresses import is_name
 from gateway.upstream.endpoint import Endpoint, authority
-from gateway.upstream.resolve import Place, is_name
+from gateway.upstream.resolve import Place
 
 if TYPE_CHECKING:
     from gateway.upstream.balance import Upstream

@@ -12,8 +12,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from gateway.config.addresses import is_name
 from gateway.upstream.member import Member, endpoints
-from gateway.upstream.resolve import Name, Names, is_name
+from gateway.upstream.resolve import Name, Names
 
 if TYPE_CHECKING:
     from gateway.plan import Snapshot

@@ -29,15 +29,6 @@ def system(host: str) -> set[str]:
     return {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
 
 
-def is_name(host: str) -> bool:
-    """Whether it must be looked up: no address is, nor is this machine's own name, which every dial knows."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower() != "localhost"
-    return False
-
-
 def places(found: Iterable[str]) -> tuple[Place, ...]:
     """Where the endpoints of a name are: at every address of IPv4, else of IPv6, in an order that stays."""
     known = sorted({ipaddress.ip_address(each) for each in found}, key=lambda each: (each.version, int(each)))
@@ -52,7 +43,7 @@ class Name:
     """A name, what is known of it, and how looking it up went. `refresh` is None while no endpoint has it."""
 
     __slots__ = (
-        "failed", "failed_at", "failure", "found_at", "host", "looked", "looking", "ok", "patience", "places",
+        "failed", "failed_at", "failure", "found_at", "host", "left", "looked", "looking", "ok", "patience", "places",
         "refresh", "row", "timer",
     )  # fmt: skip
 
@@ -65,6 +56,7 @@ class Name:
         self.ok = self.failed = 0  # look-ups
         self.row = 0  # failed ones since the last that was answered
         self.looking = False
+        self.left = False  # no endpoint has it any more: it goes when its look-up is over
         self.looked = asyncio.Event()  # the last look-up that was asked for is over
         self.timer: asyncio.TimerHandle | None = None  # to the next
         self.patience: asyncio.TimerHandle | None = None
@@ -103,6 +95,7 @@ class Names:
         asked = [self.known.get(host) or self.known.setdefault(host, Name(host)) for host in hosts]
         asked = [name for name in asked if name.refresh is None or not name.places]
         for name in asked:
+            name.left = False
             self._look(name)
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
@@ -113,13 +106,12 @@ class Names:
         """From now on these are looked up, each again after so many seconds, and no others."""
         for host, name in list(self.known.items()):
             if host not in wanted and name.refresh is not None:
-                name.refresh = None
-                if not name.looking:  # else it is kept: there is never more than one look-up of a name
-                    name.rest()
-                    del self.known[host]
+                name.refresh, name.left = None, True
+                if not name.looking:  # there is never more than one look-up of a name
+                    self._forget(name)
         for host, refresh in wanted.items():
             name = self.known.get(host) or self.known.setdefault(host, Name(host))
-            was, name.refresh = name.refresh, refresh
+            was, name.refresh, name.left = name.refresh, refresh, False
             if not name.found_at and not name.failed_at:
                 self._look(name)
             elif was != refresh and not name.looking:
@@ -173,7 +165,14 @@ class Names:
         elif not late:  # then it was told already
             self._fail(name, failure)
         name.looked.set()
-        self._wait(name)
+        if name.left:
+            self._forget(name)
+        else:
+            self._wait(name)
+
+    def _forget(self, name: Name) -> None:
+        name.rest()
+        del self.known[name.host]
 
     def _fail(self, name: Name, failure: str) -> None:
         name.failed += 1

@@ -72,6 +72,19 @@ async def test_a_name_that_moves_takes_new_polls_with_it_and_leaves_the_parked_o
     assert {request.one("Host") for request in (*old.requests, *new.requests)} == {f"api.test:{old.port}"}
 
 
+async def test_a_cursor_poll_that_dies_with_the_old_address_goes_on_at_the_new_one(tmp_path: Path) -> None:
+    names = Script(api_test=["127.0.0.1"])
+    async with HoldingAt("127.0.0.1") as old, HoldingAt("127.0.0.2", old.port) as new:
+        text = config(f"http://api.test:{old.port}", **POLL)
+        async with named(names, text, tmp_path) as gw, polling(gw, get("/?since=1"), get("/?since=2")):
+            await until(lambda: old.held == 2)
+            await move(gw, names, "api.test", "127.0.0.2")
+            await old.close()
+            await until(lambda: new.held == 2)
+            new.publish()
+            assert {(each["outcome"], each["attempts"]) for each in await gw.records(2)} == {("news", 2)}
+
+
 async def test_connections_to_an_address_that_is_left_are_not_used_again(tmp_path: Path) -> None:
     names = Script(api_test=["127.0.0.1"])
     async with AnsweringAt("127.0.0.1") as old, AnsweringAt("127.0.0.2", old.port) as new:
