@@ -32,6 +32,7 @@ from gateway.telemetry.sampling import compile_sample
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.headers import HOP_BY_HOP, OURS, Networks, compile_drops
+from gateway.upstream.sticky import Sessions, compile_sessions
 
 if TYPE_CHECKING:
     from gateway.config import schema
@@ -124,7 +125,7 @@ def _provider(name: str, table: schema.JwtProvider, merged: Iterable[Merged], en
 
 
 def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
-    upstream = Upstream(name, str(table.balance), table.keepalive, table.max_held)
+    upstream = Upstream(name, table.balance, table.keepalive, table.max_held, _sessions(table), table.slow_start)
     context = _client_tls(table.tls) if any(each.url.scheme == "https" for each in table.endpoints) else None
     upstream.endpoints = tuple(
         Endpoint(
@@ -134,6 +135,13 @@ def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
         for each in table.endpoints
     )  # fmt: skip
     return upstream
+
+
+def _sessions(table: schema.Upstream) -> Sessions | None:
+    balance, sticky = table.balance, table.sticky
+    if balance.kind != "sticky":
+        return None
+    return compile_sessions(balance, sticky.id or f"{balance.where}:{balance.name}", sticky.skip, sticky.keep)
 
 
 def _client_tls(table: UpstreamTls) -> ssl.SSLContext:

@@ -9,8 +9,11 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from gateway.config.balances import LEAST_HELD, Balance
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.pick import Picker, compile_picker
+from gateway.upstream.slow_start import SlowStart
+from gateway.upstream.sticky import Sessions, Sticky
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -26,9 +29,15 @@ class Upstream:
     and is back when no reason is left. When none would be left, all of them are: then trying is better than refusing.
     """
 
-    __slots__ = ("_endpoints", "_picker", "balance", "choice", "held", "keepalive", "max_held", "name", "watch")
+    __slots__ = (
+        "_endpoints", "_picker", "balance", "choice", "eased", "held", "keepalive", "max_held", "moved", "name",
+        "sessions", "slow_start", "watch",
+    )  # fmt: skip
 
-    def __init__(self, name: str, balance: str = "least-held", keepalive: float = 4.0, max_held: int = 20000) -> None:
+    def __init__(
+        self, name: str, balance: Balance = LEAST_HELD, keepalive: float = 4.0, max_held: int = 20000,
+        sessions: Sessions | None = None, slow_start: float = 0.0,
+    ) -> None:  # fmt: skip
         self.name = name
         self.balance = balance
         self.keepalive = keepalive
@@ -36,7 +45,9 @@ class Upstream:
         self.held = 0
         self.watch: Watch | None = None
         self.choice: tuple[Endpoint, ...] = ()
-        self._picker: Picker = compile_picker(balance)
+        self.moved = 0  # sessions whose endpoint took no calls any more
+        self.slow_start = SlowStart(slow_start)
+        self._choose_by(compile_picker(balance, sessions))
         self._endpoints: tuple[Endpoint, ...] = ()
 
     @property
@@ -57,8 +68,15 @@ class Upstream:
         endpoint.out -= {why}
         self._renew()
 
+    def _choose_by(self, picker: Picker) -> None:
+        self._picker = picker
+        self.eased = picker.eased  # endpoints that gave a call back, where the picker has to know
+        self.sessions = picker if isinstance(picker, Sticky) else None
+
     def _renew(self) -> None:
+        before = self.choice
         self.choice = tuple(each for each in self._endpoints if not each.out) or self._endpoints
+        self.slow_start.renew(before, self.choice)
         self._picker.renew(self.choice)
 
     def adopt(self, fresh: Upstream) -> None:
@@ -67,8 +85,10 @@ class Upstream:
         if fresh is self:
             return
         self.keepalive, self.max_held = fresh.keepalive, fresh.max_held
-        if fresh.balance != self.balance:
-            self.balance, self._picker = fresh.balance, fresh._picker
+        self.balance, self.slow_start.seconds = fresh.balance, fresh.slow_start.seconds
+        if self.sessions is not None and fresh.sessions is not None:
+            fresh.sessions.pins = self.sessions.pins
+        self._choose_by(fresh._picker)
         self.become(fresh.endpoints)
 
     def become(self, wanted: Iterable[Endpoint]) -> None:
@@ -83,9 +103,14 @@ class Upstream:
         for gone in chain.from_iterable(known.values()):
             gone.retire()
 
-    def pick(self, tried: Collection[Endpoint] = (), call: Call | None = None) -> Endpoint | None:
+    def pick(
+        self, tried: Collection[Endpoint] = (), call: Call | None = None, now: float = 0.0
+    ) -> Endpoint | None:  # fmt: skip
         """An endpoint for the next call, none of those already tried; None when all were."""
-        return self._picker.pick(call, tried)
+        if now >= self.slow_start.due:
+            self.slow_start.grow(now)
+            self._picker.renew(self.choice)
+        return self._picker.pick(call, tried, now)
 
     def told(self, endpoint: Endpoint, outcome: Outcome, status: int = 0) -> None:
         """How a call, or one attempt of it, at an endpoint ended; `status` 0: it was not answered."""
