@@ -75,8 +75,9 @@ class Upstream:
 
     def _renew(self) -> None:
         before = self.choice
-        self.choice = tuple(each for each in self._endpoints if not each.out) or self._endpoints
-        self.slow_start.renew(before, self.choice)
+        well = tuple(each for each in self._endpoints if not each.out)
+        self.choice = well or self._endpoints
+        self.slow_start.renew(before if well else (), self.choice)
         self._picker.renew(self.choice)
 
     def adopt(self, fresh: Upstream) -> None:

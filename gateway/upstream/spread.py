@@ -41,10 +41,10 @@ class LeastHeld:
         self._turn = 0
 
     def renew(self, choice: tuple[Endpoint, ...]) -> None:
-        self._choice = choice
-        self._counts = {}
-        for endpoint in random.sample(choice, len(choice)):  # or all gateways of a start would begin with the same one
-            self._enter(endpoint)
+        """Whose turn it was it still is; who joins comes last among equals."""
+        known, self._choice, self._counts = self._counts, choice, {}
+        for endpoint in choice:
+            self._enter(endpoint, known[endpoint][1] if endpoint in known else None)
         self._rebuild()
 
     def pick(self, call: Call | None, tried: Collection[Endpoint], now: float) -> Endpoint | None:
@@ -79,9 +79,10 @@ class LeastHeld:
         if len(self._heap) > 4 * len(counts) + 16:
             self._rebuild()
 
-    def _enter(self, endpoint: Endpoint) -> Entry:
-        self._turn += 1
-        entry = self._counts[endpoint] = (load(endpoint), self._turn, endpoint)
+    def _enter(self, endpoint: Endpoint, turn: int | None = None) -> Entry:
+        """No two have the same turn, so endpoints themselves are never compared."""
+        self._turn += turn is None
+        entry = self._counts[endpoint] = (load(endpoint), self._turn if turn is None else turn, endpoint)
         return entry
 
     def _rebuild(self) -> None:
@@ -99,8 +100,10 @@ class RoundRobin:
         self._due: list[Entry] = []
 
     def renew(self, choice: tuple[Endpoint, ...]) -> None:
-        """The first turns fall anywhere within a round: gateways that start together must not go in step."""
-        self._due = [((1 - random.random()) / each.share, place, each) for place, each in enumerate(choice)]
+        """Whose turn it was it still is; the first turns of those that join are spread over a round."""
+        now, known = self._due[0][0] if self._due else 0.0, {each: due for due, _, each in self._due}
+        first = ((now + (place + 1) / len(choice) / each.share, place, each) for place, each in enumerate(choice))
+        self._due = [(min(known.get(each, due), now + 1 / each.share), place, each) for due, place, each in first]
         heapify(self._due)
 
     def pick(self, call: Call | None, tried: Collection[Endpoint], now: float) -> Endpoint | None:

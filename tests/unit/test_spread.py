@@ -79,8 +79,13 @@ def test_equals_take_turns(balance: str) -> None:
 
 
 @pytest.mark.parametrize("balance", ["least-held", "round-robin"])
-def test_gateways_that_start_together_do_not_all_begin_with_the_same_endpoint(balance: str) -> None:
-    assert len({cast(Endpoint, upstream([1] * 5, balance).pick()).host for _ in range(200)}) == 5
+def test_turns_go_on_when_others_come_and_go(balance: str) -> None:
+    """An endpoint that flaps must not send everybody back to the first one."""
+    made, taken = upstream([1] * 4, balance), Counter[str]()
+    for number in range(400):
+        (made.take_out if number % 2 else made.put_back)(made.endpoints[3], "test")
+        taken[cast(Endpoint, made.pick()).host] += 1
+    assert all(taken[host] >= 60 for host in ("h0", "h1", "h2"))
 
 
 @pytest.mark.parametrize(("weights", "expected"), [([1] * 10, [100] * 10), ([1, 3], [250, 750])])
@@ -121,3 +126,13 @@ def test_what_one_that_is_down_would_have_had_is_shared_by_the_others(balance: s
         found = first if first.host != "h0" else cast(Endpoint, made.pick((first,)))
         taken[found.host] += 1
     assert set(taken) == {"h1", "h2", "h3"} and min(taken.values()) > 800
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+def test_equals_may_join_one_after_another_before_anybody_calls(balance: str) -> None:
+    made = upstream([1, 1, 1, 1], balance)
+    for endpoint in reversed(made.endpoints):
+        made.take_out(endpoint, "test")
+    for endpoint in made.endpoints:
+        made.put_back(endpoint, "test")
+    assert {cast(Endpoint, made.pick()).host for _ in range(100)} == {"h0", "h1", "h2", "h3"}
