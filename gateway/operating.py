@@ -92,6 +92,7 @@ class Operator:
             shed=room.shed,
             log_lines_dropped=self._telemetry.log.dropped,
             endpoint_held=live.at_endpoints(self._edge.serve.snapshot),
+            sessions_moved=live.moved_sessions(self._edge.serve.snapshot),
             spans=(traces.kept, traces.dropped) if traces is not None else None,
             tallies=tallies,
             draining=self._app.draining,

@@ -34,6 +34,7 @@ class Gauges:
     last_reload_ok: bool = True
     last_reload_at: float = 0.0  # of the last one, whether it went well or not; 0 before the first
     endpoint_held: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by upstream and endpoint
+    sessions_moved: Mapping[str, int] = field(default_factory=dict)  # by upstream, of those that keep sessions
     spans: tuple[int, int] | None = None  # kept and dropped; None where no traces are sent
     tallies: Tallies | None = None
 
@@ -161,6 +162,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                ("upstream", "endpoint", "outcome"), _endpoint_calls),
     Instrument("longpoll.endpoint.held", "gauge", "{call}", "Calls that an endpoint has now.",
                ("upstream", "endpoint"), lambda seen: seen.endpoint_held.items()),
+    Instrument("longpoll.sessions.moved", "counter", "{session}", "Sessions whose endpoint took no calls any more.",
+               ("upstream",), lambda seen: (((upstream,), count) for upstream, count in seen.sessions_moved.items())),
     Instrument("longpoll.consumer.calls", "counter", "{call}", "Calls by consumer.", ("consumer", "outcome"),
                _consumer_calls),
     Instrument("longpoll.consumer.held_seconds", "counter", "s", "Time that polls of a consumer were held.",
