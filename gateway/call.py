@@ -70,7 +70,7 @@ class Call:
         # take (the store's transaction) and, in line for it, `waiting`; settle gives back
         "charges", "charged", "leases", "waited",
         # forward
-        "up", "endpoint", "attempts", "tries", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
+        "up", "endpoint", "affinity", "attempts", "tries", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
         # relay
         "status", "bytes_out", "sample", "ending", "news_latency",
         # settle
@@ -103,7 +103,7 @@ class Call:
         self.told: float = NEVER  # what the upstream understands if nothing is rewritten
         self.recalled: Recalled = ()  # values of the request that the answer is compared with
         self.key: str | None = None  # as what it polls, where the dialect has a rule about that
-        self.teaches = False  # its answer may say how long the polls of a session are held
+        self.teaches = 0  # what its answer may tell of a session: 1 how long its polls are held, 2 what it is called
         self.identity: Identity | None = None
         self.granted: float | None = None
         self.clamped_by: str | None = None
@@ -113,6 +113,7 @@ class Call:
         self.blank: Reply | None = None  # the no-news answer we may give
         self.up: Up | None = None
         self.endpoint: Endpoint | None = None
+        self.affinity: str | bytes | None = None  # what of the request decided about its endpoint
         self.attempts = 0
         self.tries: tuple[Try, ...] = ()  # attempts that are over without an answer, after which another could follow
         self.sent_at: float | None = None

@@ -95,6 +95,7 @@ class Operator:
             log_lines_dropped=self._telemetry.log.dropped,
             endpoints=live.endpoints(self._edge.serve.snapshot),
             endpoint_held=live.at_endpoints(self._edge.serve.snapshot),
+            sessions_moved=live.moved_sessions(self._edge.serve.snapshot),
             spans=(traces.kept, traces.dropped) if traces is not None else None,
             tallies=tallies,
             names=self.members.names,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
 OPENING, ADMITTING, WAITING, PARKED, RELAYING, TUNNELLING, SETTLED = State
 ANSWERED, NEWS, TUNNELLED = Outcome.ANSWERED, Outcome.NEWS, Outcome.TUNNELLED
+NAMES = 2  # of `Call.teaches`
 ENDED_ROUTE = Drain(0.0, 5.0)  # over what time those come back whose route a reload took away
 
 
@@ -98,7 +99,7 @@ class Serve:
     def _wish(self, call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
         if hold.session is not None and call.plan is not None:
             head.known = self._memory.of_session(call.plan, head, self._timers.now())
-            call.teaches = hold.session.when(head)
+            call.teaches = int(hold.session.when(head))
         verdict = admission.wish(call, head, hold)
         if verdict is None and call.hold is not None and self.sheds_hold():
             return failure.NO_ROOM_TO_HOLD
@@ -354,6 +355,9 @@ class Serve:
         call.state = RELAYING
         call.status = head.status
         call.first_byte_at = self._timers.now()
+        sessions = plan.upstream.sessions
+        if sessions is not None and sessions.answered(call, head, call.first_byte_at):
+            call.teaches |= NAMES
         if hold is None and not call.teaches:
             call.ending = verdicts.of_status(head.status)
         else:
@@ -403,9 +407,14 @@ class Serve:
             call.ending = verdicts.of_answer(call.hold, head, data, call.recalled)
 
     def _learn(self, call: Call, head: ResponseHead, body: bytes) -> None:
-        """A whole answer, which may be the one that says how long the polls of its session are held."""
-        if call.teaches and call.plan is not None and len(body) <= verdicts.LESSON:
-            self._memory.learn(call.plan, head, body, self._timers.now())
+        """A whole answer, which may be the one that says what its session is called, or how long its polls are held."""
+        if not call.teaches or call.plan is None or len(body) > verdicts.LESSON:
+            return
+        now, sessions = self._timers.now(), call.plan.upstream.sessions
+        if call.teaches & NAMES and sessions is not None:
+            sessions.learn(call, head, body, now)
+        if call.teaches & ~NAMES:
+            self._memory.learn(call.plan, head, body, now)
 
     def _relay(self, call: Call, data: bytes, framed: bytes | None) -> None:
         if call.sample is not None:

@@ -134,6 +134,11 @@ def endpoints(snapshot: Snapshot) -> dict[tuple[str, str], Watched]:
     return found
 
 
+def moved_sessions(snapshot: Snapshot) -> dict[str, int]:
+    """How many sessions had to leave their endpoint, by upstream, where sessions are kept at all."""
+    return {name: up.moved for name, up in snapshot.upstreams.items() if up.sessions is not None}
+
+
 def routes(snapshot: Snapshot) -> list[dict[str, object]]:
     """The compiled table."""
     return [_route(plan) for plan in snapshot.plans]

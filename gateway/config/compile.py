@@ -34,6 +34,7 @@ from gateway.telemetry.sampling import compile_sample
 from gateway.upstream.balance import Upstream
 from gateway.upstream.headers import HOP_BY_HOP, OURS, Networks, compile_drops
 from gateway.upstream.member import Member
+from gateway.upstream.sticky import Sessions, compile_sessions
 
 if TYPE_CHECKING:
     from gateway.config import schema
@@ -126,7 +127,7 @@ def _provider(name: str, table: schema.JwtProvider, merged: Iterable[Merged], en
 
 
 def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
-    upstream = Upstream(name, str(table.balance), table.keepalive, table.max_held)
+    upstream = Upstream(name, table.balance, table.keepalive, table.max_held, _sessions(table), table.slow_start)
     upstream.ejection, upstream.health = compile_ejection(table.ejection), compile_health(table.health)
     context = _client_tls(table.tls) if any(each.url.scheme == "https" for each in table.endpoints) else None
     upstream.dns_refresh = table.dns_refresh
@@ -139,6 +140,13 @@ def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
     )  # fmt: skip
     upstream.endpoints = [each.endpoint(upstream) for each in upstream.members]  # `members` knows where they are
     return upstream
+
+
+def _sessions(table: schema.Upstream) -> Sessions | None:
+    balance, sticky = table.balance, table.sticky
+    if balance.kind != "sticky":
+        return None
+    return compile_sessions(balance, sticky.id or f"{balance.where}:{balance.name}", sticky.skip, sticky.keep)
 
 
 def _client_tls(table: UpstreamTls) -> ssl.SSLContext:

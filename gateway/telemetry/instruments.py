@@ -44,6 +44,7 @@ class Gauges:
     last_reload_at: float = 0.0  # of the last one, whether it went well or not; 0 before the first
     endpoints: Mapping[tuple[str, str], Watched] = field(default_factory=dict)  # by upstream and endpoint
     endpoint_held: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by upstream and endpoint
+    sessions_moved: Mapping[str, int] = field(default_factory=dict)  # by upstream, of those that keep sessions
     spans: tuple[int, int] | None = None  # kept and dropped; None where no traces are sent
     tallies: Tallies | None = None
     names: Mapping[str, Name] = field(default_factory=dict)  # that endpoints have
@@ -196,6 +197,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                ("upstream", "endpoint", "kind"), _endpoint_counts(lambda each: each.events)),
     Instrument("longpoll.endpoint.probes", "counter", "{probe}", "Active probes of an endpoint.",
                ("upstream", "endpoint", "result"), _endpoint_counts(lambda each: each.probes)),
+    Instrument("longpoll.sessions.moved", "counter", "{session}", "Sessions whose endpoint took no calls any more.",
+               ("upstream",), lambda seen: (((upstream,), count) for upstream, count in seen.sessions_moved.items())),
     Instrument("longpoll.consumer.calls", "counter", "{call}", "Calls by consumer.", ("consumer", "outcome"),
                _consumer_calls),
     Instrument("longpoll.consumer.held_seconds", "counter", "s", "Time that polls of a consumer were held.",

@@ -9,9 +9,12 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from gateway.config.balances import LEAST_HELD, Balance
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.pick import Picker, compile_picker
+from gateway.upstream.slow_start import SlowStart
 from gateway.upstream.standing import ILL
+from gateway.upstream.sticky import Sessions, Sticky
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -31,11 +34,15 @@ class Upstream:
     """
 
     __slots__ = (
-        "_endpoints", "_guard", "_leaving", "_picker", "balance", "choice", "dns_refresh", "drained", "ejection",
-        "health", "held", "keepalive", "max_held", "members", "name", "watch",
+        "_endpoints", "_guard", "_leaving", "_picker", "balance", "choice", "dns_refresh", "drained", "eased",
+        "ejection", "health", "held", "keepalive", "max_held", "members", "moved", "name", "sessions", "slow_start",
+        "watch",
     )  # fmt: skip
 
-    def __init__(self, name: str, balance: str = "least-held", keepalive: float = 4.0, max_held: int = 20000) -> None:
+    def __init__(
+        self, name: str, balance: Balance = LEAST_HELD, keepalive: float = 4.0, max_held: int = 20000,
+        sessions: Sessions | None = None, slow_start: float = 0.0,
+    ) -> None:  # fmt: skip
         self.name = name
         self.balance = balance
         self.keepalive = keepalive
@@ -49,7 +56,9 @@ class Upstream:
         self.watch: Watch | None = None
         self._guard: Watch | None = None
         self.choice: tuple[Endpoint, ...] = ()
-        self._picker: Picker = compile_picker(balance)
+        self.moved = 0  # sessions whose endpoint took no calls any more
+        self.slow_start = SlowStart(slow_start)
+        self._choose_by(compile_picker(balance, sessions))
         self._endpoints: tuple[Endpoint, ...] = ()
         self._leaving: tuple[Endpoint, ...] = ()
 
@@ -83,9 +92,16 @@ class Upstream:
         endpoint.out -= {why}
         self._renew()
 
+    def _choose_by(self, picker: Picker) -> None:
+        self._picker = picker
+        self.eased = picker.eased  # endpoints that gave a call back, where the picker has to know
+        self.sessions = picker if isinstance(picker, Sticky) else None
+
     def _renew(self) -> None:
+        before = self.choice
         well = tuple(each for each in self._endpoints if not each.out)
         self.choice = well or tuple(each for each in self._endpoints if each.out <= ILL) or self._endpoints
+        self.slow_start.renew(before if well else (), self.choice)
         self._picker.renew(self.choice)
 
     def adopt(self, fresh: Upstream) -> None:
@@ -96,8 +112,10 @@ class Upstream:
         self.keepalive, self.max_held = fresh.keepalive, fresh.max_held
         self.members, self.drained, self.dns_refresh = fresh.members, fresh.drained, fresh.dns_refresh
         self.ejection, self.health = fresh.ejection, fresh.health
-        if fresh.balance != self.balance:
-            self.balance, self._picker = fresh.balance, fresh._picker
+        self.balance, self.slow_start.seconds = fresh.balance, fresh.slow_start.seconds
+        if self.sessions is not None and fresh.sessions is not None:
+            fresh.sessions.pins = self.sessions.pins
+        self._choose_by(fresh._picker)
         self.become(fresh.endpoints)
 
     def become(self, wanted: Iterable[Endpoint]) -> None:
@@ -113,10 +131,15 @@ class Upstream:
         for gone in self._leaving:
             gone.retire()
 
-    def pick(self, tried: Collection[Endpoint] = (), call: Call | None = None) -> Endpoint | None:
+    def pick(
+        self, tried: Collection[Endpoint] = (), call: Call | None = None, now: float = 0.0
+    ) -> Endpoint | None:  # fmt: skip
         """An endpoint for the next call, none of those already tried; None when all were. One that is thought to be
         ill comes last: it may be well by now, and those before it are not."""
-        found = self._picker.pick(call, tried)
+        if now >= self.slow_start.due:
+            self.slow_start.grow(now)
+            self._picker.renew(self.choice)
+        found = self._picker.pick(call, tried, now)
         if found is None and len(self.choice) < len(self._endpoints):
             left = [each for each in self._endpoints if each.out and each.out <= ILL and each not in tried]
             found = min(left, key=lambda each: each.held / each.weight, default=None)

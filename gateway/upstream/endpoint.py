@@ -25,7 +25,7 @@ class Endpoint:
 
     __slots__ = (
         "authority", "dialing", "host", "idle", "lease", "most_idle", "name", "open", "out", "overruns", "places",
-        "port", "prefix", "server_name", "standing", "tls", "upstream", "waiting", "weight",
+        "port", "prefix", "server_name", "share", "standing", "tls", "upstream", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -36,6 +36,7 @@ class Endpoint:
         self.host = host
         self.port = port
         self.weight = weight
+        self.share: float = weight  # its part of the calls just now: see `slow_start`
         self.tls = tls
         self.server_name = server_name
         self.prefix = prefix  # put before every path
@@ -128,10 +129,11 @@ def authority(host: str, port: int, secure: bool) -> str:
 class EndpointLease(Lease):
     """A place at an endpoint. One object per endpoint serves every call: what it lends is a count."""
 
-    __slots__ = ("_upstream", "held")
+    __slots__ = ("_endpoint", "_upstream", "held")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.held = 0
+        self._endpoint = endpoint
         self._upstream = endpoint.upstream
 
     def take(self) -> Lease:
@@ -142,3 +144,6 @@ class EndpointLease(Lease):
     def release(self) -> None:
         self.held -= 1
         self._upstream.held -= 1
+        eased = self._upstream.eased
+        if eased is not None:
+            eased.add(self._endpoint)

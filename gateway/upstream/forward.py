@@ -54,10 +54,10 @@ class Forwarder:
         upstream = plan.upstream
         if upstream.held >= upstream.max_held:
             return failure.OVERLOADED
-        endpoint = upstream.pick(tried, call)
+        now = self._timers.now()
+        endpoint = upstream.pick(tried, call, now)
         if endpoint is None:
             return failure.REFUSED if tried else _unresolved(call)
-        now = self._timers.now()
         if not self._prepare(call, plan, endpoint, now):
             return failure.TOO_LATE
         call.endpoint = endpoint

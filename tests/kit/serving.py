@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from gateway.call import Call, Lease, State
 from gateway.clock import NEVER, Clock, Timers
+from gateway.config.balances import Balance
 from gateway.head import RequestHead, ResponseHead
 from gateway.holds.budget import LONGEST
 from gateway.holds.plan import UNBOUNDED, HoldPlan, Template
@@ -236,7 +237,7 @@ class Scene:
         self.loop = HandLoop()
         loop = cast(asyncio.AbstractEventLoop, self.loop)
         self.timers = Timers(loop)
-        self.upstream = Upstream("up", balance="round-robin")
+        self.upstream = Upstream("up", Balance("round-robin"))
         self.upstream.endpoints = tuple(Endpoint(self.upstream, f"10.0.0.{n}", 80) for n in range(1, endpoints + 1))
         self.ups = [Up(self.loop) for _ in range(idle)]
         for endpoint in self.upstream.endpoints:
