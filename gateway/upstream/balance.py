@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from gateway.upstream.budget import Budget
+from gateway.upstream.circuit import Circuit
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.pick import Picker, compile_picker
 
@@ -20,13 +22,17 @@ Watch = Callable[[Endpoint, "Outcome", int], None]  # told how a call, or one at
 
 
 class Upstream:
-    """A named group of endpoints. `keepalive` is in seconds, `max_held` counts calls over all endpoints.
+    """A named group of endpoints. `keepalive` is in seconds, `max_held` counts calls over all endpoints, `calls` those
+    there have ever been.
 
     `endpoints` are its members, `choice` those of them that take new calls: an endpoint can be taken out for a reason
     and is back when no reason is left. When none would be left, all of them are: then trying is better than refusing.
     """
 
-    __slots__ = ("_endpoints", "_picker", "balance", "choice", "held", "keepalive", "max_held", "name", "watch")
+    __slots__ = (
+        "_endpoints", "_picker", "balance", "budget", "calls", "choice", "circuit", "held", "keepalive", "max_held",
+        "name", "watch",
+    )  # fmt: skip
 
     def __init__(self, name: str, balance: str = "least-held", keepalive: float = 4.0, max_held: int = 20000) -> None:
         self.name = name
@@ -34,6 +40,9 @@ class Upstream:
         self.keepalive = keepalive
         self.max_held = max_held
         self.held = 0
+        self.calls = 0
+        self.budget = Budget()
+        self.circuit = Circuit()
         self.watch: Watch | None = None
         self.choice: tuple[Endpoint, ...] = ()
         self._picker: Picker = compile_picker(balance)
