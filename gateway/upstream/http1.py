@@ -232,7 +232,10 @@ class UpstreamConnection(asyncio.Protocol):
         if isinstance(body, CloseBody) and exc is None:
             call.serve.on_end(call)
         else:
-            call.serve.on_failure(call, *failure.of_loss(exc))
+            refusal, note = failure.of_loss(exc)
+            if self.idle_since and not (self._buffer or self._informational or body):
+                refusal = failure.STALE
+            call.serve.on_failure(call, refusal, note)
 
     def _read_last(self) -> None:
         """A failed write ended the transport, but the answer that says why may lie in the socket (RFC 9112 9.5)."""
