@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING
 
 from gateway.call import Try
+from gateway.clock import NEVER
 from gateway.outcome import Outcome
 from gateway.policies import retry
 from gateway.upstream import failure
@@ -93,6 +94,7 @@ class Repeats:
         call.tries = (*call.tries, Try(endpoint, call.sent_at, now, True, outcome, status))
         self._forwarder.give_back(call, endpoint)
         plan.upstream.told(endpoint, outcome, status)
+        call.upstream_due = NEVER  # nobody owes it an answer now
         pause = pause_before(call, plan, raced)
         if not pause:
             return self._forwarder.forward(call, plan, asked(call, plan))
