@@ -71,7 +71,7 @@ class Operator:
         return self._telemetry.file
 
     def upstreams(self) -> list[dict[str, object]]:
-        return live.upstreams(self._edge.serve.snapshot, self._telemetry.tallies.endpoints)
+        return live.upstreams(self._edge.serve.snapshot, self._telemetry.tallies.endpoints, self._timers.now())
 
     def routes(self) -> list[dict[str, object]]:
         return live.routes(self._edge.serve.snapshot)
@@ -92,6 +92,8 @@ class Operator:
             shed=room.shed,
             log_lines_dropped=self._telemetry.log.dropped,
             endpoint_held=live.at_endpoints(self._edge.serve.snapshot),
+            sent_again=live.sent_again(self._edge.serve.snapshot),
+            circuits=live.circuits(self._edge.serve.snapshot),
             spans=(traces.kept, traces.dropped) if traces is not None else None,
             tallies=tallies,
             draining=self._app.draining,

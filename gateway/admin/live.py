@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.outcome import Outcome
     from gateway.plan import Plan, Snapshot
     from gateway.upstream.balance import Upstream
+    from gateway.upstream.circuit import Circuit
     from gateway.upstream.endpoint import Endpoint
 
 HELD = (State.PARKED, State.WAITING)  # the usual one first; of an answer that has begun `held_on` decides
@@ -96,6 +97,19 @@ def at_endpoints(snapshot: Snapshot) -> dict[tuple[str, str], int]:
     return counts
 
 
+def sent_again(snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    """How many attempts followed one that an upstream may have seen, and how many the budget denied."""
+    budgets = [(upstream.name, upstream.budget) for upstream in snapshot.upstreams.values()]
+    sent = {(name, "sent"): budget.taken for name, budget in budgets}
+    return sent | {(name, "denied"): budget.denied for name, budget in budgets}
+
+
+def circuits(snapshot: Snapshot) -> dict[str, tuple[bool, int]]:
+    """Whether no endpoint of an upstream can be reached, and how often that came about."""
+    found = ((upstream.name, upstream.circuit) for upstream in snapshot.upstreams.values())
+    return {name: (circuit.since is not None, circuit.opened) for name, circuit in found}
+
+
 def routes(snapshot: Snapshot) -> list[dict[str, object]]:
     """The compiled table."""
     return [_route(plan) for plan in snapshot.plans]
@@ -115,18 +129,25 @@ def _route(plan: Plan) -> dict[str, object]:
     }
 
 
-def upstreams(snapshot: Snapshot, ended: Ended) -> list[dict[str, object]]:
+def upstreams(snapshot: Snapshot, ended: Ended, now: float) -> list[dict[str, object]]:
     """Every upstream with its endpoints, how much each carries now, and how the calls it got have ended."""
-    return [_upstream(upstream, ended) for upstream in snapshot.upstreams.values()]
+    return [_upstream(upstream, ended, now) for upstream in snapshot.upstreams.values()]
 
 
-def _upstream(upstream: Upstream, ended: Ended) -> dict[str, object]:
+def _upstream(upstream: Upstream, ended: Ended, now: float) -> dict[str, object]:
     return {
         "name": upstream.name,
         "held": upstream.held,
         "max_held": upstream.max_held,
+        "circuit": _circuit(upstream.circuit, now),
+        "retries": {"sent": upstream.budget.taken, "denied": upstream.budget.denied},
         "endpoints": [_endpoint(endpoint, ended) for endpoint in upstream.endpoints],
     }
+
+
+def _circuit(circuit: Circuit, now: float) -> dict[str, object]:
+    since = round(now - circuit.since, 3) if circuit.since is not None else None
+    return {"state": circuit.state, "since": since, "opened": circuit.opened, "refused": circuit.refusals}
 
 
 def _endpoint(endpoint: Endpoint, ended: Ended) -> dict[str, object]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway.head import RequestHead, ResponseHead
 
 KEPT = 16 * 1024  # bytes of a request that are kept until it is answered, to be sent again
-LONGEST = 2.0  # seconds; no pause gets longer
+LONGEST = 2.0  # seconds; no pause gets longer by doubling
 RACE = 1.0  # seconds: a connection that was closed before the request came there is lost sooner
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # of the methods that only ask (RFC 9110 9.2.1) those that are served
 
@@ -29,7 +29,7 @@ def compile_retry(
 def pause(retry: Retry, number: int, share: float) -> float:
     """Seconds before the attempt that follows `number` others: the first pause doubled each time. `share` (0 to 1) is
     drawn, and spreads it from half to one and a half."""
-    return min(retry.backoff * 2.0 ** (number - 1), LONGEST) * (0.5 + share)
+    return min(retry.backoff * 2.0 ** (number - 1), max(retry.backoff, LONGEST)) * (0.5 + share)
 
 
 def keeps_body(plan: Plan, head: RequestHead) -> bool:

@@ -34,6 +34,8 @@ class Gauges:
     last_reload_ok: bool = True
     last_reload_at: float = 0.0  # of the last one, whether it went well or not; 0 before the first
     endpoint_held: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by upstream and endpoint
+    sent_again: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by upstream and "sent" or "denied"
+    circuits: Mapping[str, tuple[bool, int]] = field(default_factory=dict)  # by upstream: open now, opened so often
     spans: tuple[int, int] | None = None  # kept and dropped; None where no traces are sent
     tallies: Tallies | None = None
 
@@ -161,6 +163,12 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                ("upstream", "endpoint", "outcome"), _endpoint_calls),
     Instrument("longpoll.endpoint.held", "gauge", "{call}", "Calls that an endpoint has now.",
                ("upstream", "endpoint"), lambda seen: seen.endpoint_held.items()),
+    Instrument("longpoll.retries", "counter", "{attempt}", "Attempts that followed one an upstream may have seen.",
+               ("upstream", "result"), lambda seen: seen.sent_again.items()),
+    Instrument("longpoll.circuit.open", "gauge", "", "Whether no endpoint of an upstream can be reached.",
+               ("upstream",), lambda seen: (((name,), int(now)) for name, (now, _) in seen.circuits.items())),
+    Instrument("longpoll.circuit.opened", "counter", "{outage}", "How often no endpoint could be reached.",
+               ("upstream",), lambda seen: (((name,), often) for name, (_, often) in seen.circuits.items())),
     Instrument("longpoll.consumer.calls", "counter", "{call}", "Calls by consumer.", ("consumer", "outcome"),
                _consumer_calls),
     Instrument("longpoll.consumer.held_seconds", "counter", "s", "Time that polls of a consumer were held.",

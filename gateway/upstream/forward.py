@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from gateway.upstream.endpoint import Endpoint
 
 MAX_DIALS = 3  # endpoints tried for one call before it fails
+OPENED = "upstream %s: no endpoint can be reached; until one can, calls get 503 at once"
+CLOSED = "upstream %s: it can be reached again"
 logger = logging.getLogger("gateway")
 
 
 class Forwarder:
-    __slots__ = ("_dialer", "_loop", "_parsers", "_say", "_timers")
+    __slots__ = ("_closed", "_dialer", "_loop", "_opened", "_parsers", "_timers")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers, vanished_after: float = VANISHED_AFTER
@@ -47,7 +49,8 @@ class Forwarder:
         self._loop = loop
         self._parsers = parsers
         self._timers = timers
-        self._say = Sparing[str](loop, lambda text, times: logger.warning("%s", text))
+        self._opened = Sparing[str](loop, lambda name, _: logger.warning(OPENED, name))
+        self._closed = Sparing[str](loop, lambda name, _: logger.warning(CLOSED, name))
         self._dialer = Dialer(loop, parsers, timers, self._connected, self._failed, vanished_after)
 
     def allow(self, connections: int) -> None:
@@ -118,7 +121,7 @@ class Forwarder:
         plan, now = call.plan, self._timers.now()
         assert plan is not None
         if plan.upstream.circuit.connected(now) is not None:
-            self._say(f"upstream {plan.upstream.name}: it can be reached again")
+            self._closed(plan.upstream.name)
         try:
             self._refresh(call, plan, dial.endpoint, now, connection)
         except Exception as error:
@@ -178,7 +181,7 @@ class Forwarder:
         if refusal.outcome is not Outcome.UPSTREAM_REFUSED:  # but that we have no descriptor left
             return
         if upstream.circuit.refused(endpoint, upstream.choice, self._timers.now()):
-            self._say(f"upstream {upstream.name}: no endpoint can be reached; until one can, calls get 503 at once")
+            self._opened(upstream.name)
 
     def give_back(self, call: Call, endpoint: Endpoint) -> None:
         endpoint.lease.release()

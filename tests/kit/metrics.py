@@ -32,7 +32,8 @@ def gauges(**values: Any) -> Gauges:
         "held": {("updates", "parked"): 7, (NASTY, "waiting"): 1}, "connections": 9, "max_connections": 100,
         "log_lines_dropped": 3, "shed": {"connections": 4}, "reloads": 2, "reloads_failed": 1,
         "last_reload_at": 1_700_000_000.5, "draining": False, "endpoint_held": {("up", "10.0.0.1:80"): 7},
-        "spans": (12, 1), "tallies": tallies,
+        "spans": (12, 1), "tallies": tallies, "sent_again": {("up", "sent"): 2, ("up", "denied"): 1},
+        "circuits": {"up": (True, 3)},
     }  # fmt: skip
     return Gauges(**cast(Any, settled | values))
 
