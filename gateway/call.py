@@ -46,13 +46,14 @@ class Lease:
 
 
 class Try(NamedTuple):
-    """An attempt that brought no answer. Instants in loop seconds."""
+    """An attempt that brought no answer, or none that counts. Instants in loop seconds."""
 
     endpoint: Endpoint
     began: float
     ended: float
     sent: bool
     outcome: Outcome
+    status: int = 0
 
 
 class Call:

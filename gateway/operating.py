@@ -96,6 +96,8 @@ class Operator:
             endpoints=live.endpoints(self._edge.serve.snapshot),
             endpoint_held=live.at_endpoints(self._edge.serve.snapshot),
             sessions_moved=live.moved_sessions(self._edge.serve.snapshot),
+            sent_again=live.sent_again(self._edge.serve.snapshot),
+            circuits=live.circuits(self._edge.serve.snapshot),
             spans=(traces.kept, traces.dropped) if traces is not None else None,
             tallies=tallies,
             names=self.members.names,

@@ -57,6 +57,18 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """What may be sent again beyond the built-in rule, which is what stands here; and how much and how soon, which
+    counts for that rule too. `backoff` is in seconds."""
+
+    attempts: int = 1  # in all, of calls of `methods`
+    budget: float = 0.2  # share of the upstream's calls
+    backoff: float = 0.025
+    methods: frozenset[str] = frozenset()
+    status: frozenset[int] = frozenset()  # answers that count as failures
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Which calls leave a trace (`telemetry.sampling`): the bound of each class of endings, and the one for the flag
     that is told to the upstream. Without bounds there are none."""
@@ -82,6 +94,7 @@ class Plan:
     hold: HoldPlan | None = None
     cors: Cors | None = None
     upgrade: Upgrades | None = None  # the changes of protocol that are let through
+    retry: Retry = Retry()
     max_body: int = 10 * 1024 * 1024
     secret_params: tuple[str, ...] = ()  # path parameters that never reach a log
     bound_to_token: bool = True  # a hold ends no later than its token

@@ -30,6 +30,7 @@ from gateway.upstream.dial import Dial
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.headers import client_address
 from gateway.upstream.http1 import UpstreamConnection
+from gateway.upstream.repeat import Pause, Repeats
 from gateway.waiting import Spot
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Serve:
         self._clock = clock
         self._timers = timers
         self._forwarder = forwarder
+        self._repeats = Repeats(forwarder, timers)
         self._limits = limits
         self._memory = Memory()
         self._settled = settled
@@ -127,15 +129,16 @@ class Serve:
             return
         hold = plan.hold
         if verdict is None and hold is not None and hold.body_limit and admission.looks_into_body(call.head, hold):
-            self._gather(call, plan, hold)
+            self._gather(call, plan, min(hold.body_limit, plan.max_body))
+        elif verdict is None and call.framing is not None and admission.keeps_body(call, plan):
+            self._gather(call, plan, plan.max_body)
         else:
             self._take(call, plan, verdict)
 
-    def _gather(self, call: Call, plan: Plan, hold: HoldPlan) -> None:
+    def _gather(self, call: Call, plan: Plan, limit: int) -> None:
         """Waits for the body, unless it is known to be too long to be looked into."""
         assert call.head is not None
         call.state = WAITING
-        limit = min(hold.body_limit, plan.max_body)
         if call.head.length is not None and call.head.length > limit:
             self._read(call, None)
             return
@@ -144,13 +147,18 @@ class Serve:
         call.conn.read_whole(limit)
 
     def _read(self, call: Call, body: bytes | None) -> None:
-        """The body is there, which says whether this is a poll; None: it is too long to be looked into."""
+        """The body is there, which may say whether this is a poll; None: it is too long to be looked into."""
         plan, head = call.plan, call.head
-        assert plan is not None and plan.hold is not None and head is not None
+        assert plan is not None and head is not None
         call.state = ADMITTING
         self._timers.arm(call, NEVER)
+        hold = plan.hold
+        if hold is None or not (hold.body_limit and admission.looks_into_body(head, hold)):  # it is only kept
+            admission.keep_body(call, head, body)
+            self._take(call, plan, None)
+            return
         readable = admission.with_body(call, head, body)
-        self._take(call, plan, self._wish(call, head, plan.hold) if readable else None)
+        self._take(call, plan, self._wish(call, head, hold) if readable else None)
 
     def _take(self, call: Call, plan: Plan, verdict: Verdict) -> None:
         """It is known what the call is: it gets its deadline, and what its limits let it have."""
@@ -182,6 +190,7 @@ class Serve:
             return
         if verdict is None:
             call.state = PARKED
+            plan.upstream.calls += 1
             verdict = self._forwarder.forward(call, plan)
             if self.parked is not None and verdict is None and call.hold is not None and call.state is PARKED:
                 self.parked(call, self.snapshot)
@@ -352,7 +361,10 @@ class Serve:
     def _begin(self, call: Call, head: ResponseHead, data: bytes, ended: bool, framed: bytes | None) -> None:
         plan, hold = call.plan, call.hold
         assert plan is not None
+        if head.status >= 400 and self._repeats.answered(call, plan, head):
+            return
         call.state = RELAYING
+        call.wire = None
         call.status = head.status
         call.first_byte_at = self._timers.now()
         sessions = plan.upstream.sessions
@@ -386,7 +398,7 @@ class Serve:
     def _hold_on(self, call: Call) -> None:
         """The answer of a hold began before there is news: it is held on, but nothing can take that answer's place any
         more. So a drain lets it run to the end of its window, as every hold that we may not end ourselves."""
-        call.blank = call.wire = None
+        call.blank = None
         if call.clamped_by == "drain" and self.draining is not None:
             end = self.draining.end
             call.deadline = max(
@@ -445,16 +457,13 @@ class Serve:
             self._settle(call, call.ending)
 
     def _fail(self, call: Call, refusal: Refusal, note: str) -> None:
-        """Nothing was relayed yet: a cursor poll may be sent again, everything else is told."""
-        call.note = note
-        if refusal.outcome is Outcome.UPSTREAM_RESET and self._forwarder.may_replay(call) and call.plan is not None:
-            verdict = self._forwarder.replay(call, call.plan)
-            if verdict is None:
-                return
-            if verdict is failure.TOO_LATE:
-                self._quiet(call, self._timers.now())
-                return
-        self._say(call, refusal)
+        """Nothing was relayed yet: what may be is sent again, everything else is told."""
+        call.note = note or None
+        verdict = self._repeats.lost(call, call.plan, refusal) if call.plan is not None else refusal
+        if verdict is failure.TOO_LATE:
+            self._quiet(call, self._timers.now())
+        elif verdict is not None:
+            self._say(call, verdict)
 
     def _truncate(self, call: Call, refusal: Refusal, note: str) -> None:
         """The answer broke off: so does the connection, never to look complete."""
@@ -469,6 +478,8 @@ class Serve:
         """A call's clock ran out: of its wait in line or for its body, of connecting, of its answer, of a hold."""
         if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
             self._forwarder.connect_timed_out(call, call.plan, call.up)
+        elif isinstance(call.up, Pause) and call.up.until <= now < call.deadline and call.plan is not None:
+            self._repeats.pause_over(call, call.plan)
         elif isinstance(call.up, Kept) and now >= call.up.until and not self._limits.too_late(call):
             self.on_turn(call)
         elif isinstance(call.up, (Spot, Kept)) and call.blank is None and call.clamped_by not in ("drain", "token"):
@@ -579,6 +590,7 @@ class Serve:
             self._fail(call, failure.BAD, wrong)
             return
         call.state = TUNNELLING
+        call.wire = None
         call.status = head.status
         call.ending = TUNNELLED
         call.first_byte_at = now
@@ -699,9 +711,9 @@ class Serve:
             call.conn.settled(call)
 
     def _tell(self, call: Call, endpoint: Endpoint, outcome: Outcome) -> None:
-        """Its endpoint learns how the call ended; of connections that could not be had it was told at once."""
+        """Its endpoint learns how the call ended; of attempts that failed before it was told at once."""
         told = verdicts.of_endpoint(call, outcome)
-        if told is not None:
+        if told is not None and call.attempts > len(call.tries):
             endpoint.upstream.told(endpoint, told, call.status, call.sent_at)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.outcome import Outcome
     from gateway.plan import Plan, Snapshot
     from gateway.upstream.balance import Upstream
+    from gateway.upstream.circuit import Circuit
     from gateway.upstream.endpoint import Endpoint
     from gateway.upstream.resolve import Name
 
@@ -139,6 +140,19 @@ def moved_sessions(snapshot: Snapshot) -> dict[str, int]:
     return {name: up.moved for name, up in snapshot.upstreams.items() if up.sessions is not None}
 
 
+def sent_again(snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    """How many attempts followed one that an upstream may have seen, and how many the budget denied."""
+    budgets = [(upstream.name, upstream.budget) for upstream in snapshot.upstreams.values()]
+    sent = {(name, "sent"): budget.taken for name, budget in budgets}
+    return sent | {(name, "denied"): budget.denied for name, budget in budgets}
+
+
+def circuits(snapshot: Snapshot) -> dict[str, tuple[bool, int]]:
+    """Whether no endpoint of an upstream can be reached, and how often that came about."""
+    found = ((upstream.name, upstream.circuit) for upstream in snapshot.upstreams.values())
+    return {name: (circuit.since is not None, circuit.opened) for name, circuit in found}
+
+
 def routes(snapshot: Snapshot) -> list[dict[str, object]]:
     """The compiled table."""
     return [_route(plan) for plan in snapshot.plans]
@@ -169,8 +183,15 @@ def _upstream(upstream: Upstream, ended: Ended, now: float) -> dict[str, object]
         "held": upstream.held,
         "max_held": upstream.max_held,
         "taking": sum(not endpoint.out for endpoint in upstream.endpoints),
+        "circuit": _circuit(upstream.circuit, now),
+        "retries": {"sent": upstream.budget.taken, "denied": upstream.budget.denied},
         "endpoints": [_endpoint(endpoint, ended, now) for endpoint in upstream.endpoints],
     }
+
+
+def _circuit(circuit: Circuit, now: float) -> dict[str, object]:
+    since = round(now - circuit.since, 3) if circuit.since is not None else None
+    return {"state": circuit.state, "since": since, "opened": circuit.opened, "refused": circuit.refusals}
 
 
 def _endpoint(endpoint: Endpoint, ended: Ended, now: float) -> dict[str, object]:

@@ -19,6 +19,7 @@ from gateway.config.checks.places import check_places
 from gateway.config.checks.process import check_process
 from gateway.config.checks.providers import check_providers
 from gateway.config.checks.replay import check_replay
+from gateway.config.checks.retry import check_retry
 from gateway.config.checks.routes import check_routes
 from gateway.config.checks.secrets import check_secrets
 from gateway.config.checks.upstreams import check_upstreams
@@ -40,6 +41,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_clocks,
     check_limits,
     check_replay,
+    check_retry,
     check_secrets,
     check_providers,
     check_upstreams,

@@ -21,12 +21,13 @@ from gateway.identity.keys import KeySet
 from gateway.identity.places import credential_cookies, credential_headers
 from gateway.identity.verify import Provider
 from gateway.pipeline import Step
-from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
+from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot
 from gateway.policies.allow_list import compile_allow_list
 from gateway.policies.cors import OWNED, compile_cors
 from gateway.policies.headers import HeaderRules, compile_header_rules
 from gateway.policies.jwt import compile_jwt
 from gateway.policies.rate_limit import Screen, Shown
+from gateway.policies.retry import compile_retry
 from gateway.policies.websocket import Upgrades, compile_upgrades
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
@@ -177,6 +178,7 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         response=_response_shape(merged, environ),
         cors=_cors(merged),
         upgrade=_upgrades(merged),
+        retry=_retry(merged),
         max_body=merged.max_body if merged.max_body is not None else config.server.max_body,
         bound_to_token=merged.jwt is None or merged.jwt.expiry == "bound",
         secret_params=tuple(place[5:] for place in secrets if place.startswith("path:")),
@@ -250,3 +252,10 @@ def _cors(merged: Merged) -> Cors | None:
         return None
     methods = table.methods or merged.route.match.methods or ("*",)
     return compile_cors(table.origins, methods, table.headers, table.expose, table.credentials, table.max_age)
+
+
+def _retry(merged: Merged) -> Retry:
+    table = merged.retry
+    if table is None:
+        return Retry()
+    return compile_retry(table.attempts, table.budget, table.backoff, table.methods, table.status)

@@ -45,6 +45,8 @@ class Gauges:
     endpoints: Mapping[tuple[str, str], Watched] = field(default_factory=dict)  # by upstream and endpoint
     endpoint_held: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by upstream and endpoint
     sessions_moved: Mapping[str, int] = field(default_factory=dict)  # by upstream, of those that keep sessions
+    sent_again: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by upstream and "sent" or "denied"
+    circuits: Mapping[str, tuple[bool, int]] = field(default_factory=dict)  # by upstream: open now, opened so often
     spans: tuple[int, int] | None = None  # kept and dropped; None where no traces are sent
     tallies: Tallies | None = None
     names: Mapping[str, Name] = field(default_factory=dict)  # that endpoints have
@@ -199,6 +201,12 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                ("upstream", "endpoint", "result"), _endpoint_counts(lambda each: each.probes)),
     Instrument("longpoll.sessions.moved", "counter", "{session}", "Sessions whose endpoint took no calls any more.",
                ("upstream",), lambda seen: (((upstream,), count) for upstream, count in seen.sessions_moved.items())),
+    Instrument("longpoll.retries", "counter", "{attempt}", "Attempts that followed one an upstream may have seen.",
+               ("upstream", "result"), lambda seen: seen.sent_again.items()),
+    Instrument("longpoll.circuit.open", "gauge", "", "Whether no endpoint of an upstream can be reached.",
+               ("upstream",), lambda seen: (((name,), int(now)) for name, (now, _) in seen.circuits.items())),
+    Instrument("longpoll.circuit.opened", "counter", "{outage}", "How often no endpoint could be reached.",
+               ("upstream",), lambda seen: (((name,), often) for name, (_, often) in seen.circuits.items())),
     Instrument("longpoll.consumer.calls", "counter", "{call}", "Calls by consumer.", ("consumer", "outcome"),
                _consumer_calls),
     Instrument("longpoll.consumer.held_seconds", "counter", "s", "Time that polls of a consumer were held.",

@@ -10,6 +10,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from gateway.config.balances import LEAST_HELD, Balance
+from gateway.upstream.budget import Budget
+from gateway.upstream.circuit import Circuit
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.pick import Picker, compile_picker
 from gateway.upstream.slow_start import SlowStart
@@ -27,16 +29,17 @@ Watch = Callable[[Endpoint, "Outcome", int, float | None], None]  # how a call, 
 
 
 class Upstream:
-    """A named group of endpoints. `keepalive` is in seconds, `max_held` counts calls over all endpoints.
+    """A named group of endpoints. `keepalive` is in seconds, `max_held` counts calls over all endpoints, `calls` those
+    there have ever been.
 
     `endpoints` are its members, `choice` those of them that take new calls: an endpoint can be taken out for a reason
     and is back when no reason is left. When none would be left, all of them are: then trying is better than refusing.
     """
 
     __slots__ = (
-        "_endpoints", "_guard", "_leaving", "_picker", "balance", "choice", "dns_refresh", "drained", "eased",
-        "ejection", "health", "held", "keepalive", "max_held", "members", "moved", "name", "sessions", "slow_start",
-        "watch",
+        "_endpoints", "_guard", "_leaving", "_picker", "balance", "budget", "calls", "choice", "circuit", "dns_refresh",
+        "drained", "eased", "ejection", "health", "held", "keepalive", "max_held", "members", "moved", "name",
+        "sessions", "slow_start", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +56,9 @@ class Upstream:
         self.dns_refresh = 30.0  # seconds
         self.ejection: Ejection | None = None
         self.health: Health | None = None
+        self.calls = 0
+        self.budget = Budget()
+        self.circuit = Circuit()
         self.watch: Watch | None = None
         self._guard: Watch | None = None
         self.choice: tuple[Endpoint, ...] = ()

@@ -247,4 +247,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if isinstance(body, CloseBody) and exc is None:
             call.serve.on_end(call)
         else:
-            call.serve.on_failure(call, *failure.of_loss(exc))
+            refusal, note = failure.of_loss(exc)
+            if self.idle_since and not (self._buffer or self._informational or body):
+                refusal = failure.STALE
+            call.serve.on_failure(call, refusal, note)

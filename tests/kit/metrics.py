@@ -36,6 +36,7 @@ def gauges(**values: Any) -> Gauges:
         "sessions_moved": {"up": 2},
         "spans": (12, 1), "tallies": tallies, "names": {"api.internal": _name()},
         "endpoints": {("up", "10.0.0.1:80"): Watched(True, {"eject": 2, "restore": 2}, {"good": 40, "bad": 3})},
+        "sent_again": {("up", "sent"): 2, ("up", "denied"): 1}, "circuits": {"up": (True, 3)},
     }  # fmt: skip
     return Gauges(**cast(Any, settled | values))
 

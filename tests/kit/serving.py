@@ -19,7 +19,7 @@ from gateway.limits import Limits
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Reply, Step
-from gateway.plan import EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
+from gateway.plan import EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot
 from gateway.policies.caps import Cap
 from gateway.policies.rate_limit import RateLimit, Shown
 from gateway.routing import Router, Rule
@@ -44,6 +44,7 @@ POLLS: dict[str, HoldPlan] = {
     "early": hold_plan(answer="template", template=TEMPLATE, early_headers=True),
     "endless": hold_plan(template=TEMPLATE, early_headers=True, ask=(), rewrite=False, absent=UNBOUNDED, max=LONGEST),
 }
+NO_PAUSE = Retry(backoff=0.0)  # before the same endpoint is asked again
 UPDATES = Rule(None, "/updates", ())
 KINDS: tuple[str, ...] = ("ordinary", "upload", "upgrade", *POLLS)
 UPDATES = Rule(None, "/updates", ())

@@ -18,12 +18,14 @@ from gateway.call import State
 from gateway.drain import Drain
 from gateway.holds.budget import LONGEST
 from gateway.outcome import Outcome
+from gateway.plan import Retry
 from gateway.policies.caps import compile_cap
 from gateway.policies.rate_limit import compile_rate_limit
 from gateway.serve import TABLE
 from gateway.state.store import Demand, Denied, Place, Tokens
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
+from gateway.upstream.repeat import Pause
 from tests.kit.calls import call_of, head_of
 from tests.kit.glue import AGREED
 from tests.kit.heads import response
@@ -114,7 +116,7 @@ def upload(size: int, ended: bool) -> Event:
     """A body is read only when the head has left: never while the call is still connecting."""
 
     def event(scene: Scene) -> None:
-        if not isinstance(scene.call.up, Dial):
+        if not isinstance(scene.call.up, (Dial, Pause)):
             scene.serve.on_upload(scene.call, b"x" * size, ended)
 
     return event
@@ -204,6 +206,20 @@ def kept_back(kind: str, *, too_soon: bool = False) -> Scene:
     return scene.open()
 
 
+AGAIN = Retry(attempts=3, methods=frozenset({"GET", "POST"}), status=frozenset({503}))
+
+
+def pausing(kind: str) -> Scene:
+    """Its connection died, and it is sent again in a moment. A body was read whole for that."""
+    hold = replace(POLLS[kind], replay="cursor") if kind in POLLS else None
+    scene = Scene(kind, idle=2, hold=hold, retry=AGAIN).open()
+    if scene.call.state is State.WAITING:
+        scene.serve.on_whole(scene.call, b"0123456789")
+    failed(failure.RESET)(scene)
+    assert isinstance(scene.call.up, Pause)
+    return scene
+
+
 def relaying(kind: str) -> Scene:
     scene = Scene(kind).open()
     head(200, b"[", False)(scene)
@@ -225,6 +241,11 @@ def unread(kind: str, *events: Event) -> Scene:
     return scene
 
 
+def after(seconds: float, scene: Scene) -> Scene:
+    scene.loop.advance(seconds)
+    return scene
+
+
 def settled(kind: str) -> Scene:
     scene = Scene(kind).open()
     scene.serve.on_gone(scene.call)
@@ -241,6 +262,8 @@ STAGES: dict[str, tuple[State, Callable[[str], Scene]]] = {
     "back too soon": (State.WAITING, lambda kind: kept_back(kind, too_soon=True)),
     "parked": (State.PARKED, lambda kind: Scene(kind, idle=2).open()),
     "dialing": (State.PARKED, lambda kind: Scene(kind, idle=0, endpoints=2).open()),
+    "pausing": (State.PARKED, pausing),
+    "sent again": (State.PARKED, lambda kind: after(0.2, pausing(kind))),
     "relaying": (State.RELAYING, relaying),
     "choked": (State.RELAYING, lambda kind: unread(kind, head(200, b"[", False))),
     "relayed": (State.RELAYING, lambda kind: unread(kind, head(200, b"[1]", True))),
@@ -335,7 +358,7 @@ def test_any_sequence_of_events_settles_once(kind: str, stage: str, moves: list[
     leave(scene)
 
 
-@given(st.sampled_from(KINDS), st.sampled_from(("waiting", "parked", "dialing", "relaying", "tunnelling")))
+@given(st.sampled_from(KINDS), st.sampled_from(("waiting", "parked", "dialing", "pausing", "relaying", "tunnelling")))
 def test_a_call_that_nobody_touches_ends_by_itself(kind: str, stage: str) -> None:
     scene = STAGES[stage][1](kind)
     if stage == "waiting":
