@@ -103,6 +103,7 @@ class EdgeLimits:
     max_body: int = 10 * 1024 * 1024
     per_address: int | None = None  # connections
     exempt: Networks = ()  # addresses that many clients share
+    proxy_protocol: bool = False  # connections come from trusted proxies, and begin with a PROXY header
     front_idle_timeout: float | None = None  # the edge in front of us gives up after this
 
 

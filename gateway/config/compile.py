@@ -84,6 +84,7 @@ def _edge(config: Config) -> EdgeLimits:
         max_body=server.max_body,
         per_address=server.per_address.connections,
         exempt=_exempt(server),
+        proxy_protocol=server.proxy_protocol,
         front_idle_timeout=server.front.idle_timeout if server.front is not None else None,
     )
 

@@ -69,9 +69,10 @@ class Edge:
         self.connections: set[Downstream] = set()
         self._say = say
 
-    def turned_away(self, shed: Shed) -> None:
+    def turned_away(self, shed: Shed, who: str = "") -> None:
         """Counts somebody there is no room for, and tells the operator."""
         self.room.shed[shed] += 1
+        self.room.last[shed] = who
         self._say(shed)
 
     def sheds_hold(self) -> bool:
