@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class RequestShape:
     """How a request is rewritten for the upstream: header fields that end here, fields to add, path.
 
-    `identity` maps a header name to the claim it carries: "consumer", "tenant" or "claims.<name>".
+    `identity` maps a header name to the claim it carries: "consumer", "tenant", "certificate" or "claims.<name>".
     """
 
     drops: Drops

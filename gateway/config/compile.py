@@ -202,7 +202,7 @@ def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> R
               for each in merged.headers]  # fmt: skip
     drop, add = compile_header_rules(rules)
     identity = upstream.identity
-    told = [(identity.consumer, "consumer"), (identity.tenant, "tenant")]
+    told = [(identity.consumer, "consumer"), (identity.tenant, "tenant"), (identity.certificate, "certificate")]
     told += [(header, f"claims.{claim}") for claim, header in identity.claims.items()]
     names = tuple((header.encode("ascii"), what) for header, what in told if header is not None)
     forwarded = upstream.forward_authorization

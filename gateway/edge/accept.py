@@ -19,6 +19,7 @@ from gateway.edge.answer import answer_bytes
 from gateway.edge.http1 import LINGER, Downstream
 from gateway.edge.proxy_header import BadHeaderError
 from gateway.edge.room import AWAY, Shed
+from gateway.edge.tls import Introduced
 from gateway.pipeline import Refusal
 from gateway.problem import render
 from gateway.upstream import failure
@@ -34,7 +35,7 @@ _WORDS: dict[Shed, Refusal] = {Shed.CONNECTIONS: failure.NO_ROOM, Shed.ADDRESS: 
 
 
 class Acceptor:
-    """One listening socket. `tls` None means plain HTTP."""
+    """One listening socket. `tls` None means plain HTTP; it may become another while it listens."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, edge: Edge, sock: socket.socket, tls: ssl.SSLContext | None = None
@@ -42,7 +43,7 @@ class Acceptor:
         self._loop = loop
         self._edge = edge
         self._sock = sock
-        self._tls = tls
+        self.tls = tls
         self._scheme = "https" if tls is not None else "http"
         self._tasks: set[asyncio.Task[None]] = set()
         self._later: asyncio.TimerHandle | None = None
@@ -162,7 +163,9 @@ class Acceptor:
         return None
 
     async def _accept(self, sock: socket.socket, peer: str) -> None:
-        if not await self._serve(sock, lambda: Downstream(self._edge, self._scheme, peer)):
+        asked = self.tls is not None and self.tls.verify_mode is not ssl.CERT_NONE
+        kind = Introduced if asked else Downstream
+        if not await self._serve(sock, lambda: kind(self._edge, self._scheme, peer)):
             self._edge.room.leave(peer)
 
     async def _turn_away(self, sock: socket.socket, peer: str, shed: Shed, proxied: bool) -> None:
@@ -172,9 +175,9 @@ class Acceptor:
 
     async def _serve(self, sock: socket.socket, factory: Callable[[], asyncio.Protocol]) -> bool:
         """Whether a connection came about: a TLS handshake may fail, or the client may have left already."""
-        timeout = self._edge.limits.header_timeout if self._tls is not None else None
+        timeout = self._edge.limits.header_timeout if self.tls is not None else None
         try:
-            await self._loop.connect_accepted_socket(factory, sock, ssl=self._tls, ssl_handshake_timeout=timeout)
+            await self._loop.connect_accepted_socket(factory, sock, ssl=self.tls, ssl_handshake_timeout=timeout)
         except (OSError, asyncio.CancelledError):  # ssl.SSLError and TimeoutError are of them
             sock.close()
             return False

@@ -92,6 +92,7 @@ class Downstream(asyncio.Protocol):
         "_body", "_buffer", "_chunked", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
         "_unread", "_unsent", "_whole", "call", "due", "peer", "scheme", "tick", "transport", "version",
     )  # fmt: skip
+    certificate: str | None = None  # whose the client showed, on connections where it was asked for one
 
     def __init__(self, edge: Edge, scheme: str, peer: str) -> None:
         self._edge = edge
