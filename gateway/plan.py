@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class RequestShape:
     """How a request is rewritten for the upstream: header fields that end here, fields to add, path.
 
-    `identity` maps a header name to the claim it carries: "consumer", "tenant" or "claims.<name>".
+    `identity` maps a header name to the claim it carries: "consumer", "tenant", "certificate" or "claims.<name>".
     """
 
     drops: Drops
@@ -118,6 +118,7 @@ class EdgeLimits:
     max_body: int = 10 * 1024 * 1024
     per_address: int | None = None  # connections
     exempt: Networks = ()  # addresses that many clients share
+    proxy_protocol: bool = False  # connections come from trusted proxies, and begin with a PROXY header
     front_idle_timeout: float | None = None  # the edge in front of us gives up after this
 
 

@@ -18,6 +18,10 @@ class Conn(Protocol):
 
     scheme: str
 
+    @property
+    def certificate(self) -> str | None:
+        """Whose certificate the client showed, verified; None: none."""
+
     def answer(self, status: int, headers: HeaderList, body: bytes, close: bool, fresh: bytes) -> bool: ...
 
     def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool,

@@ -88,6 +88,7 @@ def _edge(config: Config) -> EdgeLimits:
         max_body=server.max_body,
         per_address=server.per_address.connections,
         exempt=_exempt(server),
+        proxy_protocol=server.proxy_protocol,
         front_idle_timeout=server.front.idle_timeout if server.front is not None else None,
     )
 
@@ -217,7 +218,7 @@ def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> R
               for each in merged.headers]  # fmt: skip
     drop, add = compile_header_rules(rules)
     identity = upstream.identity
-    told = [(identity.consumer, "consumer"), (identity.tenant, "tenant")]
+    told = [(identity.consumer, "consumer"), (identity.tenant, "tenant"), (identity.certificate, "certificate")]
     told += [(header, f"claims.{claim}") for claim, header in identity.claims.items()]
     names = tuple((header.encode("ascii"), what) for header, what in told if header is not None)
     forwarded = upstream.forward_authorization

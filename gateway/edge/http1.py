@@ -83,9 +83,10 @@ class Edge:
         self.connections: set[Downstream] = set()
         self._say = say
 
-    def turned_away(self, shed: Shed) -> None:
+    def turned_away(self, shed: Shed, who: str = "") -> None:
         """Counts somebody there is no room for, and tells the operator."""
         self.room.shed[shed] += 1
+        self.room.last[shed] = who
         self._say(shed)
 
     def sheds_hold(self) -> bool:
@@ -105,6 +106,7 @@ class Downstream(asyncio.Protocol):
         "_body", "_buffer", "_chunks", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
         "_unread", "_unsent", "_whole", "call", "due", "peer", "scheme", "tick", "transport", "version",
     )  # fmt: skip
+    certificate: str | None = None  # whose the client showed, on connections where it was asked for one
 
     def __init__(self, edge: Edge, scheme: str, peer: str) -> None:
         self._edge = edge

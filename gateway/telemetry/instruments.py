@@ -221,7 +221,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                lambda seen: [((), seen.connections)]),
     Instrument("longpoll.max_connections", "gauge", "{connection}", "Client connections there may be.", (),
                lambda seen: [((), seen.max_connections)]),
-    Instrument("longpoll.shed", "counter", "{call}", "Calls and connections turned away for want of room.",
+    Instrument("longpoll.shed", "counter", "{call}", "Calls and connections turned away at the door.",
                ("reason",), lambda seen: (((reason,), count) for reason, count in seen.shed.items())),
     Instrument("longpoll.log.lines.dropped", "counter", "{line}", "Lines of the call log that were lost.", (),
                lambda seen: [((), seen.log_lines_dropped)]),

@@ -58,6 +58,8 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
     if call.identity is not None:
         record["consumer"] = call.identity.consumer
         record["tenant"] = call.identity.tenant
+    if call.conn.certificate is not None:
+        record["certificate"] = clean(call.conn.certificate[:MAX_TEXT])
     if call.query:
         record["query"], values = _query(call, snapshot.log_values)
         if values:

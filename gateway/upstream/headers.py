@@ -149,17 +149,23 @@ def _forwarded(peer: str, scheme: str, host: str) -> bytes:
 
 def _identity_lines(call: Call, names: tuple[tuple[bytes, str], ...]) -> bytes:
     """The verified caller in headers. A value that is no visible ASCII is percent-encoded, never sent raw."""
-    identity = call.identity
-    if identity is None:
-        return b""
     out = b""
     for name, what in names:
-        value = identity.consumer if what == "consumer" else identity.tenant if what == "tenant" else None
-        if value is None and what.startswith("claims."):
-            value = _claim_text(identity.claims.get(what[7:]))
+        value = _told(call, what)
         if value:
             out += b"%b: %b\r\n" % (name, header_value(value))
     return out
+
+
+def _told(call: Call, what: str) -> str | None:
+    identity = call.identity
+    if what == "certificate":
+        return call.conn.certificate
+    if identity is None:
+        return None
+    if what.startswith("claims."):
+        return _claim_text(identity.claims.get(what[7:]))
+    return identity.consumer if what == "consumer" else identity.tenant
 
 
 def _claim_text(value: object) -> str | None:

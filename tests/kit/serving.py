@@ -135,6 +135,7 @@ class Conn:
     """The client's connection. While `full`, what is written stays in its buffer, as `pause_writing` says."""
 
     scheme = "http"
+    certificate: str | None = None
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene

@@ -22,6 +22,7 @@ from gateway.config.jsonschema import document_schema
 from gateway.config.merge import merge_route
 from gateway.holds import budget
 from gateway.outcome import ENDINGS, Outcome
+from tests.kit.certificates import make_certificate
 
 from .config.kit import BASE, ROUTE, SECRET, sound
 
@@ -41,7 +42,12 @@ BLOCKS = [(page.name, number, text) for page in PAGES for number, text in enumer
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of a newcomer, with an issuer's public key and a secret in the environment."""
+    """The directory of a newcomer, with an issuer's public key, certificates, and a secret in the environment."""
+    made = make_certificate(tmp_path / "tls", "localhost")
+    for name in ("tls/example.pem", "tls/api.pem", "tls/clients.pem", "ca.pem", "c.pem"):
+        (tmp_path / name).write_bytes(made.cert.read_bytes())
+    for name in ("tls/example.key", "tls/api.key", "k.pem"):
+        (tmp_path / name).write_bytes(made.key.read_bytes())
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     jwk: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     keys = {"keys": [{**jwk, "kid": "1", "use": "sig", "alg": "RS256"}]}

@@ -44,10 +44,12 @@ class HeaderEdit(Table):
 
 
 class IdentityHeaders(Table):
-    """Header names that tell the upstream who calls; the client's own copies are removed."""
+    """Header names that tell the upstream who calls; the client's own copies are removed. `certificate`: whose
+    certificate the client showed, where `server.tls` asks for one."""
 
     consumer: RuleHeader | None = None
     tenant: RuleHeader | None = None
+    certificate: RuleHeader | None = None
     claims: dict[Text, RuleHeader] = Field(default_factory=dict)
 
 
