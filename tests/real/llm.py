@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 KEY = "sk-the-key-of-the-service-that-no-client-may-ever-see"
+PAYER = {"OpenAI-Organization": "the-payer", "Set-Cookie": "__cf_bm=of-the-payer; Path=/"}
 
 
 class Generation:
@@ -49,7 +50,7 @@ class Generation:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Every token in an event of its own, as soon as there is one."""
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8", **PAYER})
         await response.prepare(request)
         while (token := await self._tokens.get()) is not None:
             await response.write(self._event({"content": token}))
@@ -62,7 +63,8 @@ class Generation:
         while (token := await self._tokens.get()) is not None:
             tokens.append(token)
         message = {"role": "assistant", "content": "".join(tokens)}
-        return web.json_response(self._document("chat.completion", {"message": message, "finish_reason": "stop"}))
+        document = self._document("chat.completion", {"message": message, "finish_reason": "stop"})
+        return web.json_response(document, headers=PAYER)
 
     def _event(self, delta: dict[str, str], reason: str | None = None) -> bytes:
         document = self._document("chat.completion.chunk", {"delta": delta, "finish_reason": reason})

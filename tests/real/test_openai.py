@@ -5,6 +5,7 @@ and for as long as that takes, nobody sees the key that pays, and of tenants eac
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from pathlib import Path
@@ -14,11 +15,13 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from gateway.clock import Clock
-from tests.kit.gateways import config, gateway, gateway_process, token
+from tests.kit.gateways import SECRET, config, free_port, gateway, gateway_process, token
 from tests.kit.waiting import until
 
-from .llm import KEY, serving
+from .llm import KEY, PAYER, serving
 from .llm_client import ASKED, CAP, WORDS, Reader, asking, before, begun, record, tell, words_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "llm.md"
 
 
 @pytest.fixture(autouse=True)
@@ -238,3 +241,46 @@ async def test_a_gateway_that_stops_lets_a_story_be_told_to_its_end(tmp_path: Pa
                 generation.finish()
                 assert await reader.whole() == "".join(WORDS)
             assert await gw.exit_code() == 0
+
+
+def of_the_page(port: int) -> str:
+    """The configuration that docs/llm.md shows, before a service at that port."""
+    (text,) = re.findall(r"^```toml\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)[:1]
+    for shown, here in {
+        "https://api.openai.com": f"http://127.0.0.1:{port}",
+        "127.0.0.1:8080": f"127.0.0.1:{free_port()}",
+        "127.0.0.1:9090": f"127.0.0.1:{free_port()}",
+        "file:var/": "file:",
+    }.items():
+        assert text.count(shown) == 1
+        text = text.replace(shown, here)
+    return text
+
+
+async def test_the_configuration_of_the_page_does_what_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_JWT_SECRET", SECRET)
+    shown = token(iss="https://id.example.com/", aud="models", tenant="acme")
+    async with serving() as service:
+        with gateway_process(of_the_page(service.port), tmp_path) as gw:
+            async with openai.AsyncOpenAI(
+                base_url=f"http://127.0.0.1:{gw.port}/v1", api_key=shown, organization="mine", project="mine",
+                max_retries=0, http_client=openai.DefaultAsyncHttpxClient(trust_env=False),
+            ) as client:  # fmt: skip
+                readers = [Reader(client) for _ in range(4)]
+                await begun(service, 4)
+                fifth = Reader(client)
+                await asyncio.wait([fifth.task])
+                assert isinstance(fifth.error, openai.RateLimitError)
+                for generation in service.generations:
+                    generation.finish()
+                for reader in readers:
+                    await reader.whole()
+                asked = client.chat.completions.with_raw_response.create(model="m", messages=ASKED)  # type: ignore[arg-type]
+                task = asyncio.ensure_future(asked)
+                (await begun(service, 5)).finish()
+                assert not {name.lower() for name in PAYER} & set((await task).headers)
+    for generation in service.generations:
+        assert generation.headers["Authorization"] == f"Bearer {KEY}"
+        assert "OpenAI-Organization" not in generation.headers and "OpenAI-Project" not in generation.headers
