@@ -12,7 +12,7 @@ import pytest
 from gateway.config.settings import Config
 from gateway.explain.text import WIDTH, render
 
-from .kit import POLL, configured, told
+from .kit import POLL, configured, told, width
 
 
 def test_each_value_says_where_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,6 +69,6 @@ def test_the_text_has_its_sections_in_order_and_fits(config: Config) -> None:
         "Result", "Route", "Admission", "Hold", "What its dialect says", "Forwarded request",
         "Clocks, counted from the request's arrival", "What may happen", "Settings",
     ]  # fmt: skip
-    assert max(map(len, text.splitlines())) <= WIDTH
+    assert width(text, config) <= WIDTH
     assert "  deadline      45 s + jitter 2.812 s + margin 5 s = 52.812 s" in text.splitlines()
     assert "  held        45 s granted, ended by us after 52.812 s at the latest" in text.splitlines()
