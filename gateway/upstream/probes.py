@@ -43,20 +43,21 @@ class Prober:
 
     async def _run(self, watcher: Watcher, endpoint: Endpoint, health: Health) -> None:
         began = self._now()
-        good, said = await self._ask(endpoint, health)
+        good, said = await self._ask(endpoint, health, *endpoint.places)
         now = self._now()
         watcher.probed(endpoint, Probe(good, said, now, now - began))
 
-    async def _ask(self, endpoint: Endpoint, health: Health) -> tuple[bool, str]:
-        """Whether it is well, and how it said so: never in its own words."""
+    async def _ask(self, endpoint: Endpoint, health: Health, place: str, *others: str) -> tuple[bool, str]:
+        """Whether it is well, and how it said so: never in its own words. Where nobody listens at the first of its
+        places the next is asked, as calls go there too."""
         if self._session is None:
             self._session = _session()
         try:
             async with self._session.get(
-                _url(endpoint, health),
-                headers={"Host": health.host or endpoint.name},
+                _url(endpoint, place, health),
+                headers={"Host": health.host or endpoint.authority},
                 ssl=endpoint.tls if endpoint.tls is not None else True,
-                server_hostname=endpoint.server_name if endpoint.tls is not None else None,
+                server_hostname=(endpoint.server_name or endpoint.host) if endpoint.tls is not None else None,
                 timeout=aiohttp.ClientTimeout(total=health.timeout),
                 allow_redirects=False,
             ) as answer:
@@ -66,6 +67,8 @@ class Prober:
         except aiohttp.ClientSSLError:
             return False, "tls"
         except aiohttp.ClientConnectorError as error:
+            if others:
+                return await self._ask(endpoint, health, *others)
             return False, type(error.os_error).__name__
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a name that is no host name
             return False, type(error).__name__
@@ -88,7 +91,7 @@ def _session() -> aiohttp.ClientSession:
     )
 
 
-def _url(endpoint: Endpoint, health: Health) -> URL:
+def _url(endpoint: Endpoint, place: str, health: Health) -> URL:
     scheme = "https" if endpoint.tls is not None else "http"
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    host = f"[{place}]" if ":" in place else place
     return URL(f"{scheme}://{host}:{endpoint.port}{endpoint.prefix}{health.path}", encoded=True)
