@@ -199,6 +199,19 @@ async def test_what_is_drained_stays_so_when_its_name_is_looked_up_again(tmp_pat
     assert two.held == 0
 
 
+async def test_a_drained_address_takes_calls_when_its_name_has_no_other_left(tmp_path: Path) -> None:
+    script = Script(a_test=["127.0.0.1", "127.0.0.2"])
+    async with AnsweringAt("127.0.0.1") as one, AnsweringAt("127.0.0.2", one.port) as two:
+        text = config(f"http://a.test:{one.port}", upstream='dns_refresh = "20ms"')
+        async with gateway(text, tmp_path, resolve=script) as gw, client(gw.port) as raw:
+            await changed(gw, "POST", f"{ALL}/a.test@127.0.0.1:{one.port}/drain")
+            assert (await raw.ask(get())).status == 200
+            script.at["a.test"] = ["127.0.0.1"]
+            await until(lambda: gw.app.members.names["a.test"].places == (("127.0.0.1",),))
+            assert (await raw.ask(get())).status == 200
+    assert (len(one.requests), len(two.requests)) == (1, 1)
+
+
 NO: list[tuple[str, str, object, int, str]] = [
     ("POST", "/api/upstreams/none/endpoints", {"url": "http://h"}, 404, "there is no upstream none; there are up"),
     ("POST", ALL, {"url": "ftp://h"}, 400, 'endpoint: url: "ftp://h" is not an upstream URL; write "http://HOST:PORT"'),
