@@ -171,7 +171,7 @@ class App:
         drain = Drain(now, now + self._config.server.drain)
         for connection in list(self._edge.connections) if gone else ():
             call = connection.call
-            lasts = call is not None and (call.hold is not None or call.state is State.TUNNELLING)
+            lasts = call is not None and (call.hold is not None or call.lasts)
             if call is not None and lasts and call.plan is not None and call.plan.route in gone:
                 self._serve.on_drain(call, drain)
 

@@ -23,6 +23,7 @@ from gateway.config.checks.replay import check_replay
 from gateway.config.checks.retry import check_retry
 from gateway.config.checks.routes import check_routes
 from gateway.config.checks.secrets import check_secrets
+from gateway.config.checks.streams import check_streams
 from gateway.config.checks.upstreams import check_upstreams
 from gateway.config.load import Loaded
 from gateway.config.merge import Merged, merge_route
@@ -40,6 +41,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_answers,
     check_process,
     check_clocks,
+    check_streams,
     check_limits,
     check_replay,
     check_retry,

@@ -24,7 +24,7 @@ from gateway.edge.tunnel import Tunnel
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import HeaderList, Refusal
-from gateway.upstream.headers import switch_head
+from gateway.upstream.headers import response_head, switch_head
 
 if TYPE_CHECKING:
     from gateway.head import RequestHead, ResponseHead
@@ -406,6 +406,12 @@ class Downstream(asyncio.Protocol):
         method = self.call.method if self.call is not None else ""
         return self._send(answer_bytes(status, headers, body, method, self.version, self._keep, fresh))
 
+    def hint(self, head: ResponseHead, drops: Drops) -> None:
+        """Passes on what an upstream says before its answer (RFC 9110 15.2), to clients that know such a thing and take
+        what they are sent."""
+        if self.version == 1 and not self._unsent:
+            self._send(response_head(head, drops, b""))
+
     def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool,
               framed: bytes | None = None) -> bool:  # fmt: skip
         """Sends an upstream's head, and what came with it. `extra` are the route's lines; `fresh`, those of this call
@@ -414,10 +420,14 @@ class Downstream(asyncio.Protocol):
         assert call is not None
         self._keep = self._keep and self._body is None and not self._edge.serve.draining
         raw, chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
-        if not chunked:
-            return self._send(raw + fresh + data)
-        self._chunks = OURS if framed is None else THEIRS
-        return self._send(raw + fresh + (self._frame(data, ended) if framed is None else framed))
+        if chunked:
+            self._chunks = OURS if framed is None else THEIRS
+            data = self._frame(data, ended) if framed is None else framed
+        choked = self._unsent  # by a hint: that was nobody's business then
+        sent = self._send(raw + fresh + data)
+        if choked and not sent:
+            self._edge.serve.on_choked(call)
+        return sent
 
     def switch(
         self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, up: UpstreamConnection, data: bytes
@@ -463,9 +473,13 @@ class Downstream(asyncio.Protocol):
         if not self._unsent:
             return
         self._unsent = False
-        self._arm(NEVER)
+        self._arm(self._edge.limits.body_idle_timeout if self._phase is BODY and not self._reading_paused else NEVER)
         if self.call is not None:
             self._edge.serve.on_drained(self.call)
+
+    def cut(self) -> None:
+        """Ends an answer on its way, visibly; what was written still leaves, unless only a reset shows the cut."""
+        self.abort(reset=self._chunks is NO_CHUNKS)
 
     def abort(self, *, reset: bool) -> None:
         """Breaks the connection off. With `reset` the client sees RST where a plain end could look complete."""

@@ -188,7 +188,7 @@ def response_head(head: ResponseHead, drops: Drops, extra: bytes) -> bytes:
     fields = head.raw_headers
     if "Connection" in head.headers and (listed := named_by_connection(fields)):
         fields = tuple(field for field in fields if field[0].lower() not in listed)
-    if head.status in (101, 204):  # has no length (RFC 9110 8.6)
+    if head.status == 204 or head.status < 200:  # have no length (RFC 9110 8.6)
         fields = _without(fields, b"content-length")
     lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason.encode("utf-8", "surrogateescape"))]
     lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
