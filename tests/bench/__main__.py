@@ -25,14 +25,15 @@ from .process import MeasureError, core_speed, pin
 from .proxies import LOAD_CORE, PROXIES, PROXY_CORE, stage
 from .shelf import shelf
 from .table import added, lay_out, median, render
+from .tunnels import tunnels
 from .wire import raise_descriptors
 
 Samples = dict[str, list[Figures]]
 
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
-OWN = ("pages", "asks", "shelf")  # what only the gateway has
-MEASURES = {**OF_CALLS, "pages": pages, "asks": asks, "shelf": shelf}
+OWN = ("pages", "asks", "tunnels", "shelf")  # what only the gateway has
+MEASURES = {**OF_CALLS, "pages": pages, "asks": asks, "tunnels": tunnels, "shelf": shelf}
 
 
 def _say(text: str) -> None:

@@ -11,11 +11,12 @@ import json
 import re
 import sys
 import time
+from collections.abc import Callable
 from typing import cast
 
 import uvloop
 
-from .wire import raise_descriptors
+from .wire import ASKED, ECHOED, SWITCHING, raise_descriptors
 
 
 def answer(body: bytes) -> bytes:
@@ -82,14 +83,15 @@ class Board:
 class Connection(asyncio.Protocol):
     """Reads heads, nothing else: no request of the bench has a body."""
 
-    __slots__ = ("_board", "_buffer", "write")
+    __slots__ = ("_board", "_buffer", "transport", "write")
 
     def __init__(self, board: Board) -> None:
         self._board = board
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.write = cast(asyncio.Transport, transport).write  # uvloop's is no subclass of it
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+        self.write = self.transport.write
 
     def data_received(self, data: bytes) -> None:
         *heads, self._buffer = (self._buffer + data).split(b"\r\n\r\n")
@@ -101,6 +103,9 @@ class Connection(asyncio.Protocol):
             self.write(NOW)
         elif head.startswith(b"GET /poll"):
             self._board.hold(self, head)
+        elif head.startswith(b"GET /echo"):
+            self.transport.set_protocol(Echo(self.write))
+            self.write(SWITCHING)
         elif head.startswith(b"POST /publish"):
             self.write(answer(b"%d" % self._board.publish()))
         elif head.startswith(b"GET /held"):
@@ -112,6 +117,21 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._board.leave(self)
+
+
+class Echo(asyncio.Protocol):
+    """A WebSocket server that knows one message: it sends as many as have come."""
+
+    __slots__ = ("_begun", "_write")
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._begun = 0  # bytes of a message that has not come to its end
+
+    def data_received(self, data: bytes) -> None:
+        whole, self._begun = divmod(self._begun + len(data), len(ASKED))
+        if whole:
+            self._write(ECHOED * whole)
 
 
 async def serve(port: int) -> None:

@@ -124,9 +124,14 @@ class FarEnd:
         self._tasks.add(task)
         far = Far(reader, writer)
         try:
-            await far.read()
-            self.all.append(far)
-            writer.write(self._answer(far) if callable(self._answer) else self._answer)
+            answer = b""
+            while not answer or answer.startswith(b"HTTP/1.1 2"):  # after an ordinary one another request may come
+                await far.read()
+                self.all.append(far)
+                answer = self._answer(far) if callable(self._answer) else self._answer
+                writer.write(answer)
+                if not answer:
+                    break
             await far.follow()
             while not writer.is_closing() and not far.lost:
                 await asyncio.sleep(0.01)
