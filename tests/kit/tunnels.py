@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from typing import Self
 
@@ -80,7 +81,7 @@ class Far:
                     self.eof = True
                     return
                 self.got += data
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             self.lost = True
 
     def send(self, data: bytes) -> None:
@@ -102,13 +103,14 @@ class Far:
 class FarEnd:
     """An upstream that reads one head of each connection, says `answer`, and then nothing by itself."""
 
-    def __init__(self, answer: bytes | Callable[[Far], bytes] = b"") -> None:
+    def __init__(self, answer: bytes | Callable[[Far], bytes] = b"", tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._answer = answer or switching()
         self.all: list[Far] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -18,6 +18,10 @@ upstream = "u"
 origins = ["https://app.example.com"]
 subprotocols = ["chat.v2"]
 max_time = "1h"
+[[route.hold_cap]]
+max = 2
+[[route.concurrency_cap]]
+max = 3
 """
 SHAKE = (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
          ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Protocol", "chat.v1, chat.v2"))  # fmt: skip
@@ -41,6 +45,7 @@ def test_a_handshake_is_forwarded_as_one_and_may_become_a_tunnel(
         "the latest (max_time), and at an instant of their own in a drain"
     )
     assert event(found, "upstream silent").outcome == "upstream_timeout"
+    assert [each.unmet for each in found.limits] == [None, "counts ordinary calls, and this may become a tunnel"]
 
 
 def test_a_page_that_may_not_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
