@@ -25,6 +25,7 @@ from gateway.config.checks.routes import check_routes
 from gateway.config.checks.secrets import check_secrets
 from gateway.config.checks.streams import check_streams
 from gateway.config.checks.upstreams import check_upstreams
+from gateway.config.checks.websockets import check_websockets
 from gateway.config.load import Loaded
 from gateway.config.merge import Merged, merge_route
 from gateway.config.problems import Problem
@@ -36,6 +37,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_names,
     check_routes,
     check_kinds,
+    check_websockets,
     check_holds,
     check_places,
     check_answers,

@@ -159,7 +159,8 @@ class Downstream(asyncio.Protocol):
         if call is None or self._phase not in (CALL, BODY, WHOLE_BODY, HELD_BODY):
             return False
         answered = call.state is RELAYING and call.up is None
-        if self.scheme == "http" and (answered or self._edge.half_close == "answer") and self._stop_keeping():
+        waits = answered or (self._edge.half_close == "answer" and call.upgrade is None)
+        if self.scheme == "http" and waits and self._stop_keeping():
             return True
         if not answered:
             self._close()

@@ -19,6 +19,7 @@ from gateway.explain.wires import StillLoop
 from gateway.explain.wires import Wire as Wire
 from gateway.limits import Limits
 from gateway.parse import Parsers
+from gateway.policies.websocket import agreement
 from gateway.serve import Serve
 from gateway.sides import READING
 from gateway.state.memory import MemoryStore
@@ -171,6 +172,12 @@ class Scene:
         pair = self.upstream
         assert pair is not None
         pair[0].data_received(_BEGINNING)
+
+    def switch(self) -> None:
+        """The upstream agrees to the change of protocol that was asked for."""
+        pair, offer = self.upstream, self.call.upgrade
+        assert pair is not None and offer is not None
+        pair[0].data_received(agreement(offer))
 
     def lose(self) -> None:
         """The upstream closes the connection that carries the call."""
