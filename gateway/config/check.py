@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.config.assemble import Draft, assemble
 from gateway.config.checks.answers import check_answers
+from gateway.config.checks.balances import check_balances
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
 from gateway.config.checks.holds import check_holds
@@ -43,6 +44,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_secrets,
     check_providers,
     check_upstreams,
+    check_balances,
 )
 
 

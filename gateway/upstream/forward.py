@@ -174,7 +174,8 @@ class Forwarder:
         call.tries = (*call.tries, Try(endpoint, call.sent_at, self._timers.now(), True, Outcome.UPSTREAM_RESET))
         self._give_back(call, endpoint)
         plan.upstream.told(endpoint, Outcome.UPSTREAM_RESET)
-        return self.forward(call, plan, (endpoint,) if len(plan.upstream.endpoints) > 1 else ())
+        at_home = call.affinity is not None and plan.upstream.sessions is not None  # nobody else knows its session
+        return self.forward(call, plan, (endpoint,) if len(plan.upstream.endpoints) > 1 and not at_home else ())
 
 
 def _still_fits(call: Call, now: float) -> bool:
