@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.config.assemble import Draft, assemble
 from gateway.config.checks.answers import check_answers
+from gateway.config.checks.balances import check_balances
 from gateway.config.checks.certificates import check_certificates
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
@@ -51,6 +52,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_certificates,
     check_providers,
     check_upstreams,
+    check_balances,
 )
 
 

@@ -118,9 +118,11 @@ class LimitStory:
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """The request as an endpoint would get it. `body` is None where it cannot be shown, or there is none."""
+    """The request as an endpoint would get it. `body` is None where it cannot be shown, or there is none. `chosen` says
+    why it is this endpoint, where there are others."""
 
     endpoint: str
+    chosen: str
     lines: tuple[str, ...]
     body_bytes: int
     body: str | None = None

@@ -127,8 +127,7 @@ def _forwarded(story: Explanation) -> Iterator[str]:
     sent = story.forwarded
     if sent is None:
         return
-    several = story.route is not None and len(story.route.endpoints) > 1
-    yield f"  to {sent.endpoint}{' first, when none is busier' if several else ''}"
+    yield f"  to {sent.endpoint}{sent.chosen}"
     yield from (f"  | {line}" for line in sent.lines)
     if sent.body_bytes:
         yield f"  | and a body of {sent.body_bytes} bytes"

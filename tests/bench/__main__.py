@@ -35,7 +35,8 @@ VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measure
 ADDED = ("hold", "short")
 OWN = ("chunks", "slow-readers", "pages", "asks", "tunnels", "shelf")  # what the naive proxy has none of
 MEASURES = {
-    **OF_CALLS, "chunks": chunks, "slow-readers": slow, "pages": pages, "asks": asks, "tunnels": tunnels, "shelf": shelf,
+    **OF_CALLS, "chunks": chunks, "slow-readers": slow, "pages": pages, "asks": asks, "tunnels": tunnels,
+    "shelf": shelf,
 }  # fmt: skip
 
 
