@@ -9,6 +9,7 @@ from gateway.config.assemble import Draft, assemble
 from gateway.config.checks.answers import check_answers
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
+from gateway.config.checks.health import check_health
 from gateway.config.checks.holds import check_holds
 from gateway.config.checks.kinds import check_kinds
 from gateway.config.checks.limits import check_limits
@@ -43,6 +44,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_secrets,
     check_providers,
     check_upstreams,
+    check_health,
 )
 
 

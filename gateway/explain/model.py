@@ -57,6 +57,7 @@ class RouteStory:
     upstream: str
     endpoints: tuple[str, ...]
     balance: str
+    watched: tuple[str, ...]  # what takes an endpoint out, a sentence each
     rewrite: str | None
     policies: tuple[Named, ...]
     own_kinds: tuple[str, ...]  # tables written on the route itself

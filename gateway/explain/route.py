@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.explain.model import Named, RouteStory
+from gateway.explain.watched import watched_by
 from gateway.routing import Found
 from gateway.target import canonical_host, parse_target
 
@@ -31,6 +32,7 @@ def route_story(config: Config, merged: Merged) -> RouteStory:
         upstream=route.upstream,
         endpoints=tuple(str(each.url) for each in merged.upstream.endpoints),
         balance=str(merged.upstream.balance),
+        watched=watched_by(merged.upstream),
         rewrite=route.rewrite,
         policies=policies,
         own_kinds=_kinds(route),

@@ -65,6 +65,7 @@ def _route(route: RouteStory) -> Iterator[tuple[str, str]]:
     if route.rewrite is not None:
         yield "rewrite", route.rewrite
     yield "upstream", f"{route.upstream}: {', '.join(route.endpoints)} ({route.balance})"
+    yield from (("", sentence) for sentence in route.watched)
     label = "policies"
     for policy in route.policies:
         yield label, f"{policy.name} ({policy.file}): {', '.join(policy.kinds)}"
