@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
 OPENING, ADMITTING, WAITING, PARKED, RELAYING, SETTLED = State
-ANSWERED, NEWS = Outcome.ANSWERED, Outcome.NEWS
+ANSWERED, NEWS, EMPTY = Outcome.ANSWERED, Outcome.NEWS, Outcome.EMPTY
 ENDED_ROUTE = Drain(0.0, 5.0)  # over what time those come back whose route a reload took away
 
 
@@ -591,7 +591,9 @@ class Serve:
             call.conn.settled(call)
 
     def _tell(self, call: Call, endpoint: Endpoint, outcome: Outcome) -> None:
-        """Its endpoint learns how the call ended; of connections that could not be had it was told at once."""
+        """Its endpoint learns how the call ended, unless all is well as before."""
+        if not endpoint.wary and (outcome is ANSWERED or outcome is NEWS or outcome is EMPTY):
+            return
         told = verdicts.of_endpoint(call, outcome)
         if told is not None:
             endpoint.upstream.told(endpoint, told, call.status, call.sent_at)

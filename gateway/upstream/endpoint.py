@@ -25,7 +25,7 @@ class Endpoint:
 
     __slots__ = (
         "dialing", "host", "idle", "lease", "most_idle", "name", "open", "out", "overruns", "port", "prefix",
-        "server_name", "standing", "tls", "upstream", "waiting", "weight",
+        "server_name", "standing", "tls", "upstream", "waiting", "wary", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,7 @@ class Endpoint:
         self.waiting: deque[Dial] = deque()
         self.lease = EndpointLease(self)
         self.standing = Standing()
+        self.wary = True  # whether an answer says something new: there are strikes, or some answers are strikes
 
     @property
     def held(self) -> int:

@@ -57,6 +57,7 @@ class Watcher:
         rules, probing = self.upstream.ejection, self.upstream.health
         self.upstream.guard(self.told if rules is not None else None)
         for endpoint in self.upstream.endpoints:
+            endpoint.wary = True  # what counts may be something else by now
             if rules is None:
                 endpoint.standing.strikes.clear()
                 self._let_in(endpoint, EJECTION)
@@ -96,15 +97,17 @@ class Watcher:
     # -- how calls end -------------------------------------------------------------------------------------------
 
     def told(self, endpoint: Endpoint, outcome: Outcome, status: int, since: float | None) -> None:
-        """A call, or one attempt of it, that was given to the endpoint at `since`, ended. The path of every call where
-        there is another endpoint to go to."""
+        """A call, or one attempt of it, that was given to the endpoint at `since`, ended."""
         rules, strikes = self.upstream.ejection, endpoint.standing.strikes
         assert rules is not None
         strike = ejection.is_strike(rules, outcome, status, endpoint.overruns)
         if strike is False:
-            if strikes:
-                strikes.clear()
-        elif strike and strikes.add(rules, outcome, self._timers.now(), since):
+            strikes.clear()
+            endpoint.wary = bool(rules.status)
+        if not strike:
+            return
+        endpoint.wary = True
+        if strikes.add(rules, outcome, self._timers.now(), since):
             self._eject(rules, endpoint, ejection.reason(outcome, status))
 
     def _eject(self, rules: ejection.Ejection, endpoint: Endpoint, why: str) -> None:

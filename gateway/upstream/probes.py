@@ -27,17 +27,19 @@ class Prober:
         self._loop = loop
         self._now = now
         self._session: aiohttp.ClientSession | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: dict[Endpoint, asyncio.Task[None]] = {}
 
     def probe(self, watcher: Watcher, endpoint: Endpoint, health: Health) -> None:
-        task = self._loop.create_task(self._run(watcher, endpoint, health))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Unless the one before it still waits: an interval may be shorter than the time a probe has."""
+        if endpoint not in self._asking:
+            task = self._asking[endpoint] = self._loop.create_task(self._run(watcher, endpoint, health))
+            task.add_done_callback(lambda _: self._asking.pop(endpoint))
 
     async def close(self) -> None:
-        for task in list(self._tasks):
+        tasks = list(self._asking.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 

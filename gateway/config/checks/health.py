@@ -6,7 +6,7 @@ import re
 from math import floor
 
 from gateway.config.checks.finding import Findings, Notice, View
-from gateway.config.durations import format_duration, quoted
+from gateway.config.durations import quoted
 from gateway.config.schema import Upstream
 from gateway.config.schema.upstream import Ejection, Health
 
@@ -30,12 +30,6 @@ def _health(view: View, name: str, health: Health) -> Findings:
     if health.host is not None and not _HOST.fullmatch(health.host):
         text = f'{quoted(health.host)} is not a host; write a name, such as "b.internal"'
         yield view.at("upstream", name, "health.host", text)
-    if health.timeout > health.interval:
-        text = (
-            f"{format_duration(health.timeout)} is longer than interval, {format_duration(health.interval)}: probes "
-            "would overtake each other; write a shorter timeout, or a longer interval"
-        )
-        yield view.at("upstream", name, "health.timeout", text)
 
 
 def _ejection(view: View, name: str, upstream: Upstream, ejection: Ejection) -> Findings:

@@ -20,7 +20,6 @@ ONE, THREE = "['http://a']", "['http://a', 'http://b', 'http://c']"
         ("health = { path = 'healthz' }", 'health.path: "healthz" is no path; write one that begins with "/", such as "/healthz"'),
         ("health = { path = '/a b' }", 'health.path: "/a b" is no path; write one that begins with "/", such as "/healthz"'),
         ("health = { path = '/', host = 'a b' }", 'health.host: "a b" is not a host; write a name, such as "b.internal"'),
-        ("health = { path = '/', timeout = '6s' }", "health.timeout: 6s is longer than interval, 5s: probes would overtake each other; write a shorter timeout, or a longer interval"),
         ("ejection = { status = [204, 503] }", "ejection.status: 204: answers below 400 are no failures; write statuses from 400 on, such as [502, 503]"),
         ("health = {}", 'health.path: is missing; write path = "/healthz"'),
     ],
