@@ -14,6 +14,7 @@ from gateway.holds import budget
 from gateway.holds.answer import BODY_LIMIT
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Reply
+from gateway.policies.websocket import GOING_AWAY, POLICY_VIOLATION
 from gateway.upstream import failure
 
 if TYPE_CHECKING:
@@ -77,6 +78,15 @@ def next_due(call: Call, idle: float, now: float) -> float:
     if call.bytes_out <= BODY_LIMIT or call.clamped_by in _BLANKS:
         return call.deadline
     return max(call.deadline, now + idle)
+
+
+def of_tunnel(call: Call) -> tuple[Outcome, str | None, int]:
+    """How a tunnel ends whose last instant has come: outcome, note, and the code both sides are told."""
+    if call.clamped_by == "token":
+        return Outcome.EXPIRED, None, POLICY_VIOLATION
+    if call.clamped_by == "drain":
+        return Outcome.DRAINED, None, GOING_AWAY
+    return Outcome.TUNNELLED, "max_time", GOING_AWAY
 
 
 def only_held(call: Call) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.config.assemble import Draft, assemble
 from gateway.config.checks.answers import check_answers
+from gateway.config.checks.certificates import check_certificates
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
 from gateway.config.checks.health import check_health
@@ -20,6 +21,7 @@ from gateway.config.checks.places import check_places
 from gateway.config.checks.process import check_process
 from gateway.config.checks.providers import check_providers
 from gateway.config.checks.replay import check_replay
+from gateway.config.checks.retry import check_retry
 from gateway.config.checks.routes import check_routes
 from gateway.config.checks.secrets import check_secrets
 from gateway.config.checks.upstreams import check_upstreams
@@ -41,7 +43,9 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_clocks,
     check_limits,
     check_replay,
+    check_retry,
     check_secrets,
+    check_certificates,
     check_providers,
     check_upstreams,
     check_health,

@@ -20,15 +20,18 @@ from gateway.clock import NEVER, Timers
 from gateway.edge.answer import answer_bytes, relay_bytes
 from gateway.edge.heads import take_head
 from gateway.edge.room import Room, Shed
+from gateway.edge.tunnel import Tunnel
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import HeaderList, Refusal
+from gateway.upstream.headers import switch_head
 
 if TYPE_CHECKING:
     from gateway.head import RequestHead, ResponseHead
     from gateway.plan import EdgeLimits
     from gateway.serve import Serve
     from gateway.upstream.headers import Drops
+    from gateway.upstream.http1 import UpstreamConnection
 
 UPLOAD_BUFFER = 64 * 1024  # bytes of a body read before the call is admitted; then the client is made to wait
 LINGER = 2.0  # seconds an unread body is still taken in after the answer, so that a reset does not destroy it
@@ -43,12 +46,23 @@ class Phase(IntEnum):
     BODY = 4  # the body is passing upstream
     CALL = 5  # the request is complete, a call is under way
     LINGERING = 6  # answered; what still comes is thrown away
-    CLOSED = 7
+    CLOSED = 7  # nothing is read here any more: it is closing, or a tunnel reads
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global, and these are read a dozen times a call.
 IDLE, HEAD, HELD_BODY, WHOLE_BODY, BODY, CALL, LINGERING, CLOSED = Phase
 RELAYING = State.RELAYING
+
+
+class Chunks(IntEnum):
+    """Who divides the answer that is under way into chunks."""
+
+    NONE = 0
+    OURS = 1  # a chunk for every piece that comes
+    THEIRS = 2  # the upstream: its chunks go on as they are
+
+
+NO_CHUNKS, OURS, THEIRS = Chunks
 
 
 class Edge:
@@ -69,9 +83,10 @@ class Edge:
         self.connections: set[Downstream] = set()
         self._say = say
 
-    def turned_away(self, shed: Shed) -> None:
+    def turned_away(self, shed: Shed, who: str = "") -> None:
         """Counts somebody there is no room for, and tells the operator."""
         self.room.shed[shed] += 1
+        self.room.last[shed] = who
         self._say(shed)
 
     def sheds_hold(self) -> bool:
@@ -88,9 +103,10 @@ class Edge:
 
 class Downstream(asyncio.Protocol):
     __slots__ = (
-        "_body", "_buffer", "_chunked", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
+        "_body", "_buffer", "_chunks", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
         "_unread", "_unsent", "_whole", "call", "due", "peer", "scheme", "tick", "transport", "version",
     )  # fmt: skip
+    certificate: str | None = None  # whose the client showed, on connections where it was asked for one
 
     def __init__(self, edge: Edge, scheme: str, peer: str) -> None:
         self._edge = edge
@@ -104,7 +120,7 @@ class Downstream(asyncio.Protocol):
         self._buffer = b""
         self._body: Body | None = None  # of the request, until it has ended
         self._expect = False
-        self._chunked = False  # the answer is chunked by us
+        self._chunks = NO_CHUNKS  # of the answer
         self._keep = True
         self._phase = IDLE
         self._reading_paused = False
@@ -390,21 +406,41 @@ class Downstream(asyncio.Protocol):
         method = self.call.method if self.call is not None else ""
         return self._send(answer_bytes(status, headers, body, method, self.version, self._keep, fresh))
 
-    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool:
+    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool,
+              framed: bytes | None = None) -> bool:  # fmt: skip
         """Sends an upstream's head, and what came with it. `extra` are the route's lines; `fresh`, those of this call
         alone, ends the head. True when all of it left our buffer."""
         call = self.call
         assert call is not None
         self._keep = self._keep and self._body is None and not self._edge.serve.draining
-        raw, self._chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
-        return self._send(raw + fresh + (self._frame(data, ended) if self._chunked else data))
+        raw, chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
+        if not chunked:
+            return self._send(raw + fresh + data)
+        self._chunks = OURS if framed is None else THEIRS
+        return self._send(raw + fresh + (self._frame(data, ended) if framed is None else framed))
 
-    def write(self, data: bytes) -> None:
-        self._send(self._frame(data, False) if self._chunked else data)
+    def switch(
+        self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, up: UpstreamConnection, data: bytes
+    ) -> Tunnel:
+        """The protocol has changed: a tunnel reads here from now on, and what came before the 101 goes through it."""
+        call = self.call
+        assert call is not None and call.upgrade is not None
+        early, self._buffer = self._buffer, b""
+        self._phase = CLOSED
+        self._arm(NEVER)
+        self._resume_reading()
+        tunnel = Tunnel(call, self, up, self._edge.timers, framed=call.upgrade.framed)
+        tunnel.open(switch_head(head, drops, extra, call.upgrade.protocol) + fresh, early, data)
+        return tunnel
+
+    def write(self, data: bytes, framed: bytes | None = None) -> None:
+        if self._chunks is not NO_CHUNKS:
+            data = self._frame(data, False) if framed is None else framed
+        self._send(data)
 
     def finish(self) -> bool:
         """The answer is complete. True when all of it left our buffer."""
-        return self._send(b"0\r\n\r\n") if self._chunked else not self._unsent
+        return self._send(b"0\r\n\r\n") if self._chunks is OURS else not self._unsent
 
     def _frame(self, data: bytes, ended: bool) -> bytes:
         framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
@@ -457,7 +493,7 @@ class Downstream(asyncio.Protocol):
             self._linger()
             return
         self._phase = IDLE
-        self._chunked = False
+        self._chunks = NO_CHUNKS
         self._arm(self._edge.limits.keepalive_timeout)
         if self._buffer:
             self._resuming = True

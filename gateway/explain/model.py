@@ -56,6 +56,8 @@ class RouteStory:
     methods: tuple[str, ...]
     upstream: str
     endpoints: tuple[str, ...]
+    names: tuple[str, ...]  # of endpoints, that are looked up every `dns_refresh` seconds
+    dns_refresh: float
     balance: str
     watched: tuple[str, ...]  # what takes an endpoint out, a sentence each
     rewrite: str | None

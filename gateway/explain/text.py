@@ -65,6 +65,8 @@ def _route(route: RouteStory) -> Iterator[tuple[str, str]]:
     if route.rewrite is not None:
         yield "rewrite", route.rewrite
     yield "upstream", f"{route.upstream}: {', '.join(route.endpoints)} ({route.balance})"
+    if route.names:
+        yield "", f"{', '.join(route.names)}: looked up every {seconds(route.dns_refresh)}, each address is an endpoint"
     yield from (("", sentence) for sentence in route.watched)
     label = "policies"
     for policy in route.policies:

@@ -85,7 +85,8 @@ class Tallies:
         held = 0.0
         if call.hold is None:
             tally.calls[outcome] = tally.calls.get(outcome, 0) + 1
-            self._request(call, outcome).record(ended - call.started)
+            tunnelled = call.tunnelled(ended) if call.upgrade is not None else 0.0
+            self._request(call, outcome).record(ended - call.started - tunnelled)
         else:
             held = call.held(ended)
             self._poll(tally, call, outcome, ended - call.started, held)
@@ -120,7 +121,7 @@ class Tallies:
         outcome, ended = call.outcome or INTERNAL_ERROR, call.ended if call.ended is not None else call.started
         took, held = ended - call.started, call.held(ended)
         if call.hold is None:
-            self._request(call, outcome).mark(took, trace, span, wall)
+            self._request(call, outcome).mark(took - call.tunnelled(ended), trace, span, wall)
             return
         tally = self._route(call.plan.route if call.plan is not None else "")
         tally.work.mark(took - held - call.waited, trace, span, wall)

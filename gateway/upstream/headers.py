@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gateway.head import RawHeaders, RequestHead, ResponseHead
+from gateway.head import END, RawHeaders, RequestHead, ResponseHead
 from gateway.holds.rewrite import captures
 from gateway.identity.places import without_cookie
 from gateway.telemetry import trace
@@ -87,7 +87,9 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
     body = wish.body if wish.body is not None or head.content is None else head.content.raw
     if body is not None:
         fields = _without(fields, b"content-length")
-    host = head.host if shape.keep_host and head.host else endpoint.name
+    if call.upgrade is not None:
+        fields = _without(fields, b"sec-websocket-protocol")
+    host = head.host if shape.keep_host and head.host else endpoint.authority
     lines = [f"{head.method} {target} HTTP/1.1\r\nHost: {host}\r\n".encode("latin-1")]
     lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
     if wish.header is not None:
@@ -96,6 +98,8 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
         lines.append(b"Content-Length: %d\r\n" % len(body))
     elif head.chunked:
         lines.append(b"Transfer-Encoding: chunked\r\n")
+    if call.upgrade is not None:
+        lines.append(call.upgrade.lines)
     if shape.identity:
         lines.append(_identity_lines(call, shape.identity))
     lines.append(shape.add)
@@ -145,17 +149,23 @@ def _forwarded(peer: str, scheme: str, host: str) -> bytes:
 
 def _identity_lines(call: Call, names: tuple[tuple[bytes, str], ...]) -> bytes:
     """The verified caller in headers. A value that is no visible ASCII is percent-encoded, never sent raw."""
-    identity = call.identity
-    if identity is None:
-        return b""
     out = b""
     for name, what in names:
-        value = identity.consumer if what == "consumer" else identity.tenant if what == "tenant" else None
-        if value is None and what.startswith("claims."):
-            value = _claim_text(identity.claims.get(what[7:]))
+        value = _told(call, what)
         if value:
             out += b"%b: %b\r\n" % (name, header_value(value))
     return out
+
+
+def _told(call: Call, what: str) -> str | None:
+    identity = call.identity
+    if what == "certificate":
+        return call.conn.certificate
+    if identity is None:
+        return None
+    if what.startswith("claims."):
+        return _claim_text(identity.claims.get(what[7:]))
+    return identity.consumer if what == "consumer" else identity.tenant
 
 
 def _claim_text(value: object) -> str | None:
@@ -178,13 +188,19 @@ def response_head(head: ResponseHead, drops: Drops, extra: bytes) -> bytes:
     fields = head.raw_headers
     if "Connection" in head.headers and (listed := named_by_connection(fields)):
         fields = tuple(field for field in fields if field[0].lower() not in listed)
-    if head.status == 204:  # has no length (RFC 9110 8.6)
+    if head.status in (101, 204):  # has no length (RFC 9110 8.6)
         fields = _without(fields, b"content-length")
     lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason.encode("utf-8", "surrogateescape"))]
     lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
     lines.append(extra)
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def switch_head(head: ResponseHead, drops: Drops, extra: bytes, protocol: str) -> bytes:
+    """A 101 for the client but for its END: it has no body, so nothing of framing is said (RFC 9110 8.6)."""
+    raw = response_head(head, drops, b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocol.encode("ascii") + extra)
+    return raw.removesuffix(END)
 
 
 def keepalive(said: str, otherwise: float) -> float:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -50,19 +51,14 @@ class Prober:
         watcher.probed(endpoint, Probe(good, said, now, now - began))
 
     async def _ask(self, endpoint: Endpoint, health: Health) -> tuple[bool, str]:
-        """Whether it is well, and how it said so: never in its own words."""
-        if self._session is None:
-            self._session = _session()
+        """Whether it is well, and how it said so: never in its own words. It is asked where calls are dialled: at the
+        first of its places, or where nobody lets us in there at the next."""
         try:
-            async with self._session.get(
-                _url(endpoint, health),
-                headers={"Host": health.host or endpoint.name},
-                ssl=endpoint.tls if endpoint.tls is not None else True,
-                server_hostname=endpoint.server_name if endpoint.tls is not None else None,
-                timeout=aiohttp.ClientTimeout(total=health.timeout),
-                allow_redirects=False,
-            ) as answer:
-                return is_good(health, answer.status), f"status {answer.status}"
+            async with asyncio.timeout(health.timeout):
+                for place in endpoint.places[:-1]:
+                    with suppress(aiohttp.ClientConnectorError):
+                        return await self._ask_at(place, endpoint, health)
+                return await self._ask_at(endpoint.places[-1], endpoint, health)
         except TimeoutError:
             return False, "timeout"
         except aiohttp.ClientSSLError:
@@ -71,6 +67,20 @@ class Prober:
             return False, type(error.os_error).__name__
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a name that is no host name
             return False, type(error).__name__
+
+    async def _ask_at(self, place: str, endpoint: Endpoint, health: Health) -> tuple[bool, str]:
+        if self._session is None:
+            self._session = _session()
+        secure = endpoint.tls is not None
+        async with self._session.get(
+            _url(place, endpoint, health),
+            headers={"Host": health.host or endpoint.authority},
+            ssl=endpoint.tls if endpoint.tls is not None else True,
+            server_hostname=(endpoint.server_name or endpoint.host) if secure else None,
+            timeout=aiohttp.ClientTimeout(),  # its own is around it
+            allow_redirects=False,
+        ) as answer:
+            return is_good(health, answer.status), f"status {answer.status}"
 
 
 def is_good(health: Health, status: int) -> bool:
@@ -90,7 +100,7 @@ def _session() -> aiohttp.ClientSession:
     )
 
 
-def _url(endpoint: Endpoint, health: Health) -> URL:
+def _url(place: str, endpoint: Endpoint, health: Health) -> URL:
     scheme = "https" if endpoint.tls is not None else "http"
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    host = f"[{place}]" if ":" in place else place
     return URL(f"{scheme}://{host}:{endpoint.port}{endpoint.prefix}{health.path}", encoded=True)

@@ -24,6 +24,7 @@ from .pages import pages
 from .process import MeasureError, core_speed, pin
 from .proxies import LOAD_CORE, PROXIES, PROXY_CORE, stage
 from .shelf import shelf
+from .streams import chunks, slow
 from .table import added, lay_out, median, render
 from .wire import raise_descriptors
 
@@ -31,8 +32,14 @@ Samples = dict[str, list[Figures]]
 
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
-OWN = ("pages", "asks", "shelf")  # what only the gateway has
-MEASURES = {**OF_CALLS, "pages": pages, "asks": asks, "shelf": shelf}
+OWN = (
+    "chunks",
+    "slow-readers",
+    "pages",
+    "asks",
+    "shelf",
+)  # what only the gateway has: the naive one reads answers whole
+MEASURES = {**OF_CALLS, "chunks": chunks, "slow-readers": slow, "pages": pages, "asks": asks, "shelf": shelf}
 
 
 def _say(text: str) -> None:

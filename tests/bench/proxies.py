@@ -60,6 +60,12 @@ upstream = "bench"
 policies = {now}
 
 [[route]]
+name = "streams"
+match = {{ path = "/{{what}}", methods = ["GET"] }}
+upstream = "bench"
+policies = {now}
+
+[[route]]
 name = "poll"
 match = {{ path = "/poll", methods = ["GET"] }}
 upstream = "bench"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import caps, descriptors, drains, herds, reloads, storms
+from . import caps, descriptors, drains, herds, names, reloads, storms
 from .abuse_cases import ABUSE
 from .sheet import Sheet
 
@@ -27,5 +27,6 @@ CASES: dict[str, tuple[Case, str]] = {
     "files-asyncio": (descriptors.asyncio_loop, "the same on the loop of the standard library (row 23)"),
     "herd": (herds.herd, "a restart under 1,000 clients that obey Retry-After: they come back spread (row 37)"),
     "cap": (caps.cap_of_three, "a route's cap of 3 under 1,000 polls at once: never 4 at the upstream"),
+    "names": (names.names, "a name moves under 200 held polls, does not exist, and hangs for 12 s (row 31)"),
     **ABUSE,
 }

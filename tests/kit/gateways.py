@@ -25,6 +25,7 @@ import jwt
 
 from gateway.app import App
 from gateway.clock import Clock
+from gateway.upstream.resolve import Resolve, system
 
 from .schema import wrongs
 from .waiting import until, until_sync
@@ -181,7 +182,9 @@ class InProcess(Running):
 
 
 @contextlib.asynccontextmanager
-async def gateway(text: str, folder: Path, clock: Clock | None = None) -> AsyncIterator[InProcess]:
+async def gateway(
+    text: str, folder: Path, clock: Clock | None = None, resolve: Resolve = system
+) -> AsyncIterator[InProcess]:
     """A gateway on this loop. Leaving the block stops it and fails on any exception that nobody handled."""
     os.environ["GATEWAY_TEST_SECRET"] = SECRET
     file = folder / "gateway.toml"
@@ -189,7 +192,7 @@ async def gateway(text: str, folder: Path, clock: Clock | None = None) -> AsyncI
     loop = asyncio.get_running_loop()
     bugs: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: bugs.append(context))
-    app = App(file, clock)
+    app = App(file, clock, resolve)
     await app.start()
     try:
         yield InProcess(app.ports[0] if app.ports else 0, app.admin_port or 0, folder / "calls.jsonl", app)

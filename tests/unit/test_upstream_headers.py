@@ -163,6 +163,21 @@ def test_the_upstream_is_told_who_it_is(identity: Identity, told: list[str]) -> 
     assert [value for _, value in of_client(call=call, identity=IDENTITY)] == told
 
 
+@pytest.mark.parametrize(
+    ("certificate", "told"),
+    [("CN=alice,O=Acme", ["CN=alice,O=Acme"]), ("CN=Zoë", ["CN=Zo%C3%AB"]), ("CN=a%b", ["CN=a%25b"]),
+     ("CN=a\r\nX: y", ["CN=a%0D%0AX: y"]), ("", []), (None, [])],
+)  # fmt: skip
+def test_the_upstream_is_told_whose_certificate_the_client_showed(certificate: str | None, told: list[str]) -> None:
+    """Whether or not it also came with a token; a copy of the client's own never."""
+    head = head_of("/a", ("X-Cert", "forged"), ("x_cert", "forged"))
+    fields = forwarded(
+        head=head, call=call_of(head, certificate=certificate), identity=((b"X-Cert", "certificate"),),
+        drops=compile_drops(HOP_BY_HOP | OURS | {b"x-cert"}),
+    )[1]  # fmt: skip
+    assert [value for name, value in fields if name.lower().replace("_", "-") == "x-cert"] == told
+
+
 def test_a_stranger_is_not_introduced() -> None:
     assert of_client(identity=IDENTITY) == []
 

@@ -92,12 +92,26 @@ def test_nothing_is_kept_of_members_that_come_and_go() -> None:
         seen.find(seen[3], False)
         assert seen.out() == [f"new{number}"]
     seen.upstream.become(stay)
+    assert seen.upstream.leaving == ()
     seen.probed.clear()
     gc.collect()
     there = [each for each in gc.get_objects() if isinstance(each, Endpoint) and each.upstream is seen.upstream]
     assert len(there) == 3
     seen.loop.advance(100.0)
     assert len(seen.loop.handles) == 1 and seen.loop.errors == []
+
+
+def test_one_that_was_away_when_its_ejection_ended_is_in_when_it_is_back() -> None:
+    """Drained by an operator, or gone from a name for a while: with a call it still carries it is the same endpoint."""
+    seen = Watched(3)
+    first, *others = seen.upstream.endpoints
+    seen.strike(first)
+    first.open = 1
+    seen.upstream.become(others)
+    seen.loop.advance(31.0)
+    seen.upstream.become((Endpoint(seen.upstream, "h0", 80), *others))
+    seen.loop.advance(2 * TICK)
+    assert seen[0] is first and seen.out() == [] and seen.kinds == ["eject", "restore"]
 
 
 def test_an_upstream_that_is_no_more_has_no_clock() -> None:
