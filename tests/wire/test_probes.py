@@ -143,6 +143,18 @@ async def test_a_certificate_for_another_name_needs_the_servers_name(tmp_path: P
         assert (await endpoint(gw, up))["probe"]["good"] is True
 
 
+async def test_a_name_is_probed_where_it_is_under_its_own_name(tmp_path: Path) -> None:
+    own = make_certificate(tmp_path / "own", "localhost")
+    tls = f'tls = {{ ca = "file:{own.cert}" }}\n'
+    async with Doctored(tls=own.server()) as up:
+        url = up.url.replace("127.0.0.1", "localhost")
+        async with gateway(fleet(url, lines=health() + tls), tmp_path) as gw:
+            await until(lambda: len(up.probes) >= 2)
+            assert {request.one("Host") for request in up.probes} == {f"localhost:{up.port}"}
+            status, body = await gw.admin("/api/upstreams")
+            assert status == 200 and b'"good":true' in body.replace(b" ", b"")
+
+
 async def test_one_endpoint_alone_takes_calls_whatever_its_probes_say(tmp_path: Path) -> None:
     async with Doctored(answer(b"", "500 No")) as up, gateway(fleet(up.url, lines=health()), tmp_path) as gw:
         (event,) = await events(gw, 1)
