@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
 OPENING, ADMITTING, WAITING, PARKED, RELAYING, TUNNELLING, SETTLED = State
-ANSWERED, NEWS, TUNNELLED = Outcome.ANSWERED, Outcome.NEWS, Outcome.TUNNELLED
+ANSWERED, NEWS, EMPTY, TUNNELLED = Outcome.ANSWERED, Outcome.NEWS, Outcome.EMPTY, Outcome.TUNNELLED
 NAMES = 2  # of `Call.teaches`
 ENDED_ROUTE = Drain(0.0, 5.0)  # over what time those come back whose route a reload took away
 
@@ -765,7 +765,10 @@ class Serve:
             call.conn.settled(call)
 
     def _tell(self, call: Call, endpoint: Endpoint, outcome: Outcome) -> None:
-        """Its endpoint learns how the call ended; of attempts that failed before it was told at once."""
+        """Its endpoint learns how the call ended, unless all is well as before; of attempts that failed before it was
+        told at once."""
+        if not endpoint.wary and (outcome is ANSWERED or outcome is NEWS or outcome is EMPTY):
+            return
         told = verdicts.of_endpoint(call, outcome)
         if told is not None and call.attempts > len(call.tries):
             endpoint.upstream.told(endpoint, told, call.status, call.sent_at)

@@ -120,7 +120,8 @@ def of_cut(call: Call, now: float) -> tuple[Outcome, str | None]:
 
 def of_endpoint(call: Call, outcome: Outcome) -> Outcome | None:
     """What the endpoint of a call that ended is told of it; None: nothing, for it had no part in that. Quiet is not
-    hung: of an answer that fell silent, and of a hold that we ended before it was due, nobody can tell which it was."""
+    hung: of an answer that fell silent, and of a hold that we ended before it was due, nobody can tell which it was.
+    Of connections that could not be had it was told at once."""
     if outcome is Outcome.UPSTREAM_TIMEOUT:
         if call.hold is not None:
             return Outcome.OVERRUN if _overdue(call, call.ended or 0.0) else None

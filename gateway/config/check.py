@@ -11,6 +11,7 @@ from gateway.config.checks.balances import check_balances
 from gateway.config.checks.certificates import check_certificates
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
+from gateway.config.checks.health import check_health
 from gateway.config.checks.holds import check_holds
 from gateway.config.checks.kinds import check_kinds
 from gateway.config.checks.limits import check_limits
@@ -53,6 +54,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_providers,
     check_upstreams,
     check_balances,
+    check_health,
 )
 
 

@@ -59,6 +59,7 @@ class RouteStory:
     names: tuple[str, ...]  # of endpoints, that are looked up every `dns_refresh` seconds
     dns_refresh: float
     balance: str
+    watched: tuple[str, ...]  # what takes an endpoint out, a sentence each
     rewrite: str | None
     policies: tuple[Named, ...]
     own_kinds: tuple[str, ...]  # tables written on the route itself

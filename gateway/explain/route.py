@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.config.addresses import is_name
 from gateway.explain.model import Named, RouteStory
+from gateway.explain.watched import watched_by
 from gateway.routing import Found
 from gateway.target import canonical_host, parse_target
 
@@ -34,6 +35,7 @@ def route_story(config: Config, merged: Merged) -> RouteStory:
         names=tuple(dict.fromkeys(each.url.host for each in merged.upstream.endpoints if is_name(each.url.host))),
         dns_refresh=merged.upstream.dns_refresh,
         balance=str(merged.upstream.balance),
+        watched=watched_by(merged.upstream),
         rewrite=route.rewrite,
         policies=policies,
         own_kinds=_kinds(route),

@@ -67,6 +67,7 @@ def _route(route: RouteStory) -> Iterator[tuple[str, str]]:
     yield "upstream", f"{route.upstream}: {', '.join(route.endpoints)} ({route.balance})"
     if route.names:
         yield "", f"{', '.join(route.names)}: looked up every {seconds(route.dns_refresh)}, each address is an endpoint"
+    yield from (("", sentence) for sentence in route.watched)
     label = "policies"
     for policy in route.policies:
         yield label, f"{policy.name} ({policy.file}): {', '.join(policy.kinds)}"

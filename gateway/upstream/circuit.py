@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.upstream.endpoint import Endpoint
 
-FAILURES = 5  # connections in a row that could not be had, and every endpoint that takes calls is among them
+FAILURES = 5  # connections in a row that could not be had, and every endpoint is among them, those that are out too
 WITHIN = 10.0  # seconds; a row ends when nothing was tried for so long
 AGAIN = 0.5  # seconds in which every endpoint is tried about once while it is open
 
@@ -50,19 +50,19 @@ class Circuit:
         call.leases = (*call.leases, self._tester)
         return True
 
-    def refused(self, endpoint: Endpoint, choice: Collection[Endpoint], now: float) -> bool:
-        """A connection could not be had. Whether that opened the circuit; `choice` are those that take calls."""
+    def refused(self, endpoint: Endpoint, members: Collection[Endpoint], now: float) -> bool:
+        """A connection could not be had. Whether that opened the circuit; `members` are all that could be tried."""
         if now - self._last > WITHIN:
             self._begin_row()
         self._last = now
         self._failed += 1
         self._refusing.add(endpoint)
         if self.since is not None:
-            self._next = now + AGAIN / max(len(choice), 1)
+            self._next = now + AGAIN / max(len(members), 1)
             return False
-        if self._failed < FAILURES or not self._refusing.issuperset(choice):
+        if self._failed < FAILURES or not self._refusing.issuperset(members):
             return False
-        self.since, self._next = now, now + AGAIN / max(len(choice), 1)
+        self.since, self._next = now, now + AGAIN / max(len(members), 1)
         self.opened += 1
         return True
 

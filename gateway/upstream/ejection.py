@@ -70,7 +70,7 @@ class Strikes:
         was one blow: the end of a process takes all that it held with it, and that is one strike."""
         if self._places and outcome in _DIED and since is not None and since <= self._last:
             return False
-        begun = now if since is None or outcome in _DIED else since
+        begun = now if since is None else since
         place = self._places[-1] + max(begun - self._last, 0.0) if self._places else 0.0
         self._last = now
         self._places.append(place)

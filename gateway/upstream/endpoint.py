@@ -25,7 +25,7 @@ class Endpoint:
 
     __slots__ = (
         "authority", "dialing", "host", "idle", "lease", "most_idle", "name", "open", "out", "overruns", "places",
-        "port", "prefix", "server_name", "share", "standing", "tls", "upstream", "waiting", "weight",
+        "port", "prefix", "server_name", "share", "standing", "tls", "upstream", "waiting", "wary", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +52,7 @@ class Endpoint:
         self.waiting: deque[Dial] = deque()
         self.lease = EndpointLease(self)
         self.standing = Standing()
+        self.wary = True  # whether an answer says something new: there are strikes, or some answers are strikes
 
     @property
     def held(self) -> int:

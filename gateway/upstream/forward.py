@@ -180,7 +180,7 @@ class Forwarder:
         upstream.told(dial.endpoint, refusal.outcome, since=dial.since)
         if refusal.outcome is not Outcome.UPSTREAM_REFUSED:  # but that we have no descriptor left
             return
-        if upstream.circuit.refused(dial.endpoint, upstream.choice, self._timers.now()):
+        if upstream.circuit.refused(dial.endpoint, upstream.endpoints, self._timers.now()):
             self._opened(upstream.name)
 
     def give_back(self, call: Call, endpoint: Endpoint) -> None:

@@ -55,8 +55,9 @@ class Watcher:
         """The upstream begins, or goes on as another configuration describes it. What is not watched any more takes
         nobody out."""
         rules, probing = self.upstream.ejection, self.upstream.health
-        self.upstream.guard(self.told if rules is not None else None)
+        self.upstream.guard(self.told if rules is not None else None, self._arm)
         for endpoint in self.upstream.endpoints:
+            endpoint.wary = True  # what counts may be something else by now
             if rules is None:
                 endpoint.standing.strikes.clear()
                 self._let_in(endpoint, EJECTION)
@@ -69,11 +70,11 @@ class Watcher:
 
     def end(self) -> None:
         """The upstream is no more."""
-        self.upstream.guard(None)
+        self.upstream.guard(None, None)
         self._timers.cancel(self)
 
     def on_due(self, now: float) -> None:
-        """Ejections that are over, probes that are due, and new members, which are probed from now on."""
+        """Ejections that are over, and probes that are due."""
         for endpoint in self.upstream.endpoints:
             if endpoint.standing.until <= now:
                 self._let_in(endpoint, EJECTION)
@@ -81,7 +82,7 @@ class Watcher:
         self._arm()
 
     def _arm(self) -> None:
-        """For what comes first, and at the latest for the next round of probes: members come without a word."""
+        """For what comes first. Who joins is probed from now on; who was away may be out for longer than it had to."""
         now, probing = self._timers.now(), self.upstream.health
         standings = [each.standing for each in self.upstream.endpoints]
         dues = [each.until for each in standings]
@@ -90,21 +91,22 @@ class Watcher:
                 if each.probe_at is None:  # spread from the beginning
                     each.probe_at = now + self._random() * probing.interval
             dues += [each.probe_at for each in standings if each.probe_at is not None]
-            dues.append(now + probing.interval)
         self._timers.arm(self, min(dues, default=NEVER))
 
     # -- how calls end -------------------------------------------------------------------------------------------
 
     def told(self, endpoint: Endpoint, outcome: Outcome, status: int, since: float | None) -> None:
-        """A call, or one attempt of it, that was given to the endpoint at `since`, ended. The path of every call where
-        there is another endpoint to go to."""
+        """A call, or one attempt of it, that was given to the endpoint at `since`, ended."""
         rules, strikes = self.upstream.ejection, endpoint.standing.strikes
         assert rules is not None
         strike = ejection.is_strike(rules, outcome, status, endpoint.overruns)
         if strike is False:
-            if strikes:
-                strikes.clear()
-        elif strike and strikes.add(rules, outcome, self._timers.now(), since):
+            strikes.clear()
+            endpoint.wary = bool(rules.status)
+        if not strike:
+            return
+        endpoint.wary = True
+        if strikes.add(rules, outcome, self._timers.now(), since):
             self._eject(rules, endpoint, ejection.reason(outcome, status))
 
     def _eject(self, rules: ejection.Ejection, endpoint: Endpoint, why: str) -> None:

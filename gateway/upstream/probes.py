@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -27,51 +28,59 @@ class Prober:
         self._loop = loop
         self._now = now
         self._session: aiohttp.ClientSession | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: dict[Endpoint, asyncio.Task[None]] = {}
 
     def probe(self, watcher: Watcher, endpoint: Endpoint, health: Health) -> None:
-        task = self._loop.create_task(self._run(watcher, endpoint, health))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Unless the one before it still waits: an interval may be shorter than the time a probe has."""
+        if endpoint not in self._asking:
+            task = self._asking[endpoint] = self._loop.create_task(self._run(watcher, endpoint, health))
+            task.add_done_callback(lambda _: self._asking.pop(endpoint))
 
     async def close(self) -> None:
-        for task in list(self._tasks):
+        tasks = list(self._asking.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 
     async def _run(self, watcher: Watcher, endpoint: Endpoint, health: Health) -> None:
         began = self._now()
-        good, said = await self._ask(endpoint, health, *endpoint.places)
+        good, said = await self._ask(endpoint, health)
         now = self._now()
         watcher.probed(endpoint, Probe(good, said, now, now - began))
 
-    async def _ask(self, endpoint: Endpoint, health: Health, place: str, *others: str) -> tuple[bool, str]:
-        """Whether it is well, and how it said so: never in its own words. Where nobody listens at the first of its
-        places the next is asked, as calls go there too."""
-        if self._session is None:
-            self._session = _session()
+    async def _ask(self, endpoint: Endpoint, health: Health) -> tuple[bool, str]:
+        """Whether it is well, and how it said so: never in its own words. It is asked where calls are dialled: at the
+        first of its places, or where nobody lets us in there at the next."""
         try:
-            async with self._session.get(
-                _url(endpoint, place, health),
-                headers={"Host": health.host or endpoint.authority},
-                ssl=endpoint.tls if endpoint.tls is not None else True,
-                server_hostname=(endpoint.server_name or endpoint.host) if endpoint.tls is not None else None,
-                timeout=aiohttp.ClientTimeout(total=health.timeout),
-                allow_redirects=False,
-            ) as answer:
-                return is_good(health, answer.status), f"status {answer.status}"
+            async with asyncio.timeout(health.timeout):
+                for place in endpoint.places[:-1]:
+                    with suppress(aiohttp.ClientConnectorError):
+                        return await self._ask_at(place, endpoint, health)
+                return await self._ask_at(endpoint.places[-1], endpoint, health)
         except TimeoutError:
             return False, "timeout"
         except aiohttp.ClientSSLError:
             return False, "tls"
         except aiohttp.ClientConnectorError as error:
-            if others:
-                return await self._ask(endpoint, health, *others)
             return False, type(error.os_error).__name__
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a name that is no host name
             return False, type(error).__name__
+
+    async def _ask_at(self, place: str, endpoint: Endpoint, health: Health) -> tuple[bool, str]:
+        if self._session is None:
+            self._session = _session()
+        secure = endpoint.tls is not None
+        async with self._session.get(
+            _url(place, endpoint, health),
+            headers={"Host": health.host or endpoint.authority},
+            ssl=endpoint.tls if endpoint.tls is not None else True,
+            server_hostname=(endpoint.server_name or endpoint.host) if secure else None,
+            timeout=aiohttp.ClientTimeout(),  # its own is around it
+            allow_redirects=False,
+        ) as answer:
+            return is_good(health, answer.status), f"status {answer.status}"
 
 
 def is_good(health: Health, status: int) -> bool:
@@ -91,7 +100,7 @@ def _session() -> aiohttp.ClientSession:
     )
 
 
-def _url(endpoint: Endpoint, place: str, health: Health) -> URL:
+def _url(place: str, endpoint: Endpoint, health: Health) -> URL:
     scheme = "https" if endpoint.tls is not None else "http"
     host = f"[{place}]" if ":" in place else place
     return URL(f"{scheme}://{host}:{endpoint.port}{endpoint.prefix}{health.path}", encoded=True)

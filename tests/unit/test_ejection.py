@@ -117,6 +117,12 @@ def test_all_that_dies_with_a_process_is_one_strike(outcome: Outcome) -> None:
     assert [strikes.add(RULES, outcome, now, since=now - 0.1) for now in (51, 52)] == [False, True]
 
 
+def test_calls_that_die_late_one_generation_after_the_other_are_found_out() -> None:
+    strikes = Strikes()
+    found = [strikes.add(RULES, Outcome.UPSTREAM_RESET, at + 8.0, since=at) for at in (0, 0.5, 8.1, 8.2, 16.2)]
+    assert found == [False, False, False, False, True]
+
+
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(0, 40)), max_size=40), st.integers(1, 6), st.floats(0.1, 30))
 def test_a_run_that_is_too_long_for_the_time_never_counts(moves: list[tuple[float, float]], most: int,
                                                           within: float) -> None:  # fmt: skip

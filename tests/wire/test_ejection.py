@@ -207,3 +207,24 @@ async def test_news_between_overruns_keeps_it_in(tmp_path: Path) -> None:
     ):
         await statuses(gw, 18)
         assert len(odd.requests) == 9 and happened(gw) == []
+
+
+async def test_a_crowd_that_is_left_hanging_gives_the_endpoint_away_and_leaves_nothing(tmp_path: Path) -> None:
+    short = hold(max='"300ms"', min='"100ms"', absent='"300ms"', margin='"100ms"')
+    async with (
+        HoldingUpstream() as hung,
+        ScriptedUpstream(then=(answer(b"[1]"),)) as well,
+        gateway(fleet(hung.url, well.url, lines=RULES, more=short, routes=route(policies=["poll"])), tmp_path) as gw,
+    ):
+        clients = [await connect(gw.port) for _ in range(120)]
+        for raw in clients:
+            await raw.send(get())
+        found = Counter([(await raw.read_answer()).status for raw in clients])
+        assert found == {200: 62, 504: 58}, "60 hang: two are told that there is no news, then it is a 504"
+        ended = Counter(record["outcome"] for record in await gw.records(120))
+        assert ended == {"news": 60, "overrun": 2, "upstream_timeout": 58}
+        assert [each["why"] for each in await events(gw, 1)] == ["overrun"]
+        await until(lambda: hung.live == 0)
+        assert {each["held"] for each in await endpoints(gw)} == {0}
+        for raw in clients:
+            await raw.close()
