@@ -69,6 +69,7 @@ class Upstream:
     def _renew(self) -> None:
         self.choice = tuple(each for each in self._endpoints if not each.out) or self._endpoints
         self._picker.renew(self.choice)
+        self.circuit.look_again()
 
     def adopt(self, fresh: Upstream) -> None:
         """Goes on as a new configuration describes it: counts, connections and held calls stay with the endpoints that
