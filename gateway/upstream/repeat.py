@@ -95,6 +95,8 @@ class Repeats:
         self._forwarder.give_back(call, endpoint)
         plan.upstream.told(endpoint, outcome, status, call.sent_at)
         call.upstream_due = NEVER  # nobody owes it an answer now
+        if raced:
+            endpoint.close_idle()  # what rests beside it is likely to be closed as well
         pause = pause_before(call, plan, raced)
         if not pause:
             return self._forwarder.forward(call, plan, asked(call, plan))
