@@ -46,7 +46,7 @@ PURE = [
     "telemetry.sampling",
     "telemetry.trace",
 ]
-PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers"]
+PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers", "upstream.hops"]
 BEHAVIOUR = [
     "parse",
     "serve",

@@ -10,6 +10,7 @@ from gateway.config.checks.answers import check_answers
 from gateway.config.checks.certificates import check_certificates
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
+from gateway.config.checks.headers import check_headers
 from gateway.config.checks.holds import check_holds
 from gateway.config.checks.kinds import check_kinds
 from gateway.config.checks.limits import check_limits
@@ -42,6 +43,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_limits,
     check_replay,
     check_secrets,
+    check_headers,
     check_certificates,
     check_providers,
     check_upstreams,
