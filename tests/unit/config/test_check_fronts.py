@@ -98,7 +98,7 @@ def test_who_may_say_whose_connection_it_is(home: Path, lines: str, problems: li
 
 SAYS = "the gateway itself writes {}, in the place of the client's; remove it"
 HEADERS = [
-    ("headers = { set = { X-Forwarded-For = '::1' } }", "headers.set.X-Forwarded-For: " + SAYS.format("X-Forwarded-For")),
+    ("headers = { set = { Traceparent = '1' } }", "headers.set.Traceparent: " + SAYS.format("Traceparent")),
     ("headers = { remove = ['Via', 'forwarded'] }", "headers.remove[1]: " + SAYS.format("forwarded")),
     ("headers = { set = { X_Request_Id = 'a' } }", "headers.set.X_Request_Id: " + SAYS.format("X_Request_Id")),
     ("identity = { consumer = 'Gateway-Hold' }", "identity.consumer: " + SAYS.format("Gateway-Hold")),
