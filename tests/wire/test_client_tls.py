@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.edge.room import Shed
 from tests.kit.certificates import Certificate, make_certificate
 from tests.kit.gateways import InProcess, config, gateway, gateway_process, hold, process_config, route
 from tests.kit.raw import client, connect, get
@@ -106,10 +107,14 @@ async def test_a_client_that_left_is_recorded_with_its_certificate(
         assert (record["outcome"], record["certificate"]) == ("client_gone", "CN=alice,O=Acme")
 
 
-@pytest.mark.parametrize("shows", ["nothing", "of a stranger", "expired"])
-async def test_who_shows_no_good_certificate_where_one_is_required_gets_nothing(
-    tmp_path: Path, certificate: Certificate, ca: Certificate, shows: str
-) -> None:
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    ("shows", "said"), [("nothing", "it showed none"), ("of a stranger", "self-signed certificate"),
+                        ("expired", "certificate has expired")])  # fmt: skip
+async def test_who_shows_no_good_certificate_where_one_is_required_gets_nothing_and_is_told_of(
+    tmp_path: Path, certificate: Certificate, ca: Certificate, shows: str, said: str, newest: ssl.TLSVersion,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     own = {
         "nothing": None,
         "of a stranger": make_certificate(tmp_path / "stranger", "alice.example", subject="CN=alice,O=Acme"),
@@ -119,8 +124,13 @@ async def test_who_shows_no_good_certificate_where_one_is_required_gets_nothing(
         ScriptedUpstream() as up,
         gateway(config(up.port, server=tls(pair(certificate, asks(ca)))), tmp_path) as gw,
     ):
-        assert await refused(gw, certificate.client(own))
+        context = certificate.client(own)
+        context.maximum_version = newest
+        assert await refused(gw, context)
         await until(lambda: gw.app._edge.room.open == 0)
+        assert gw.app._edge.room.shed[Shed.CERTIFICATE] == 1
+        (told,) = (record.message for record in caplog.records if "client_ca" in record.message)
+        assert told.startswith("turned away 1: ") and told.endswith(f"127.0.0.1: {said}")
         assert not up.peers
 
 
