@@ -157,7 +157,7 @@ class Acceptor:
             client = await announced(self._loop, sock, self._edge.limits.header_timeout)
             return proxy if client is None else client
         except BadHeaderError as error:
-            self._edge.turned_away(Shed.PROXY_HEADER, f"{proxy or 'a unix socket'}: {error}")
+            self._edge.turned_away(Shed.PROXY_HEADER, proxy, str(error))
         except (OSError, asyncio.CancelledError):  # NobodyError is one: a port that was looked at is nothing to tell
             pass
         sock.close()
@@ -182,7 +182,7 @@ class Acceptor:
         except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError and TimeoutError are of them
             sock.close()
             if isinstance(error, ssl.SSLError) and error.reason in _NO_CERTIFICATE:
-                self._edge.turned_away(Shed.CERTIFICATE, f"{peer}: {_said(error)}")
+                self._edge.turned_away(Shed.CERTIFICATE, peer, _said(error))
             return False
         return True
 
