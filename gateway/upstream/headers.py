@@ -203,8 +203,13 @@ Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 def within(address: str, trusted: Networks) -> bool:
     """Whether an address belongs to one of the networks; what is no address does not."""
+    parsed = _parsed(address)
+    return parsed is not None and any(parsed in network for network in trusted)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        parsed = ipaddress.ip_address(address)
+        return ipaddress.ip_address(address)
     except ValueError:
-        return False
-    return any(parsed in network for network in trusted)
+        return None

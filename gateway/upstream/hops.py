@@ -11,6 +11,7 @@ from gateway.head import RequestHead
 from gateway.upstream.headers import Networks, within
 
 MOST = 32  # hops; nobody honest has so many
+_FIELDS = ("X-Forwarded-For", "Forwarded", "X-Forwarded-Proto")
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _VALUE = r'[!#$%&\'*+\-.^_`|~0-9A-Za-z:\[\]]*|"(?:[^"\\]|\\.)*"'  # a token, and what careless proxies leave unquoted
 _PAIR = re.compile(rf"\s*([A-Za-z]+)=({_VALUE})\s*(?:;|$)")
@@ -20,7 +21,8 @@ def client_of(peer: str, head: RequestHead, trusted: Networks) -> tuple[str, str
     """Address and scheme: those of the connection, or behind trusted proxies the right-most address that is none of
     them, for each proxy appends whom it serves. What cannot be read as an address ends the search. The scheme is what
     stands as far from the right, or was written once and passed on."""
-    if not within(peer, trusted):
+    headers = head.headers
+    if not any(name in headers for name in _FIELDS) or not within(peer, trusted):
         return peer, head.scheme
     hops, own = _list(head, "X-Forwarded-For"), False
     if not hops:
