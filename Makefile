@@ -32,7 +32,7 @@ test: $(TEST) programs
 
 # What tests drive that is no Python: a browser for the dashboard, Prometheus for deploy/, jq for the recipes of docs/.
 programs:
-	@sh tests/install-debian-packages.sh chromium prometheus jq
+	@sh tests/install-debian-packages.sh chromium prometheus jq haproxy
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

@@ -99,6 +99,7 @@ class App:
         self._edge = Edge(
             self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
+            self._clock.wall,
         )  # fmt: skip
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives

@@ -29,7 +29,7 @@ from gateway.streams import HEARTBEAT, SPREAD, Stream, is_stream
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from gateway.upstream.forward import Forwarder
-from gateway.upstream.headers import client_address
+from gateway.upstream.hops import client_of
 from gateway.upstream.http1 import UpstreamConnection
 from gateway.upstream.repeat import Pause, Repeats
 from gateway.waiting import Spot
@@ -78,10 +78,10 @@ class Serve:
         head = call.head
         assert head is not None
         call.state = ADMITTING
+        if self.snapshot.trusted:
+            call.peer, head.scheme = client_of(call.peer, head, self.snapshot.trusted)
         if self.arrives is not None:
             call.arrival = self.arrives(head)
-        if self.snapshot.trusted:
-            call.peer = client_address(call.peer, head, self.snapshot.trusted)
         verdict = admission.route(call, head, self.snapshot)
         if verdict is None and call.plan is not None:
             hold = call.plan.hold

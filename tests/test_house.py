@@ -49,6 +49,7 @@ PURE = [
     "telemetry.trace",
 ]
 PURE += ["drain", "policies", "bodies", "verdicts", "streams", "upstream.failure", "upstream.headers"]
+PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers", "upstream.hops"]
 BEHAVIOUR = [
     "parse",
     "serve",

@@ -11,6 +11,7 @@ from gateway.config.checks.balances import check_balances
 from gateway.config.checks.certificates import check_certificates
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
+from gateway.config.checks.headers import check_headers
 from gateway.config.checks.health import check_health
 from gateway.config.checks.holds import check_holds
 from gateway.config.checks.kinds import check_kinds
@@ -50,6 +51,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_replay,
     check_retry,
     check_secrets,
+    check_headers,
     check_certificates,
     check_providers,
     check_upstreams,

@@ -176,7 +176,7 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         caps=caps,
         asked=screen.store.prepare(late, caps) if late or caps else None,
         hold=compile_hold(merged.hold, merged.dialect, route.match.path) if merged.hold is not None else None,
-        request=_request_shape(merged, places, environ),
+        request=_request_shape(config, merged, environ),
         response=_response_shape(merged, environ),
         cors=_cors(merged),
         upgrade=_upgrades(merged),
@@ -222,7 +222,10 @@ def _steps(
     return tuple(steps)
 
 
-def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> RequestShape:
+def _request_shape(config: Config, merged: Merged, environ: Environ) -> RequestShape:
+    """Cookies and header fields that hold tokens anywhere end here, also on routes that ask for none: browsers send
+    them to every path."""
+    places = [str(place) for table in config.jwt.values() for place in table.from_]
     table, upstream = merged.route, merged.upstream
     secret_set = {name: read_secret(value, environ) for name, value in upstream.headers.set.items()}
     rules = [HeaderRules(secret_set, upstream.headers.remove)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable
 from enum import IntEnum
 from random import getrandbits
@@ -24,6 +25,7 @@ from gateway.edge.tunnel import Tunnel
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import HeaderList, Refusal
+from gateway.telemetry.record import shown_peer
 from gateway.upstream.headers import response_head, switch_head
 
 if TYPE_CHECKING:
@@ -68,13 +70,14 @@ NO_CHUNKS, OURS, THEIRS = Chunks
 class Edge:
     """What all connections of the process share."""
 
-    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "room", "serve", "timers")
+    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "room", "serve", "timers", "wall")
 
     def __init__(
         self, serve: Serve, parsers: Parsers, timers: Timers, limits: EdgeLimits, half_close: str, room: Room,
-        say: Callable[[Shed], None] = lambda shed: None,
+        say: Callable[[Shed], None] = lambda shed: None, wall: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self.serve = serve
+        self.wall = wall  # Unix seconds
         self.parsers = parsers
         self.timers = timers
         self.limits = limits
@@ -83,10 +86,12 @@ class Edge:
         self.connections: set[Downstream] = set()
         self._say = say
 
-    def turned_away(self, shed: Shed, who: str = "") -> None:
-        """Counts somebody there is no room for, and tells the operator."""
+    def turned_away(self, shed: Shed, peer: str = "", why: str = "") -> None:
+        """Counts somebody who is not let in, and tells the operator, as much of an address as the log may have."""
         self.room.shed[shed] += 1
-        self.room.last[shed] = who
+        if peer or why:
+            shown = shown_peer(peer, self.serve.snapshot.log_peer) or "an address that is not shown"
+            self.room.last[shed] = f"{shown if peer else 'a unix socket'}{': ' if why else ''}{why}"
         self._say(shed)
 
     def sheds_hold(self) -> bool:

@@ -84,9 +84,9 @@ class Scene:
         self.serve.arrives = arrivals(config.telemetry.otlp is not None, config.telemetry.trust_incoming)
         self._connections: list[tuple[UpstreamConnection, Wire]] = []
         self._stock(timers)
-        scheme = "https" if config.server.tls else "http"
+        self.scheme = "https" if config.server.tls else "http"
         edge = Edge(self.serve, self.parsers, timers, snapshot.edge, config.server.half_close, Room())
-        self._connect = partial(Downstream, edge, scheme, peer)
+        self._connect = partial(Downstream, edge, self.scheme, peer)
         self._client, self._wire = self._connect(), Wire(peer)
         self._client.connection_made(self._wire)
 
