@@ -48,8 +48,7 @@ PURE = [
     "telemetry.sampling",
     "telemetry.trace",
 ]
-PURE += ["drain", "policies", "bodies", "verdicts", "streams", "upstream.failure", "upstream.headers"]
-PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers", "upstream.hops"]
+PURE += ["drain", "policies", "bodies", "verdicts", "streams", "upstream.failure", "upstream.headers", "upstream.hops"]
 BEHAVIOUR = [
     "parse",
     "serve",

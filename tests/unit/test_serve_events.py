@@ -119,10 +119,11 @@ def drain(seconds: float) -> Event:
 
 def upload(size: int, ended: bool) -> Event:
     """A body is read only when the head has left: never while the call is still connecting."""
+    data = b"x" * size
 
     def event(scene: Scene) -> None:
         if not isinstance(scene.call.up, (Dial, Pause)):
-            scene.serve.on_upload(scene.call, b"x" * size, ended)
+            scene.serve.on_upload(scene.call, data, ended)
 
     return event
 
