@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.outcome import Outcome
     from gateway.pipeline import Reply
     from gateway.plan import Plan
+    from gateway.policies.websocket import Offer
     from gateway.serve import Serve
     from gateway.sides import Conn, Up
     from gateway.state.store import Keys
@@ -32,7 +33,8 @@ class State(IntEnum):
     WAITING = 2  # a step waits for something (keys, a queue)
     PARKED = 3  # forwarded (or being connected); the upstream has not begun to answer
     RELAYING = 4  # the answer is passing through
-    SETTLED = 5
+    TUNNELLING = 5  # after a 101: bytes pass both ways
+    SETTLED = 6
 
 
 class Lease:
@@ -45,13 +47,14 @@ class Lease:
 
 
 class Try(NamedTuple):
-    """An attempt that brought no answer. Instants in loop seconds."""
+    """An attempt that brought no answer, or none that counts. Instants in loop seconds."""
 
     endpoint: Endpoint
     began: float
     ended: float
     sent: bool
     outcome: Outcome
+    status: int = 0
 
 
 class Call:
@@ -59,7 +62,7 @@ class Call:
         # open (edge)
         "conn", "serve", "id", "head", "method", "path", "query", "peer", "started", "framing", "bytes_in", "arrival",
         # route
-        "plan", "params", "origin",
+        "plan", "params", "origin", "upgrade",
         # ask: is it a poll, and for how long (seconds)
         "hold", "asked", "told", "recalled", "key", "teaches",
         # identify
@@ -69,7 +72,7 @@ class Call:
         # take (the store's transaction) and, in line for it, `waiting`; settle gives back
         "charges", "charged", "leases", "waited",
         # forward
-        "up", "endpoint", "attempts", "tries", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
+        "up", "endpoint", "affinity", "attempts", "tries", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
         # relay
         "status", "bytes_out", "sample", "stream", "ending", "news_latency",
         # settle
@@ -96,12 +99,13 @@ class Call:
         self.plan: Plan | None = None
         self.params: dict[str, str] | None = None
         self.origin: str | None = None
+        self.upgrade: Offer | None = None  # the change of protocol it asks for, where its route has that
         self.hold: HoldPlan | None = None
         self.asked: float | None = None
         self.told: float = NEVER  # what the upstream understands if nothing is rewritten
         self.recalled: Recalled = ()  # values of the request that the answer is compared with
         self.key: str | None = None  # as what it polls, where the dialect has a rule about that
-        self.teaches = False  # its answer may say how long the polls of a session are held
+        self.teaches = 0  # what its answer may tell of a session: 1 how long its polls are held, 2 what it is called
         self.identity: Identity | None = None
         self.granted: float | None = None
         self.clamped_by: str | None = None
@@ -111,6 +115,7 @@ class Call:
         self.blank: Reply | None = None  # the no-news answer we may give
         self.up: Up | None = None
         self.endpoint: Endpoint | None = None
+        self.affinity: str | bytes | None = None  # what of the request decided about its endpoint
         self.attempts = 0
         self.tries: tuple[Try, ...] = ()  # attempts that are over without an answer, after which another could follow
         self.sent_at: float | None = None
@@ -157,10 +162,6 @@ class Call:
         """Whether it is still held although its answer has begun."""
         return self.state is State.RELAYING and self.up is not None and self.began_early
 
-    def streamed(self, ended: float) -> float:
-        """Seconds that a stream of events passed through, of a call that ended then."""
-        return ended - self.first_byte_at if self.stream is not None and self.first_byte_at is not None else 0.0
-
     def held(self, ended: float) -> float:
         """Seconds it was parked, of a poll that ended then: until its answer came, or to its end."""
         since = self.parked_at
@@ -170,9 +171,21 @@ class Call:
         return (answered if answered is not None else ended) - since
 
     @property
+    def lasts(self) -> bool:
+        """Whether it may be a stream of events, or a tunnel: no hold, and yet without an end of its own."""
+        return self.stream is not None or self.upgrade is not None
+
+    def passing(self, ended: float) -> float:
+        """Seconds that such a call passed through, of one that ended then; 0 where it came to nothing."""
+        began = self.stream is not None or self.status == 101
+        return ended - self.first_byte_at if began and self.first_byte_at is not None else 0.0
+
+    @property
     def evictable(self) -> bool:
-        """Whether this call can be ended to make room: a parked poll that we may tell "no news". One that is kept back
-        for another was never sent, so it may also be told that it lost."""
+        """Whether this call can be ended to make room: a parked poll that we may tell "no news", or a tunnel. One that
+        is kept back for another was never sent, so it may also be told that it lost."""
+        if self.state is State.TUNNELLING:
+            return True
         if self.state is State.WAITING and self.hold is not None and self.hold.tells_apart:
             return self.up is not None
         return self.blank is not None and self.state in (State.WAITING, State.PARKED)

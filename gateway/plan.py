@@ -14,6 +14,7 @@ from gateway.pipeline import Step
 if TYPE_CHECKING:
     from gateway.policies.caps import Cap
     from gateway.policies.rate_limit import RateLimit, Shown
+    from gateway.policies.websocket import Upgrades
     from gateway.routing import Router
     from gateway.state.store import Asked
     from gateway.upstream.balance import Upstream
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class RequestShape:
     """How a request is rewritten for the upstream: header fields that end here, fields to add, path.
 
-    `identity` maps a header name to the claim it carries: "consumer", "tenant" or "claims.<name>".
+    `identity` maps a header name to the claim it carries: "consumer", "tenant", "certificate" or "claims.<name>".
     """
 
     drops: Drops
@@ -53,6 +54,18 @@ class Cors:
     expose: tuple[str, ...] = ()
     credentials: bool = False
     max_age: int = 600  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What may be sent again beyond the built-in rule, which is what stands here; and how much and how soon, which
+    counts for that rule too. `backoff` is in seconds."""
+
+    attempts: int = 1  # in all, of calls of `methods`
+    budget: float = 0.2  # share of the upstream's calls
+    backoff: float = 0.025
+    methods: frozenset[str] = frozenset()
+    status: frozenset[int] = frozenset()  # answers that count as failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,8 @@ class Plan:
     asked: Asked | None = None  # `rates` and `caps`, made ready by the store
     hold: HoldPlan | None = None
     cors: Cors | None = None
+    upgrade: Upgrades | None = None  # the changes of protocol that are let through
+    retry: Retry = Retry()
     max_body: int = 10 * 1024 * 1024
     secret_params: tuple[str, ...] = ()  # path parameters that never reach a log
     bound_to_token: bool = True  # a hold ends no later than its token
@@ -114,6 +129,7 @@ class EdgeLimits:
     max_body: int = 10 * 1024 * 1024
     per_address: int | None = None  # connections
     exempt: Networks = ()  # addresses that many clients share
+    proxy_protocol: bool = False  # connections come from trusted proxies, and begin with a PROXY header
     front_idle_timeout: float | None = None  # the edge in front of us gives up after this
 
 

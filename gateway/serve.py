@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway import admission, refusals, verdicts
 from gateway.call import Call, State
@@ -20,7 +20,8 @@ from gateway.limits import Limits, release
 from gateway.memory import Memory
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
-from gateway.policies import cors
+from gateway.policies import cors, websocket
+from gateway.policies.websocket import GOING_AWAY, POLICY_VIOLATION
 from gateway.pollers import Kept, lost
 from gateway.problem import render
 from gateway.sides import READING
@@ -28,20 +29,25 @@ from gateway.streams import HEARTBEAT, SPREAD, Stream, is_stream
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from gateway.upstream.forward import Forwarder
-from gateway.upstream.headers import client_address
+from gateway.upstream.hops import client_of
 from gateway.upstream.http1 import UpstreamConnection
+from gateway.upstream.repeat import Pause, Repeats
 from gateway.waiting import Spot
 
 if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan, Snapshot
+    from gateway.policies.websocket import Upgrades
+    from gateway.sides import Glued
     from gateway.telemetry.trace import Arrives
     from gateway.upstream.endpoint import Endpoint
+    from gateway.upstream.http1 import UpstreamConnection
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
-OPENING, ADMITTING, WAITING, PARKED, RELAYING, SETTLED = State
-ANSWERED, NEWS = Outcome.ANSWERED, Outcome.NEWS
+OPENING, ADMITTING, WAITING, PARKED, RELAYING, TUNNELLING, SETTLED = State
+ANSWERED, NEWS, EMPTY, TUNNELLED = Outcome.ANSWERED, Outcome.NEWS, Outcome.EMPTY, Outcome.TUNNELLED
+NAMES = 2  # of `Call.teaches`
 ENDED_ROUTE = Drain(0.0, 5.0)  # over what time those come back whose route a reload took away
 
 
@@ -58,6 +64,7 @@ class Serve:
         self._clock = clock
         self._timers = timers
         self._forwarder = forwarder
+        self._repeats = Repeats(forwarder, timers)
         self._limits = limits
         self._memory = Memory()
         self._settled = settled
@@ -71,14 +78,21 @@ class Serve:
         head = call.head
         assert head is not None
         call.state = ADMITTING
+        if self.snapshot.trusted:
+            call.peer, head.scheme = client_of(call.peer, head, self.snapshot.trusted)
         if self.arrives is not None:
             call.arrival = self.arrives(head)
-        if self.snapshot.trusted:
-            call.peer = client_address(call.peer, head, self.snapshot.trusted)
         verdict = admission.route(call, head, self.snapshot)
         if verdict is None and call.plan is not None:
             hold = call.plan.hold
-            if hold is not None and not (hold.body_limit and admission.looks_into_body(head, hold)):
+            if call.plan.upgrade is not None and "Upgrade" in head.headers:
+                verdict = self._offer(call, head, call.plan.upgrade)
+            if (
+                verdict is None
+                and hold is not None
+                and call.upgrade is None
+                and not (hold.body_limit and admission.looks_into_body(head, hold))
+            ):
                 verdict = self._wish(call, head, hold)
         if verdict is not None:
             self._say(call, verdict)
@@ -88,11 +102,21 @@ class Serve:
     def _wish(self, call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
         if hold.session is not None and call.plan is not None:
             head.known = self._memory.of_session(call.plan, head, self._timers.now())
-            call.teaches = hold.session.when(head)
+            call.teaches = int(hold.session.when(head))
         verdict = admission.wish(call, head, hold)
         if verdict is None and call.hold is not None and self.sheds_hold():
             return failure.NO_ROOM_TO_HOLD
         return verdict
+
+    def _offer(self, call: Call, head: RequestHead, rules: Upgrades) -> Verdict:
+        """What asks for another protocol is no poll, and lasts as long as one: there must be room, and time."""
+        offer = websocket.asks(rules, head)
+        if not isinstance(offer, websocket.Offer):
+            return offer
+        call.upgrade = offer
+        if self.draining is not None:
+            return self._draining_refusal()
+        return failure.NO_ROOM_TO_HOLD if self.sheds_hold() else None
 
     def _admit(self, call: Call, first: int) -> None:
         plan = call.plan
@@ -106,15 +130,16 @@ class Serve:
             return
         hold = plan.hold
         if verdict is None and hold is not None and hold.body_limit and admission.looks_into_body(call.head, hold):
-            self._gather(call, plan, hold)
+            self._gather(call, plan, min(hold.body_limit, plan.max_body))
+        elif verdict is None and call.framing is not None and admission.keeps_body(call, plan):
+            self._gather(call, plan, plan.max_body)
         else:
             self._take(call, plan, verdict)
 
-    def _gather(self, call: Call, plan: Plan, hold: HoldPlan) -> None:
+    def _gather(self, call: Call, plan: Plan, limit: int) -> None:
         """Waits for the body, unless it is known to be too long to be looked into."""
         assert call.head is not None
         call.state = WAITING
-        limit = min(hold.body_limit, plan.max_body)
         if call.head.length is not None and call.head.length > limit:
             self._read(call, None)
             return
@@ -123,13 +148,18 @@ class Serve:
         call.conn.read_whole(limit)
 
     def _read(self, call: Call, body: bytes | None) -> None:
-        """The body is there, which says whether this is a poll; None: it is too long to be looked into."""
+        """The body is there, which may say whether this is a poll; None: it is too long to be looked into."""
         plan, head = call.plan, call.head
-        assert plan is not None and plan.hold is not None and head is not None
+        assert plan is not None and head is not None
         call.state = ADMITTING
         self._timers.arm(call, NEVER)
+        hold = plan.hold
+        if hold is None or not (hold.body_limit and admission.looks_into_body(head, hold)):  # it is only kept
+            admission.keep_body(call, head, body)
+            self._take(call, plan, None)
+            return
         readable = admission.with_body(call, head, body)
-        self._take(call, plan, self._wish(call, head, plan.hold) if readable else None)
+        self._take(call, plan, self._wish(call, head, hold) if readable else None)
 
     def _take(self, call: Call, plan: Plan, verdict: Verdict) -> None:
         """It is known what the call is: it gets its deadline, and what its limits let it have."""
@@ -161,6 +191,7 @@ class Serve:
             return
         if verdict is None:
             call.state = PARKED
+            plan.upstream.calls += 1
             verdict = self._forwarder.forward(call, plan)
             if self.parked is not None and verdict is None and call.hold is not None and call.state is PARKED:
                 self.parked(call, self.snapshot)
@@ -256,6 +287,10 @@ class Serve:
         """The upstream began to answer; `data` is the part of the body that came along, `framed` that in its chunks."""
         self._table["head"][call.state](call, head, data, ended, framed)
 
+    def on_switch(self, call: Call, head: ResponseHead, up: UpstreamConnection, data: bytes) -> None:
+        """The upstream says that it changed the protocol; `data` is what it sent right behind its 101."""
+        self._table["switch"][call.state](call, head, up, data)
+
     def on_interim(self, call: Call, head: ResponseHead) -> None:
         """The upstream said something before its answer (1xx)."""
         self._table["interim"][call.state](call, head)
@@ -331,9 +366,15 @@ class Serve:
     def _begin(self, call: Call, head: ResponseHead, data: bytes, ended: bool, framed: bytes | None) -> None:
         plan, hold = call.plan, call.hold
         assert plan is not None
+        if head.status >= 400 and self._repeats.answered(call, plan, head):
+            return
         call.state = RELAYING
+        call.wire = None
         call.status = head.status
         call.first_byte_at = self._timers.now()
+        sessions = plan.upstream.sessions
+        if sessions is not None and sessions.answered(call, head, call.first_byte_at):
+            call.teaches |= NAMES
         if hold is None and not call.teaches:
             call.ending = verdicts.of_status(head.status)
         else:
@@ -380,7 +421,7 @@ class Serve:
     def _hold_on(self, call: Call) -> None:
         """The answer of a hold began before there is news: it is held on, but nothing can take that answer's place any
         more. So a drain lets it run to the end of its window, as every hold that we may not end ourselves."""
-        call.blank = call.wire = None
+        call.blank = None
         if call.clamped_by == "drain" and self.draining is not None:
             end = self.draining.end
             call.deadline = max(
@@ -401,9 +442,14 @@ class Serve:
             call.ending = verdicts.of_answer(call.hold, head, data, call.recalled)
 
     def _learn(self, call: Call, head: ResponseHead, body: bytes) -> None:
-        """A whole answer, which may be the one that says how long the polls of its session are held."""
-        if call.teaches and call.plan is not None and len(body) <= verdicts.LESSON:
-            self._memory.learn(call.plan, head, body, self._timers.now())
+        """A whole answer, which may be the one that says what its session is called, or how long its polls are held."""
+        if not call.teaches or call.plan is None or len(body) > verdicts.LESSON:
+            return
+        now, sessions = self._timers.now(), call.plan.upstream.sessions
+        if call.teaches & NAMES and sessions is not None:
+            sessions.learn(call, head, body, now)
+        if call.teaches & ~NAMES:
+            self._memory.learn(call.plan, head, body, now)
 
     def _relay(self, call: Call, data: bytes, framed: bytes | None) -> None:
         if call.sample is not None:
@@ -436,16 +482,13 @@ class Serve:
             self._settle(call, call.ending)
 
     def _fail(self, call: Call, refusal: Refusal, note: str) -> None:
-        """Nothing was relayed yet: a cursor poll may be sent again, everything else is told."""
-        call.note = note
-        if refusal.outcome is Outcome.UPSTREAM_RESET and self._forwarder.may_replay(call) and call.plan is not None:
-            verdict = self._forwarder.replay(call, call.plan)
-            if verdict is None:
-                return
-            if verdict is failure.TOO_LATE:
-                self._quiet(call, self._timers.now())
-                return
-        self._say(call, refusal)
+        """Nothing was relayed yet: what may be is sent again, everything else is told."""
+        call.note = note or None
+        verdict = self._repeats.lost(call, call.plan, refusal) if call.plan is not None else refusal
+        if verdict is failure.TOO_LATE:
+            self._quiet(call, self._timers.now())
+        elif verdict is not None:
+            self._say(call, verdict)
 
     def _truncate(self, call: Call, refusal: Refusal, note: str) -> None:
         """The answer broke off: so does the connection, never to look complete."""
@@ -460,6 +503,8 @@ class Serve:
         """A call's clock ran out: of its wait in line or for its body, of connecting, of its answer, of a hold."""
         if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
             self._forwarder.connect_timed_out(call, call.plan, call.up)
+        elif isinstance(call.up, Pause) and call.up.until <= now < call.deadline and call.plan is not None:
+            self._repeats.pause_over(call, call.plan)
         elif isinstance(call.up, Kept) and now >= call.up.until and not self._limits.too_late(call):
             self.on_turn(call)
         elif isinstance(call.up, (Spot, Kept)) and call.blank is None and call.clamped_by not in ("drain", "token"):
@@ -469,6 +514,8 @@ class Serve:
         elif call.clamped_by == "drain":
             self._say(call, self._draining_refusal())
         else:
+            if isinstance(call.up, UpstreamConnection) and not call.up.upload_done:
+                call.note = verdicts.UNFINISHED
             self._say(call, refusals.BODY_TIMEOUT if call.up is READING else failure.TIMEOUT)
 
     def _quiet(self, call: Call, now: float) -> None:
@@ -586,6 +633,81 @@ class Serve:
             call.stream.end_by(drain.slot(self._timers.now(), random.random()), "drain")
             self._timers.arm(call, call.stream.due)
 
+    # -- what events do to a tunnel ------------------------------------------------------------------------------
+
+    def _switch(self, call: Call, head: ResponseHead, up: UpstreamConnection, data: bytes) -> None:
+        plan, now = call.plan, self._timers.now()
+        assert plan is not None and plan.upgrade is not None and call.upgrade is not None
+        wrong = websocket.wrong(call.upgrade, head)
+        if wrong is not None:
+            up.cancel()
+            self._fail(call, failure.BAD, wrong)
+            return
+        call.state = TUNNELLING
+        call.wire = None
+        call.status = head.status
+        call.ending = TUNNELLED
+        call.first_byte_at = now
+        if call.endpoint is not None:
+            call.endpoint.overruns = 0
+        ends = [(now + plan.upgrade.max_time, "max"), (admission.token_end(call, now, self._clock.wall()), "token")]
+        if self.draining is not None:
+            ends.append((self.draining.slot(now, random.random()), "drain"))
+        call.deadline, call.clamped_by = min(ends)
+        fresh = plan.shown.lines(call, now) if plan.shown is not None else END
+        call.up = call.conn.switch(head, plan.response.drops, plan.response.add, fresh, up, data)
+        self._timers.arm(call, min(call.deadline, now + plan.upgrade.idle_timeout))
+
+    def _rest(self, call: Call, now: float) -> None:
+        """The clock of a tunnel: its end has come, or nothing has passed for too long, or something has meanwhile."""
+        assert call.plan is not None and call.plan.upgrade is not None
+        idle = glued(call).last + call.plan.upgrade.idle_timeout
+        if now >= call.deadline:
+            self._finish(call, *verdicts.of_tunnel(call))
+        elif now >= idle:
+            self._finish(call, TUNNELLED, "idle", GOING_AWAY)
+        else:
+            self._timers.arm(call, min(call.deadline, idle))
+
+    def _finish(self, call: Call, outcome: Outcome, note: str | None, code: int) -> None:
+        """Ends a tunnel, once: both sides are told with that code, and then it is over or cut off."""
+        if call.ending is not TUNNELLED:
+            return
+        call.ending = outcome
+        call.note = note or call.note
+        self._timers.arm(call, NEVER)
+        glued(call).end(code)
+
+    def _wind_up(self, call: Call, drain: Drain) -> None:
+        """A tunnel ends at its own instant within the window: its client comes back, and shall not come with all."""
+        end = drain.slot(self._timers.now(), random.random())
+        if end < call.deadline:
+            call.deadline, call.clamped_by = end, "drain"
+            if call.ending is TUNNELLED:
+                self._timers.arm(call, min(end, call.due))
+
+    def _yield(self, call: Call) -> None:
+        by_another = call.note is not None and call.note.startswith("for ")
+        self._finish(call, Outcome.EVICTED, None, POLICY_VIOLATION if by_another else GOING_AWAY)
+
+    def _shut(self, call: Call) -> None:
+        self._finish(call, Outcome.REVOKED, None, POLICY_VIOLATION)
+
+    def _over(self, call: Call) -> None:
+        assert call.ending is not None
+        self._close_tunnel(call, call.ending)
+
+    def _left(self, call: Call, outcome: Outcome) -> None:
+        self._close_tunnel(call, outcome)
+
+    def _broken(self, call: Call, refusal: Refusal, note: str) -> None:
+        call.note = note
+        self._close_tunnel(call, Outcome.TRUNCATED)
+
+    def _close_tunnel(self, call: Call, outcome: Outcome) -> None:
+        call.bytes_in, call.bytes_out = glued(call).passed
+        self._settle(call, outcome)
+
     # -- the end -------------------------------------------------------------------------------------------------
 
     def refuse(self, call: Call, refusal: Refusal) -> None:
@@ -643,9 +765,18 @@ class Serve:
             call.conn.settled(call)
 
     def _tell(self, call: Call, endpoint: Endpoint, outcome: Outcome) -> None:
-        """Its endpoint learns how the call ended; of connections that could not be had it was told at once."""
-        if outcome is not Outcome.UPSTREAM_REFUSED:
-            endpoint.upstream.told(endpoint, outcome, call.status)
+        """Its endpoint learns how the call ended, unless all is well as before; of attempts that failed before it was
+        told at once."""
+        if not endpoint.wary and (outcome is ANSWERED or outcome is NEWS or outcome is EMPTY):
+            return
+        told = verdicts.of_endpoint(call, outcome)
+        if told is not None and call.attempts > len(call.tries):
+            endpoint.upstream.told(endpoint, told, call.status, call.sent_at)
+
+
+def glued(call: Call) -> Glued:
+    """Both sides of a call that is a tunnel."""
+    return cast("Glued", call.up)
 
 
 def lines(headers: HeaderList) -> bytes:
@@ -659,24 +790,31 @@ TABLE: dict[str, dict[State, str]] = {
     "whole": {S.WAITING: "_read"},
     "interim": {S.PARKED: "_hint"},
     "head": {S.PARKED: "_begin"},
+    "switch": {S.PARKED: "_switch"},
     "body": {S.RELAYING: "_relay"},
-    "end": {S.RELAYING: "_end"},
-    "failure": {S.PARKED: "_fail", S.RELAYING: "_truncate"},
+    "end": {S.RELAYING: "_end", S.TUNNELLING: "_over"},
+    "failure": {S.PARKED: "_fail", S.RELAYING: "_truncate", S.TUNNELLING: "_broken"},
     "late": {S.PARKED: "_late"},
-    "deadline": {S.WAITING: "_overdue", S.PARKED: "_overdue", S.RELAYING: "_stall"},
+    "deadline": {S.WAITING: "_overdue", S.PARKED: "_overdue", S.RELAYING: "_stall", S.TUNNELLING: "_rest"},
     "gone": {
         S.OPENING: "_leave",
         S.ADMITTING: "_leave",
         S.WAITING: "_leave",
         S.PARKED: "_leave",
         S.RELAYING: "_leave",
+        S.TUNNELLING: "_left",
     },
     "upload": {S.PARKED: "_pass_on", S.RELAYING: "_pass_on"},
     "bad_upload": {S.WAITING: "_reject_upload", S.PARKED: "_reject_upload", S.RELAYING: "_break_off"},
     "choked": {S.RELAYING: "_hold_back"},
     "drained": {S.RELAYING: "_go_on"},
-    "evict": {S.WAITING: "_evict", S.PARKED: "_evict"},
+    "evict": {S.WAITING: "_evict", S.PARKED: "_evict", S.TUNNELLING: "_yield"},
     "superseded": {S.WAITING: "_give_way", S.PARKED: "_give_way", S.RELAYING: "_break_hold"},
-    "revoked": {S.WAITING: "_revoke", S.PARKED: "_revoke", S.RELAYING: "_cut"},
-    "drain": {S.WAITING: "_wind_down", S.PARKED: "_wind_down", S.RELAYING: "_wind_down"},
+    "revoked": {S.WAITING: "_revoke", S.PARKED: "_revoke", S.RELAYING: "_cut", S.TUNNELLING: "_shut"},
+    "drain": {
+        S.WAITING: "_wind_down",
+        S.PARKED: "_wind_down",
+        S.RELAYING: "_wind_down",
+        S.TUNNELLING: "_wind_up",
+    },
 }

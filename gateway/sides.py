@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from gateway.head import ResponseHead
     from gateway.pipeline import HeaderList
     from gateway.upstream.headers import Drops
+    from gateway.upstream.http1 import UpstreamConnection
 
 
 class Conn(Protocol):
@@ -17,10 +18,18 @@ class Conn(Protocol):
 
     scheme: str
 
+    @property
+    def certificate(self) -> str | None:
+        """Whose certificate the client showed, verified; None: none."""
+
     def answer(self, status: int, headers: HeaderList, body: bytes, close: bool, fresh: bytes) -> bool: ...
 
     def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool,
               framed: bytes | None) -> bool: ...  # fmt: skip
+
+    def switch(
+        self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, up: UpstreamConnection, data: bytes
+    ) -> Glued: ...
 
     def write(self, data: bytes, framed: bytes | None = None) -> None: ...
 
@@ -53,6 +62,18 @@ class Up(Protocol):
     def resume(self) -> None: ...
 
     def cancel(self) -> None: ...
+
+
+class Glued(Up, Protocol):
+    """Both sides, after a 101. When both connections are lost one event says how it ended."""
+
+    @property
+    def last(self) -> float: ...
+
+    @property
+    def passed(self) -> tuple[int, int]: ...
+
+    def end(self, code: int) -> None: ...
 
 
 class Reading:

@@ -14,6 +14,7 @@ from gateway.holds import budget
 from gateway.holds.answer import BODY_LIMIT
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Reply
+from gateway.policies.websocket import GOING_AWAY, POLICY_VIOLATION
 from gateway.upstream import failure
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 FULL_TIME = 0.9  # share of the granted hold after which an empty answer was not given early
 LESSON = 4096  # bytes of an answer that may teach something: who begins a session says little
 _RAN_OUT = frozenset({Outcome.BLANK, Outcome.OVERRUN, Outcome.EXPIRED, Outcome.DRAINED})
+_SILENT = ("body_idle", "hold_over", "overdue")  # notes of `of_cut`
+UNFINISHED = "unfinished"  # the note of a call that had no answer in time, but whose body had not come whole either
 _BLANKS = {"token": Outcome.EXPIRED, "drain": Outcome.DRAINED}  # why a hold ended early; BLANK for every other reason
 
 
@@ -79,6 +82,15 @@ def next_due(call: Call, idle: float, now: float) -> float:
     return max(call.deadline, now + idle)
 
 
+def of_tunnel(call: Call) -> tuple[Outcome, str | None, int]:
+    """How a tunnel ends whose last instant has come: outcome, note, and the code both sides are told."""
+    if call.clamped_by == "token":
+        return Outcome.EXPIRED, None, POLICY_VIOLATION
+    if call.clamped_by == "drain":
+        return Outcome.DRAINED, None, GOING_AWAY
+    return Outcome.TUNNELLED, "max_time", GOING_AWAY
+
+
 def only_held(call: Call) -> bool:
     """Whether a poll is held on although its answer has begun, and no news passes through that is on its way to its
     end. Without an end of its own it is nothing but held, whatever has passed."""
@@ -106,6 +118,24 @@ def of_cut(call: Call, now: float) -> tuple[Outcome, str | None]:
     return Outcome.TRUNCATED, "overdue"
 
 
+def of_endpoint(call: Call, outcome: Outcome) -> Outcome | None:
+    """What the endpoint of a call that ended is told of it; None: nothing, for it had no part in that. Quiet is not
+    hung: of an answer that fell silent, and of a hold that we ended before it was due, nobody can tell which it was.
+    Of connections that could not be had it was told at once."""
+    if outcome is Outcome.UPSTREAM_TIMEOUT:
+        if call.hold is not None:
+            return Outcome.OVERRUN if _overdue(call, call.ended or 0.0) else None
+        return outcome if call.sent_at is not None and call.note != UNFINISHED else None
+    if outcome is Outcome.TRUNCATED and call.note in _SILENT:
+        return Outcome.OVERRUN if call.note == "overdue" else None
+    return outcome if outcome is not Outcome.UPSTREAM_REFUSED and call.sent_at is not None else None
+
+
+def _overdue(call: Call, now: float) -> bool:
+    """Whether the endpoint that a poll was sent to should have answered by now."""
+    return call.sent_at is not None and now >= call.upstream_due
+
+
 def of_quiet(call: Call, now: float, draining: Callable[[], Refusal]) -> Refusal | Reply | None:
     """What a parked poll is told whose time is up. None: nothing may be said, the connection is closed."""
     cause = call.clamped_by
@@ -114,6 +144,8 @@ def of_quiet(call: Call, now: float, draining: Callable[[], Refusal]) -> Refusal
     if cause == "drain":
         silent = call.hold is not None and call.hold.answer == "never" and call.sent_at is not None
         return None if silent else draining()
+    if cause != "token" and call.endpoint is not None and _overdue(call, now):
+        call.endpoint.overruns += 1
     return refusals.EXPIRED if cause == "token" else failure.TIMEOUT
 
 

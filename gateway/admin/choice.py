@@ -42,7 +42,7 @@ class Choice(Table):
     endpoint: Word = None
     peer: Word = None
     id: Word = None
-    state: Literal["waiting", "parked", "relaying"] | None = None
+    state: Literal["waiting", "parked", "relaying", "tunnelling"] | None = None
     poll: Flag | None = None
     older_than: Duration | None = None
     q: Word = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable
 from enum import IntEnum
 from random import getrandbits
@@ -20,16 +21,19 @@ from gateway.clock import NEVER, Timers
 from gateway.edge.answer import answer_bytes, relay_bytes
 from gateway.edge.heads import take_head
 from gateway.edge.room import Room, Shed
+from gateway.edge.tunnel import Tunnel
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import HeaderList, Refusal
-from gateway.upstream.headers import response_head
+from gateway.telemetry.record import shown_peer
+from gateway.upstream.headers import response_head, switch_head
 
 if TYPE_CHECKING:
     from gateway.head import RequestHead, ResponseHead
     from gateway.plan import EdgeLimits
     from gateway.serve import Serve
     from gateway.upstream.headers import Drops
+    from gateway.upstream.http1 import UpstreamConnection
 
 UPLOAD_BUFFER = 64 * 1024  # bytes of a body read before the call is admitted; then the client is made to wait
 LINGER = 2.0  # seconds an unread body is still taken in after the answer, so that a reset does not destroy it
@@ -44,7 +48,7 @@ class Phase(IntEnum):
     BODY = 4  # the body is passing upstream
     CALL = 5  # the request is complete, a call is under way
     LINGERING = 6  # answered; what still comes is thrown away
-    CLOSED = 7
+    CLOSED = 7  # nothing is read here any more: it is closing, or a tunnel reads
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global, and these are read a dozen times a call.
@@ -66,13 +70,14 @@ NO_CHUNKS, OURS, THEIRS = Chunks
 class Edge:
     """What all connections of the process share."""
 
-    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "room", "serve", "timers")
+    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "room", "serve", "timers", "wall")
 
     def __init__(
         self, serve: Serve, parsers: Parsers, timers: Timers, limits: EdgeLimits, half_close: str, room: Room,
-        say: Callable[[Shed], None] = lambda shed: None,
+        say: Callable[[Shed], None] = lambda shed: None, wall: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self.serve = serve
+        self.wall = wall  # Unix seconds
         self.parsers = parsers
         self.timers = timers
         self.limits = limits
@@ -81,9 +86,12 @@ class Edge:
         self.connections: set[Downstream] = set()
         self._say = say
 
-    def turned_away(self, shed: Shed) -> None:
-        """Counts somebody there is no room for, and tells the operator."""
+    def turned_away(self, shed: Shed, peer: str = "", why: str = "") -> None:
+        """Counts somebody who is not let in, and tells the operator, as much of an address as the log may have."""
         self.room.shed[shed] += 1
+        if peer or why:
+            shown = shown_peer(peer, self.serve.snapshot.log_peer) or "an address that is not shown"
+            self.room.last[shed] = f"{shown if peer else 'a unix socket'}{': ' if why else ''}{why}"
         self._say(shed)
 
     def sheds_hold(self) -> bool:
@@ -103,6 +111,7 @@ class Downstream(asyncio.Protocol):
         "_body", "_buffer", "_chunks", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
         "_unread", "_unsent", "_whole", "call", "due", "peer", "scheme", "tick", "transport", "version",
     )  # fmt: skip
+    certificate: str | None = None  # whose the client showed, on connections where it was asked for one
 
     def __init__(self, edge: Edge, scheme: str, peer: str) -> None:
         self._edge = edge
@@ -155,7 +164,8 @@ class Downstream(asyncio.Protocol):
         if call is None or self._phase not in (CALL, BODY, WHOLE_BODY, HELD_BODY):
             return False
         answered = call.state is RELAYING and call.up is None
-        if self.scheme == "http" and (answered or self._edge.half_close == "answer") and self._stop_keeping():
+        waits = answered or (self._edge.half_close == "answer" and call.upgrade is None)
+        if self.scheme == "http" and waits and self._stop_keeping():
             return True
         if not answered:
             self._close()
@@ -424,6 +434,20 @@ class Downstream(asyncio.Protocol):
         if choked and not sent:
             self._edge.serve.on_choked(call)
         return sent
+
+    def switch(
+        self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, up: UpstreamConnection, data: bytes
+    ) -> Tunnel:
+        """The protocol has changed: a tunnel reads here from now on, and what came before the 101 goes through it."""
+        call = self.call
+        assert call is not None and call.upgrade is not None
+        early, self._buffer = self._buffer, b""
+        self._phase = CLOSED
+        self._arm(NEVER)
+        self._resume_reading()
+        tunnel = Tunnel(call, self, up, self._edge.timers, framed=call.upgrade.framed)
+        tunnel.open(switch_head(head, drops, extra, call.upgrade.protocol) + fresh, early, data)
+        return tunnel
 
     def write(self, data: bytes, framed: bytes | None = None) -> None:
         if self._chunks is not NO_CHUNKS:

@@ -1,5 +1,5 @@
-"""The kinds `hold_cap` and `concurrency_cap`: how many at once. Two caps and never one: parked polls are many and
-cheap, ordinary calls are not, and neither may starve the other.
+"""The kinds `hold_cap` and `concurrency_cap`: how many at once. Two caps and never one: parked polls and tunnels are
+many and cheap, ordinary calls are not, and neither may starve the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """One cap of a route, compiled: of polls (`hold_cap`) or of ordinary calls (`concurrency_cap`)."""
+    """One cap of a route, compiled: of polls and tunnels (`hold_cap`) or of ordinary calls (`concurrency_cap`)."""
 
     limit: str
     polls: bool
@@ -46,6 +46,6 @@ def compile_cap(
     key, applies = compile_key(per), compile_when(when_claims)
 
     def counted(call: Call) -> bool:
-        return (call.hold is not None) is polls and (applies is None or applies(call))
+        return (call.hold is not None or call.upgrade is not None) is polls and (applies is None or applies(call))
 
     return Cap(limit, polls, most, key, applies, compile_payer(key, counted), evict, grace, max_waiting)

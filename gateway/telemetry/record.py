@@ -35,7 +35,7 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
     ending = ENDINGS[outcome]
     took = ended - call.started
     held = call.held(ended) if call.hold is not None else 0.0
-    passed = call.streamed(ended) if call.stream is not None else 0.0
+    passed = call.passing(ended) if call.lasts else 0.0
     record: dict[str, object] = {
         "v": VERSION,
         "time": timestamp(wall - (now - call.started)),
@@ -58,6 +58,8 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
     if call.identity is not None:
         record["consumer"] = call.identity.consumer
         record["tenant"] = call.identity.tenant
+    if call.conn.certificate is not None:
+        record["certificate"] = clean(call.conn.certificate[:MAX_TEXT])
     if call.query:
         record["query"], values = _query(call, snapshot.log_values)
         if values:

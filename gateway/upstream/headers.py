@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gateway.head import RawHeaders, RequestHead, ResponseHead
+from gateway.head import END, RawHeaders, RequestHead, ResponseHead
 from gateway.holds.rewrite import captures
 from gateway.identity.places import without_cookie
 from gateway.telemetry import trace
@@ -35,7 +35,6 @@ OURS = frozenset(
 _KEPT = frozenset({b"content-length", b"content-type", b"host"})  # naming these in Connection changes nothing
 Drops = Callable[[bytes], bool]  # whether a field of that name, as it was spelled, ends here
 _PLACE = re.compile(r"\{([^}]*)\}|(?<=/)\*\*$")
-_FORWARDED_FOR = re.compile(r'(?:^|[;,])\s*for="?([^;,"]*)', re.IGNORECASE)  # RFC 7239 4
 _KEEP_ALIVE = re.compile(r"\btimeout=(\d{1,6})", re.IGNORECASE)
 _TOKENS = re.compile(rb"[^\s,]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -87,7 +86,9 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
     body = wish.body if wish.body is not None or head.content is None else head.content.raw
     if body is not None:
         fields = _without(fields, b"content-length")
-    host = head.host if shape.keep_host and head.host else endpoint.name
+    if call.upgrade is not None:
+        fields = _without(fields, b"sec-websocket-protocol")
+    host = head.host if shape.keep_host and head.host else endpoint.authority
     lines = [f"{head.method} {target} HTTP/1.1\r\nHost: {host}\r\n".encode("latin-1")]
     lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
     if wish.header is not None:
@@ -96,6 +97,8 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
         lines.append(b"Content-Length: %d\r\n" % len(body))
     elif head.chunked:
         lines.append(b"Transfer-Encoding: chunked\r\n")
+    if call.upgrade is not None:
+        lines.append(call.upgrade.lines)
     if shape.identity:
         lines.append(_identity_lines(call, shape.identity))
     lines.append(shape.add)
@@ -145,17 +148,23 @@ def _forwarded(peer: str, scheme: str, host: str) -> bytes:
 
 def _identity_lines(call: Call, names: tuple[tuple[bytes, str], ...]) -> bytes:
     """The verified caller in headers. A value that is no visible ASCII is percent-encoded, never sent raw."""
-    identity = call.identity
-    if identity is None:
-        return b""
     out = b""
     for name, what in names:
-        value = identity.consumer if what == "consumer" else identity.tenant if what == "tenant" else None
-        if value is None and what.startswith("claims."):
-            value = _claim_text(identity.claims.get(what[7:]))
+        value = _told(call, what)
         if value:
             out += b"%b: %b\r\n" % (name, header_value(value))
     return out
+
+
+def _told(call: Call, what: str) -> str | None:
+    identity = call.identity
+    if what == "certificate":
+        return call.conn.certificate
+    if identity is None:
+        return None
+    if what.startswith("claims."):
+        return _claim_text(identity.claims.get(what[7:]))
+    return identity.consumer if what == "consumer" else identity.tenant
 
 
 def _claim_text(value: object) -> str | None:
@@ -187,6 +196,12 @@ def response_head(head: ResponseHead, drops: Drops, extra: bytes) -> bytes:
     return b"".join(lines)
 
 
+def switch_head(head: ResponseHead, drops: Drops, extra: bytes, protocol: str) -> bytes:
+    """A 101 for the client but for its END: it has no body, so nothing of framing is said (RFC 9110 8.6)."""
+    raw = response_head(head, drops, b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocol.encode("ascii") + extra)
+    return raw.removesuffix(END)
+
+
 def keepalive(said: str, otherwise: float) -> float:
     """How many seconds a connection may idle whose upstream sent this `Keep-Alive`: we leave a second before it."""
     match = _KEEP_ALIVE.search(said)
@@ -196,38 +211,15 @@ def keepalive(said: str, otherwise: float) -> float:
 Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 
-def client_address(peer: str, head: RequestHead, trusted: Networks) -> str:
-    """Who the client is: the peer, or behind trusted proxies the right-most address in X-Forwarded-For that is none of
-    them. What cannot be read as an address ends the search: nothing a stranger wrote is believed."""
-    address = peer
-    hops = [hop.strip() for line in head.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
-    if not hops:
-        hops = [match[1] for line in head.headers.getall("Forwarded", ()) for match in _FORWARDED_FOR.finditer(line)]
-    while hops and within(address, trusted):
-        known = _parse_address(hops.pop())
-        if known is None:
-            break
-        address = known
-    return address
-
-
-def _parse_address(text: str) -> str | None:
-    text = text.strip('"')
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        found = ipaddress.ip_address(text)
-        return None if "%" in text else str(getattr(found, "ipv4_mapped", None) or found)  # a zone means nothing here
-    except ValueError:
-        return None
-
-
 def within(address: str, trusted: Networks) -> bool:
     """Whether an address belongs to one of the networks; what is no address does not."""
+    parsed = _parsed(address)
+    return parsed is not None and any(parsed in network for network in trusted)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        parsed = ipaddress.ip_address(address)
+        return ipaddress.ip_address(address)
     except ValueError:
-        return False
-    return any(parsed in network for network in trusted)
+        return None

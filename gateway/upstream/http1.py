@@ -127,6 +127,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             if head.status >= 200:
                 self._answer(call, head, body, data)
                 return
+            if head.status == 101 and call.upgrade is not None:
+                self.call = call.up = None  # from now on a tunnel reads here
+                call.serve.on_switch(call, head, self, data)
+                return
             self._informational += 1
             if head.status == 101 or self._informational > MAX_INFORMATIONAL:
                 self._fail(failure.BAD, "unasked 101" if head.status == 101 else "too many 1xx")
@@ -252,4 +256,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if isinstance(body, CloseBody) and exc is None:
             call.serve.on_end(call)
         else:
-            call.serve.on_failure(call, *failure.of_loss(exc))
+            refusal, note = failure.of_loss(exc)
+            if self.idle_since and not (self._buffer or self._informational or body):
+                refusal = failure.STALE
+            call.serve.on_failure(call, refusal, note)

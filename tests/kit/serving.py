@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from gateway.call import Call, Lease, State
 from gateway.clock import NEVER, Clock, Timers
+from gateway.config.balances import Balance
 from gateway.head import RequestHead, ResponseHead
 from gateway.holds.budget import LONGEST
 from gateway.holds.plan import UNBOUNDED, HoldPlan, Template
@@ -18,7 +19,7 @@ from gateway.limits import Limits
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Reply, Step
-from gateway.plan import EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
+from gateway.plan import EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot
 from gateway.policies.caps import Cap
 from gateway.policies.rate_limit import RateLimit, Shown
 from gateway.routing import Router, Rule
@@ -30,6 +31,7 @@ from gateway.upstream.forward import Forwarder
 from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops
 
 from .calls import head_of
+from .glue import HANDSHAKE, UPGRADES, Glue
 from .holds import hold_plan
 
 WALL = 1_700_000_000.0  # Unix seconds at loop second 0
@@ -42,8 +44,11 @@ POLLS: dict[str, HoldPlan] = {
     "early": hold_plan(answer="template", template=TEMPLATE, early_headers=True),
     "endless": hold_plan(template=TEMPLATE, early_headers=True, ask=(), rewrite=False, absent=UNBOUNDED, max=LONGEST),
 }
+NO_PAUSE = Retry(backoff=0.0)  # before the same endpoint is asked again
 UPDATES = Rule(None, "/updates", ())
-KINDS: tuple[str, ...] = ("ordinary", "upload", *POLLS)
+KINDS: tuple[str, ...] = ("ordinary", "upload", "upgrade", *POLLS)
+UPDATES = Rule(None, "/updates", ())
+KINDS: tuple[str, ...] = ("ordinary", "upload", "upgrade", *POLLS)
 
 
 class Handle:
@@ -130,6 +135,7 @@ class Conn:
     """The client's connection. While `full`, what is written stays in its buffer, as `pause_writing` says."""
 
     scheme = "http"
+    certificate: str | None = None
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -149,6 +155,10 @@ class Conn:
     def begin(self, head: ResponseHead, drops: Any, extra: bytes, fresh: bytes, data: bytes, ended: bool,
               framed: bytes | None) -> bool:  # fmt: skip
         return self._sent("begin", head.status, data, ended)
+
+    def switch(self, head: ResponseHead, drops: Any, extra: bytes, fresh: bytes, up: Any, data: bytes) -> Glue:
+        self.log.append(("switch", head.status, data))
+        return Glue(self.scene)
 
     def write(self, data: bytes, framed: bytes | None = None) -> None:
         self._sent("write", data)
@@ -235,13 +245,15 @@ class Scene:
         self.loop = HandLoop()
         loop = cast(asyncio.AbstractEventLoop, self.loop)
         self.timers = Timers(loop)
-        self.upstream = Upstream("up", balance="round-robin")
+        self.upstream = Upstream("up", Balance("round-robin"))
         self.upstream.endpoints = tuple(Endpoint(self.upstream, f"10.0.0.{n}", 80) for n in range(1, endpoints + 1))
         self.ups = [Up(self.loop) for _ in range(idle)]
         for endpoint in self.upstream.endpoints:
             endpoint.idle.extend(cast(Any, self.ups))
         self.store = MemoryStore()
         changes |= limits_of(self.store, changes.get("rates", ()), changes.get("caps", ()))
+        if kind == "upgrade":
+            changes = {"upgrade": UPGRADES, **changes}
         self.plan = plan_of(self.upstream, steps=steps, hold=hold or POLLS.get(kind), **changes)
         router = Router([(rule, self.plan)])
         self.snapshot = Snapshot(router, (self.plan,), EdgeLimits(), {"up": self.upstream})
@@ -255,7 +267,8 @@ class Scene:
         )  # fmt: skip
         self.conn = Conn(self)
         method, length = ("POST", 10) if kind == "upload" else ("GET", None)
-        self.head = head or head_of("/updates", method=method, length=length)
+        fields = HANDSHAKE.items() if kind == "upgrade" else ()
+        self.head = head or head_of("/updates", *fields, method=method, length=length)
         self.call = Call(cast(Any, self.conn), self.serve, "0" * 32, self.head, "192.0.2.7", self.loop.now)
 
     def open(self) -> Scene:

@@ -50,7 +50,7 @@ def ended(outcome: Outcome) -> Call:
     """A call that began at loop second 100 and ended at 126.25 as `outcome` says, with what such a call has."""
     scene = Scene()
     head = None if outcome in HEADLESS else head_of("/updates?since=5&token=x", method="GET")
-    call = Call(cast(Any, None), scene.serve, "0af7651916cd43dd8448eb211c80319c", head, "192.0.2.7", 100.0)
+    call = Call(cast(Any, scene.conn), scene.serve, "0af7651916cd43dd8448eb211c80319c", head, "192.0.2.7", 100.0)
     call.outcome, call.ended = outcome, 126.25
     call.status = {**HEADLESS, **PLANLESS, **REFUSED, **ORDINARY, **HELD}[outcome]
     call.bytes_out = 0 if call.status in (0, 204) else 120
@@ -63,6 +63,8 @@ def ended(outcome: Outcome) -> Call:
     if outcome in HELD:
         call.hold = POLLS["template"]
         call.asked, call.granted, call.clamped_by, call.cursor = 90.0, 60.0, "max", "5"
+    if outcome is Outcome.ANSWERED:
+        scene.conn.certificate = "CN=alice,O=Acme"
     if outcome is Outcome.NEWS:
         call.news_latency = 0.000125
     if outcome is Outcome.STREAMED:
@@ -242,3 +244,10 @@ def test_a_start_of_a_hold_that_nothing_ends_says_so() -> None:
 )
 def test_a_timestamp_is_rfc_3339_in_utc(wall: float, text: str) -> None:
     assert timestamp(wall) == text
+
+
+def test_a_certificate_is_cut_and_harmless_like_all_that_others_write() -> None:
+    call = ended(Outcome.EMPTY)
+    assert "certificate" not in build(call, WALL, 126.5, SINCE)
+    cast(Any, call.conn).certificate = "CN=\x1b" + "x" * 600
+    assert build(call, WALL, 126.5, SINCE)["certificate"] == "CN=\\x1b" + "x" * 508

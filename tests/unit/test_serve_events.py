@@ -18,14 +18,16 @@ from gateway.call import State
 from gateway.drain import Drain
 from gateway.holds.budget import LONGEST
 from gateway.outcome import Outcome
-from gateway.plan import Sse
+from gateway.plan import Retry, Sse
 from gateway.policies.caps import compile_cap
 from gateway.policies.rate_limit import compile_rate_limit
 from gateway.serve import TABLE
 from gateway.state.store import Demand, Denied, Place, Tokens
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
+from gateway.upstream.repeat import Pause
 from tests.kit.calls import call_of, head_of
+from tests.kit.glue import AGREED
 from tests.kit.heads import response
 from tests.kit.holds import PLAIN
 from tests.kit.serving import KINDS, POLLS, Scene, Up
@@ -95,6 +97,17 @@ def failed(refusal: Any) -> Event:
     return event
 
 
+def switched(fields: dict[str, str]) -> Event:
+    """Only where it was asked for, and never while the call is still connecting."""
+
+    def event(scene: Scene) -> None:
+        if scene.call.upgrade is not None and not isinstance(scene.call.up, Dial):
+            let_go(scene)
+            scene.serve.on_switch(scene.call, response(101, fields), cast(Any, Up(scene.loop)), b"")
+
+    return event
+
+
 def drain(seconds: float) -> Event:
     def event(scene: Scene) -> None:
         now = scene.timers.now()
@@ -106,10 +119,11 @@ def drain(seconds: float) -> Event:
 
 def upload(size: int, ended: bool) -> Event:
     """A body is read only when the head has left: never while the call is still connecting."""
+    data = b"x" * size
 
     def event(scene: Scene) -> None:
-        if not isinstance(scene.call.up, Dial):
-            scene.serve.on_upload(scene.call, b"x" * size, ended)
+        if not isinstance(scene.call.up, (Dial, Pause)):
+            scene.serve.on_upload(scene.call, data, ended)
 
     return event
 
@@ -121,6 +135,7 @@ EVENTS: dict[str, dict[str, Event]] = {
     "turn": {"": lambda s: s.serve.on_turn(s.call), "room": lambda s: (make_room(s), s.serve.on_turn(s.call))[1]},
     "head": {"part": head(200, b"[", False), "whole": head(200, b"[1]", True), "empty": head(200, b"", True),
              "error": head(500, b"{}", True), "error part": head(503, b"", False), "stream": stream_begins},
+    "switch": {"": switched(AGREED), "wrong": switched(JSON)},
     "interim": {"": lambda s: s.serve.on_interim(s.call, response(103, {"Link": "</a>"}))},
     "body": {"": lambda s: s.serve.on_body(s.call, b"x"), "long": lambda s: s.serve.on_body(s.call, b"x" * 9000)},
     "end": {"": end},
@@ -198,9 +213,29 @@ def kept_back(kind: str, *, too_soon: bool = False) -> Scene:
     return scene.open()
 
 
+AGAIN = Retry(attempts=3, methods=frozenset({"GET", "POST"}), status=frozenset({503}))
+
+
+def pausing(kind: str) -> Scene:
+    """Its connection died, and it is sent again in a moment. A body was read whole for that."""
+    hold = replace(POLLS[kind], replay="cursor") if kind in POLLS else None
+    scene = Scene(kind, idle=2, hold=hold, retry=AGAIN).open()
+    if scene.call.state is State.WAITING:
+        scene.serve.on_whole(scene.call, b"0123456789")
+    failed(failure.RESET)(scene)
+    assert isinstance(scene.call.up, Pause)
+    return scene
+
+
 def relaying(kind: str) -> Scene:
     scene = Scene(kind).open()
     head(200, b"[", False)(scene)
+    return scene
+
+
+def tunnelling(kind: str) -> Scene:
+    scene = Scene("upgrade").open()
+    switched(AGREED)(scene)
     return scene
 
 
@@ -216,6 +251,11 @@ def unread(kind: str, *events: Event) -> Scene:
     scene.conn.full = True
     for event in events:
         event(scene)
+    return scene
+
+
+def after(seconds: float, scene: Scene) -> Scene:
+    scene.loop.advance(seconds)
     return scene
 
 
@@ -235,12 +275,15 @@ STAGES: dict[str, tuple[State, Callable[[str], Scene]]] = {
     "back too soon": (State.WAITING, lambda kind: kept_back(kind, too_soon=True)),
     "parked": (State.PARKED, lambda kind: Scene(kind, idle=2).open()),
     "dialing": (State.PARKED, lambda kind: Scene(kind, idle=0, endpoints=2).open()),
+    "pausing": (State.PARKED, pausing),
+    "sent again": (State.PARKED, lambda kind: after(0.2, pausing(kind))),
     "relaying": (State.RELAYING, relaying),
     "streaming": (State.RELAYING, streaming),
     "stream unread": (State.RELAYING, lambda kind: unread(kind, stream_begins)),
     "choked": (State.RELAYING, lambda kind: unread(kind, head(200, b"[", False))),
     "relayed": (State.RELAYING, lambda kind: unread(kind, head(200, b"[1]", True))),
     "answered": (State.RELAYING, lambda kind: unread(kind, failed(failure.BAD))),
+    "tunnelling": (State.TUNNELLING, tunnelling),
     "settled": (State.SETTLED, settled),
 }
 
@@ -330,7 +373,7 @@ def test_any_sequence_of_events_settles_once(kind: str, stage: str, moves: list[
     leave(scene)
 
 
-@given(st.sampled_from(KINDS), st.sampled_from(("waiting", "parked", "dialing", "relaying")))
+@given(st.sampled_from(KINDS), st.sampled_from(("waiting", "parked", "dialing", "pausing", "relaying", "tunnelling")))
 def test_a_call_that_nobody_touches_ends_by_itself(kind: str, stage: str) -> None:
     scene = STAGES[stage][1](kind)
     if stage == "waiting":

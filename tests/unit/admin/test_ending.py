@@ -34,7 +34,7 @@ def problems(**given: object) -> list[str]:
         ({"older": "20s"}, "filter: older: unknown key; did you mean 'older_than'?"),
         ({"route": ""}, "filter: route: is empty; write a value, or leave it out"),
         ({"route": "x", "consumer": None}, "filter: consumer: is empty; write a value, or leave it out"),
-        ({"state": "held"}, 'filter: state: is none of the values it can have; write "waiting", "parked" or "relaying"'),
+        ({"state": "held"}, 'filter: state: is none of the values it can have; write "waiting", "parked", "relaying" or "tunnelling"'),
         ({"poll": "yes"}, "filter: poll: is of the wrong kind; write true or false"),
         ({"sort": "since"}, "filter: sort: unknown key; write one of: all, consumer, dry_run, endpoint, id, limit, older_than, peer, poll, q, route, state, tenant, within"),
         ({"route": 7}, "filter: route: is no text; write text in quotes"),

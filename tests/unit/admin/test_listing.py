@@ -52,7 +52,7 @@ BAD = 'query: cursor: is none that was given here; write the "next" of the page 
         ({"all": True}, "query: all: unknown key; write one of: consumer, cursor, endpoint, id, limit, older_than, peer, poll, q, route, sort, state, tenant"),
         ({"route": ""}, "query: route: is empty; write a value, or leave it out"),
         ({"q": ""}, "query: q: is empty; write a value, or leave it out"),
-        ({"state": "held"}, 'query: state: is none of the values it can have; write "waiting", "parked" or "relaying"'),
+        ({"state": "held"}, 'query: state: is none of the values it can have; write "waiting", "parked", "relaying" or "tunnelling"'),
         ({"poll": "yes"}, "query: poll: is of the wrong kind; write true or false"),
         ({"older_than": "20"}, 'query: older_than: "20" is not a duration; write a number and ms, s, m or h, such as "25s"'),
         ({"limit": 0}, "query: limit: must be at least 1; write 1"),
