@@ -91,7 +91,7 @@ class App:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
         self._telemetry = Telemetry(loop, self._clock, self._timers, config)
-        self.members.changed = lambda: self._telemetry.tallies.renew(self._serve.snapshot)
+        self.members.changed = self._look_after
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after)
         self._limits = Limits(loop, self._timers, self._store)
         self._wards = Wards(loop, self._timers, self._telemetry.happened)
@@ -99,6 +99,7 @@ class App:
         self._edge = Edge(
             self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
+            self._clock.wall,
         )  # fmt: skip
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives
@@ -155,11 +156,15 @@ class App:
         self._serve.parked = self._telemetry.parked if config.log.start_of_hold else None
         self._store.retain(built.limits)
         self._limits.renew(built.limits)
-        self._telemetry.tallies.renew(snapshot)
-        self._wards.renew(snapshot.upstreams.values())
+        self._look_after()
         if self._listeners is not None:
             self._listeners.show(built.tls)
         self._end_routes({plan.route for plan in old.plans} - {plan.route for plan in snapshot.plans})
+
+    def _look_after(self) -> None:
+        """Endpoints came or went: those there are now are counted, and watched."""
+        self._telemetry.tallies.renew(self._serve.snapshot)
+        self._wards.renew(self._serve.snapshot.upstreams.values())
 
     def _end_routes(self, gone: set[str]) -> None:
         """Polls of routes that are no more end as in a drain, spread over its window. Ordinary calls just finish."""
@@ -167,7 +172,7 @@ class App:
         drain = Drain(now, now + self._config.server.drain)
         for connection in list(self._edge.connections) if gone else ():
             call = connection.call
-            lasts = call is not None and (call.hold is not None or call.state is State.TUNNELLING)
+            lasts = call is not None and (call.hold is not None or call.lasts)
             if call is not None and lasts and call.plan is not None and call.plan.route in gone:
                 self._serve.on_drain(call, drain)
 

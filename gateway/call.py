@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.serve import Serve
     from gateway.sides import Conn, Up
     from gateway.state.store import Keys
+    from gateway.streams import Stream
     from gateway.telemetry.trace import Arrival
     from gateway.upstream.endpoint import Endpoint
 
@@ -73,7 +74,7 @@ class Call:
         # forward
         "up", "endpoint", "affinity", "attempts", "tries", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
         # relay
-        "status", "bytes_out", "sample", "ending", "news_latency",
+        "status", "bytes_out", "sample", "stream", "ending", "news_latency",
         # settle
         "state", "outcome", "ended", "note",
         # timers
@@ -126,6 +127,7 @@ class Call:
         self.status = 0
         self.bytes_out = 0
         self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until its end
+        self.stream: Stream | None = None  # where its answer is one of events
         self.ending: Outcome | None = None  # how the call will end if nothing comes between
         self.news_latency: float | None = None  # seconds from the first byte of news to ours handed on
         self.charges: Keys = ()  # who paid for it under each limit, in the order of `plan.shown`
@@ -168,10 +170,15 @@ class Call:
         answered = self.first_byte_at if not self.began_early else None
         return (answered if answered is not None else ended) - since
 
-    def tunnelled(self, ended: float) -> float:
-        """Seconds it was a tunnel, of a call that ended then."""
-        switched = self.upgrade is not None and self.status == 101 and self.first_byte_at is not None
-        return ended - self.first_byte_at if switched and self.first_byte_at is not None else 0.0
+    @property
+    def lasts(self) -> bool:
+        """Whether it may be a stream of events, or a tunnel: no hold, and yet without an end of its own."""
+        return self.stream is not None or self.upgrade is not None
+
+    def passing(self, ended: float) -> float:
+        """Seconds that such a call passed through, of one that ended then; 0 where it came to nothing."""
+        began = self.stream is not None or self.status == 101
+        return ended - self.first_byte_at if began and self.first_byte_at is not None else 0.0
 
     @property
     def evictable(self) -> bool:

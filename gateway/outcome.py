@@ -26,7 +26,7 @@ class Outcome(StrEnum):
     EMPTY = "empty"  # the upstream itself said "no news"
     BLANK = "blank"  # we said "no news" before the upstream was due
     OVERRUN = "overrun"  # we said "no news" although the upstream was due
-    STREAMED = "streamed"
+    STREAMED = "streamed"  # a stream of events that the upstream ended
     TUNNELLED = "tunnelled"
     CLIENT_GONE = "client_gone"
     CLIENT_TIMEOUT = "client_timeout"  # the client sent or took nothing for too long
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"  # it gave way to a newer poll of the same poller
     CONFLICT = "conflict"  # another poll of the same poller was there first
     DRAINED = "drained"
-    EXPIRED = "expired"  # the hold was cut at the end of its token
+    EXPIRED = "expired"  # the hold or stream was cut at the end of its token, or a stream at that of its longest time
     REVOKED = "revoked"
     RATE_LIMITED = "rate_limited"
     CAPPED = "capped"

@@ -69,6 +69,16 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Sse:
+    """How streams of events are treated; seconds, NEVER for what does not happen. `idle`: the service may be silent for
+    so long."""
+
+    heartbeat: float
+    idle: float
+    max_time: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Which calls leave a trace (`telemetry.sampling`): the bound of each class of endings, and the one for the flag
     that is told to the upstream. Without bounds there are none."""
@@ -101,6 +111,7 @@ class Plan:
     connect_timeout: float = 2.0
     response_timeout: float = 30.0
     body_idle_timeout: float = 60.0
+    sse: Sse | None = None  # of streams of events, where the route says anything of them
     sample: Sample = Sample()
 
 

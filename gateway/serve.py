@@ -25,10 +25,11 @@ from gateway.policies.websocket import GOING_AWAY, POLICY_VIOLATION
 from gateway.pollers import Kept, lost
 from gateway.problem import render
 from gateway.sides import READING
+from gateway.streams import HEARTBEAT, SPREAD, Stream, is_stream
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from gateway.upstream.forward import Forwarder
-from gateway.upstream.headers import client_address
+from gateway.upstream.hops import client_of
 from gateway.upstream.http1 import UpstreamConnection
 from gateway.upstream.repeat import Pause, Repeats
 from gateway.waiting import Spot
@@ -77,10 +78,10 @@ class Serve:
         head = call.head
         assert head is not None
         call.state = ADMITTING
+        if self.snapshot.trusted:
+            call.peer, head.scheme = client_of(call.peer, head, self.snapshot.trusted)
         if self.arrives is not None:
             call.arrival = self.arrives(head)
-        if self.snapshot.trusted:
-            call.peer = client_address(call.peer, head, self.snapshot.trusted)
         verdict = admission.route(call, head, self.snapshot)
         if verdict is None and call.plan is not None:
             hold = call.plan.hold
@@ -290,6 +291,10 @@ class Serve:
         """The upstream says that it changed the protocol; `data` is what it sent right behind its 101."""
         self._table["switch"][call.state](call, head, up, data)
 
+    def on_interim(self, call: Call, head: ResponseHead) -> None:
+        """The upstream said something before its answer (1xx)."""
+        self._table["interim"][call.state](call, head)
+
     def on_body(self, call: Call, data: bytes, framed: bytes | None = None) -> None:
         self._table["body"][call.state](call, data, framed)
 
@@ -380,6 +385,8 @@ class Serve:
             self._hold_on(call)
         elif call.endpoint is not None:
             call.endpoint.overruns = 0
+        if not ended and not call.began_early and is_stream(head):
+            self._stream(call, plan, head, data, call.first_byte_at)
         call.bytes_out += len(data)
         if ended and call.charged and call.ending is not ANSWERED:
             self._limits.refund(call, plan, call.ending)  # before the client is told what it has left
@@ -394,6 +401,22 @@ class Serve:
             self._settle(call, call.ending)
         elif sent:  # else its clock stands still until the client has caught up
             self._timers.arm(call, verdicts.next_due(call, plan.body_idle_timeout, self._timers.now()))
+
+    def _stream(self, call: Call, plan: Plan, head: ResponseHead, data: bytes, now: float) -> None:
+        """A stream of events begins: it has no end of its own, so it ends with its token at the latest."""
+        stream = call.stream = Stream(head, plan.sse, plan.body_idle_timeout, now)
+        stream.came(data, now)
+        stream.end_by(admission.token_end(call, now, self._clock.wall()), "token")
+        if plan.sse is not None:
+            stream.end_by(now + plan.sse.max_time * (1.0 - SPREAD * random.random()), "max_time")
+            if self.draining is not None:
+                stream.end_by(self.draining.slot(now, random.random()), "drain")
+        if call.ending is ANSWERED:
+            call.ending = Outcome.STREAMED
+
+    def _hint(self, call: Call, head: ResponseHead) -> None:
+        assert call.plan is not None
+        call.conn.hint(head, call.plan.response.drops)
 
     def _hold_on(self, call: Call) -> None:
         """The answer of a hold began before there is news: it is held on, but nothing can take that answer's place any
@@ -435,10 +458,12 @@ class Serve:
             call.sample = (head, body + data) if fits else None
         call.bytes_out += len(data)
         came = self._timers.now()
+        if call.stream is not None:
+            call.stream.came(data, came)
         call.conn.write(data, framed)
         if call.plan is not None and call.state is RELAYING and call.due != NEVER:
             self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, came))
-        if call.began_early:  # what came last was the news, if any of it was
+        if data and call.began_early:  # what came last was the news, if any of it was
             call.news_latency = self._timers.now() - came
 
     def _end(self, call: Call) -> None:
@@ -503,11 +528,29 @@ class Serve:
             self._say(call, verdict)
 
     def _stall(self, call: Call, now: float) -> None:
-        """The upstream began to answer and stopped, or a hold whose answer had begun is over: it ends here, visibly."""
+        """The upstream stopped in its answer, or what had begun, a hold or a stream, is over: it ends here, visibly."""
+        if call.stream is not None and call.up is not None and call.stream.lives(now):
+            self._beat(call, call.stream, now)
+            return
         outcome, note = verdicts.of_cut(call, now)
         call.note = note or call.note
-        call.conn.abort(reset=True)
+        if call.stream is not None and outcome is not Outcome.TRUNCATED:
+            call.conn.cut()
+        else:
+            call.conn.abort(reset=True)
         self._settle(call, outcome)
+
+    def _beat(self, call: Call, stream: Stream, now: float) -> None:
+        """Nothing was sent for a while: a comment is, where neither an event nor a chunk is cut by it."""
+        stream.beat(now)
+        if (
+            stream.between
+            and not stream.choked
+            and not (isinstance(call.up, UpstreamConnection) and call.up.within_chunk)
+        ):
+            call.bytes_out += len(HEARTBEAT)
+            call.conn.write(HEARTBEAT)
+        self._timers.arm(call, stream.due)
 
     def _leave(self, call: Call, outcome: Outcome) -> None:
         self._settle(call, outcome)
@@ -532,9 +575,12 @@ class Serve:
         self._settle(call, refusal.outcome)
 
     def _hold_back(self, call: Call) -> None:
-        self._timers.arm(call, NEVER)
+        end = NEVER
         if call.up is not None:
             call.up.pause()
+            if call.stream is not None:
+                call.stream.choked, end = True, call.stream.end
+        self._timers.arm(call, end)
 
     def _go_on(self, call: Call) -> None:
         """The client caught up: read on, or settle what was only waiting for its last byte to leave."""
@@ -543,6 +589,8 @@ class Serve:
             return
         call.up.resume()
         assert call.plan is not None
+        if call.stream is not None:
+            call.stream.go_on(self._timers.now())
         self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, self._timers.now()))
 
     def _evict(self, call: Call) -> None:
@@ -570,14 +618,20 @@ class Serve:
 
     def _wind_down(self, call: Call, drain: Drain) -> None:
         """A parked poll with a template ends spread over the window; everything else may run until its end. An answer
-        that has begun is let finish, unless it is a hold still."""
+        that has begun is let finish, unless it is a hold still, or a stream whose clients are known to come back."""
         if call.state is RELAYING and not call.held_on:
+            self._wind_stream_down(call, drain)
             return
         end = drain.slot(self._timers.now(), random.random()) if call.blank is not None else drain.end
         if end < call.deadline:
             call.deadline, call.clamped_by = end, "drain"
         if end < call.due:
             self._timers.arm(call, end)
+
+    def _wind_stream_down(self, call: Call, drain: Drain) -> None:
+        if call.stream is not None and call.up is not None and call.plan is not None and call.plan.sse is not None:
+            call.stream.end_by(drain.slot(self._timers.now(), random.random()), "drain")
+            self._timers.arm(call, call.stream.due)
 
     # -- what events do to a tunnel ------------------------------------------------------------------------------
 
@@ -734,6 +788,7 @@ TABLE: dict[str, dict[State, str]] = {
     "resumed": {S.WAITING: "_resume", S.SETTLED: "_forget"},
     "turn": {S.WAITING: "_turn"},
     "whole": {S.WAITING: "_read"},
+    "interim": {S.PARKED: "_hint"},
     "head": {S.PARKED: "_begin"},
     "switch": {S.PARKED: "_switch"},
     "body": {S.RELAYING: "_relay"},

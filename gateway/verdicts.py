@@ -71,6 +71,8 @@ def next_due(call: Call, idle: float, now: float) -> float:
     """Until when an answer that has begun must go on. That of a hold need not before the hold's own deadline; where
     there is none, neither the client's nor ours, it is heartbeats that show it alive. A body that is longer than any
     "no news" is on its way to its end, like every other answer; only a token's end and a drain do not wait for it."""
+    if call.stream is not None:
+        return call.stream.due
     if not call.began_early:
         return now + idle
     if _endless(call):
@@ -101,6 +103,8 @@ def _endless(call: Call) -> bool:
 
 def of_cut(call: Call, now: float) -> tuple[Outcome, str | None]:
     """How an answer ends that has begun and does not go on, and the note of that: nothing can be said any more."""
+    if call.stream is not None:
+        return call.stream.ending(now)
     if not call.began_early or now < call.deadline:
         return Outcome.TRUNCATED, "body_idle"
     if call.clamped_by in _BLANKS:

@@ -23,6 +23,7 @@ LONG_FILES: dict[str, str] = {
     "tests/unit/test_serve_events.py": "the stages, the events and what holds of each pair belong together",
     "gateway/edge/http1.py": "one connection is one state machine; its phases are read together or not understood",
     "gateway/app.py": "the composition root: one line for each part that begins, goes on at a reload, and ends",
+    "gateway/upstream/http1.py": "as on the client's side: one connection, one state machine",
     "gateway/serve.py": "the event table of a call and what each cell does stand side by side",
     "tests/unit/identity/test_hostile.py": "a table: one hostile token a row",
     "tests/unit/test_poll.py": "tables of answers and what a client does next",
@@ -47,7 +48,7 @@ PURE = [
     "telemetry.sampling",
     "telemetry.trace",
 ]
-PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers"]
+PURE += ["drain", "policies", "bodies", "verdicts", "streams", "upstream.failure", "upstream.headers", "upstream.hops"]
 BEHAVIOUR = [
     "parse",
     "serve",

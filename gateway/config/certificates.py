@@ -5,6 +5,7 @@ whether it is to be trusted is decided elsewhere.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -28,13 +29,21 @@ def _names(found: x509.Certificate) -> tuple[str, ...]:
     return tuple(name.lower() for name in alternatives.get_values_for_type(x509.DNSName))
 
 
-def subject_of(der: bytes) -> str:
-    """Whose certificate it is, as RFC 4514 writes it: `CN=alice,O=Acme`; where it has no subject, its first alternative
-    name: `URI:spiffe://acme/alice`. Empty where it says nothing that can be read."""
+class Shown(NamedTuple):
+    """A client's certificate. `subject` is whose it is, as RFC 4514 writes it: `CN=alice,O=Acme`; where it has none,
+    its first alternative name: `URI:spiffe://acme/alice`. `ends` is Unix seconds."""
+
+    subject: str
+    ends: float
+
+
+def read_shown(der: bytes) -> Shown:
+    """What cannot be read ended long ago."""
     try:
-        return _subject(x509.load_der_x509_certificate(der))
+        found = x509.load_der_x509_certificate(der)
+        return Shown(_subject(found), found.not_valid_after_utc.timestamp())
     except ValueError:
-        return ""
+        return Shown("", 0.0)
 
 
 def _subject(found: x509.Certificate) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 
 from gateway.config.assemble import Draft, assemble
 from gateway.config.checks.answers import check_answers
+from gateway.config.checks.balances import check_balances
 from gateway.config.checks.certificates import check_certificates
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
+from gateway.config.checks.headers import check_headers
 from gateway.config.checks.health import check_health
 from gateway.config.checks.holds import check_holds
 from gateway.config.checks.kinds import check_kinds
@@ -24,7 +26,9 @@ from gateway.config.checks.replay import check_replay
 from gateway.config.checks.retry import check_retry
 from gateway.config.checks.routes import check_routes
 from gateway.config.checks.secrets import check_secrets
+from gateway.config.checks.streams import check_streams
 from gateway.config.checks.upstreams import check_upstreams
+from gateway.config.checks.websockets import check_websockets
 from gateway.config.load import Loaded
 from gateway.config.merge import Merged, merge_route
 from gateway.config.problems import Problem
@@ -36,18 +40,22 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_names,
     check_routes,
     check_kinds,
+    check_websockets,
     check_holds,
     check_places,
     check_answers,
     check_process,
     check_clocks,
+    check_streams,
     check_limits,
     check_replay,
     check_retry,
     check_secrets,
+    check_headers,
     check_certificates,
     check_providers,
     check_upstreams,
+    check_balances,
     check_health,
 )
 

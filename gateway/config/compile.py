@@ -21,13 +21,14 @@ from gateway.identity.keys import KeySet
 from gateway.identity.places import credential_cookies, credential_headers
 from gateway.identity.verify import Provider
 from gateway.pipeline import Step
-from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot
+from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot, Sse
 from gateway.policies.allow_list import compile_allow_list
 from gateway.policies.cors import OWNED, compile_cors
 from gateway.policies.headers import HeaderRules, compile_header_rules
 from gateway.policies.jwt import compile_jwt
 from gateway.policies.rate_limit import Screen, Shown
 from gateway.policies.retry import compile_retry
+from gateway.policies.sse import compile_sse, last_event
 from gateway.policies.websocket import Upgrades, compile_upgrades
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
@@ -175,7 +176,7 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         caps=caps,
         asked=screen.store.prepare(late, caps) if late or caps else None,
         hold=compile_hold(merged.hold, merged.dialect, route.match.path) if merged.hold is not None else None,
-        request=_request_shape(merged, places, environ),
+        request=_request_shape(config, merged, environ),
         response=_response_shape(merged, environ),
         cors=_cors(merged),
         upgrade=_upgrades(merged),
@@ -186,8 +187,17 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         connect_timeout=merged.connect_timeout,
         response_timeout=merged.response_timeout,
         body_idle_timeout=merged.body_idle_timeout,
+        sse=_sse(merged),
         sample=compile_sample(config.telemetry.sample, merged.hold is not None),
     )
+
+
+def _sse(merged: Merged) -> Sse | None:
+    table = merged.sse
+    if table is None:
+        return None
+    idle = table.idle_timeout if table.idle_timeout is not None else merged.body_idle_timeout
+    return compile_sse(table.heartbeat, idle, table.max_time)
 
 
 def _credential_places(config: Config, merged: Merged) -> list[str]:
@@ -207,10 +217,15 @@ def _steps(
         chosen = [providers[name] for name in merged.jwt.provider]
         sources = [tuple(str(place) for place in config.jwt[name].from_) for name in merged.jwt.provider]
         steps.append(compile_jwt(chosen, sources, merged.jwt.scopes, merged.jwt.claims, merged.route.name, wall))
+    if merged.sse is not None:
+        steps.append(last_event)
     return tuple(steps)
 
 
-def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> RequestShape:
+def _request_shape(config: Config, merged: Merged, environ: Environ) -> RequestShape:
+    """Cookies and header fields that hold tokens anywhere end here, also on routes that ask for none: browsers send
+    them to every path."""
+    places = [str(place) for table in config.jwt.values() for place in table.from_]
     table, upstream = merged.route, merged.upstream
     secret_set = {name: read_secret(value, environ) for name, value in upstream.headers.set.items()}
     rules = [HeaderRules(secret_set, upstream.headers.remove)]

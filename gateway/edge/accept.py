@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 BATCH = 64  # connections taken in one turn of the loop
 PAUSE = 0.2  # seconds until the next try when the system had no descriptor for another connection
 _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NO_CERTIFICATE = frozenset({"PEER_DID_NOT_RETURN_A_CERTIFICATE", "CERTIFICATE_VERIFY_FAILED"})
 _WORDS: dict[Shed, Refusal] = {Shed.CONNECTIONS: failure.NO_ROOM, Shed.ADDRESS: refusals.TOO_MANY_CONNECTIONS}
 
 
@@ -156,7 +157,7 @@ class Acceptor:
             client = await announced(self._loop, sock, self._edge.limits.header_timeout)
             return proxy if client is None else client
         except BadHeaderError as error:
-            self._edge.turned_away(Shed.PROXY_HEADER, f"{proxy or 'a unix socket'}: {error}")
+            self._edge.turned_away(Shed.PROXY_HEADER, proxy, str(error))
         except (OSError, asyncio.CancelledError):  # NobodyError is one: a port that was looked at is nothing to tell
             pass
         sock.close()
@@ -165,23 +166,30 @@ class Acceptor:
     async def _accept(self, sock: socket.socket, peer: str) -> None:
         asked = self.tls is not None and self.tls.verify_mode is not ssl.CERT_NONE
         kind = Introduced if asked else Downstream
-        if not await self._serve(sock, lambda: kind(self._edge, self._scheme, peer)):
+        if not await self._serve(sock, peer, lambda: kind(self._edge, self._scheme, peer)):
             self._edge.room.leave(peer)
 
     async def _turn_away(self, sock: socket.socket, peer: str, shed: Shed, proxied: bool) -> None:
         there = not proxied or await self._client(sock, peer) is not None
-        if not there or not await self._serve(sock, lambda: Away(self._edge, _WORDS[shed])):
+        if not there or not await self._serve(sock, peer, lambda: Away(self._edge, _WORDS[shed])):
             self._edge.room.turn_away(ended=True)
 
-    async def _serve(self, sock: socket.socket, factory: Callable[[], asyncio.Protocol]) -> bool:
+    async def _serve(self, sock: socket.socket, peer: str, factory: Callable[[], asyncio.Protocol]) -> bool:
         """Whether a connection came about: a TLS handshake may fail, or the client may have left already."""
         timeout = self._edge.limits.header_timeout if self.tls is not None else None
         try:
             await self._loop.connect_accepted_socket(factory, sock, ssl=self.tls, ssl_handshake_timeout=timeout)
-        except (OSError, asyncio.CancelledError):  # ssl.SSLError and TimeoutError are of them
+        except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError and TimeoutError are of them
             sock.close()
+            if isinstance(error, ssl.SSLError) and error.reason in _NO_CERTIFICATE:
+                self._edge.turned_away(Shed.CERTIFICATE, peer, _said(error))
             return False
         return True
+
+
+def _said(error: ssl.SSLError) -> str:
+    """What is wrong with a client's certificate, as OpenSSL puts it."""
+    return error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else "it showed none"
 
 
 class Away(asyncio.Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable
 from enum import IntEnum
 from random import getrandbits
@@ -24,7 +25,8 @@ from gateway.edge.tunnel import Tunnel
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import HeaderList, Refusal
-from gateway.upstream.headers import switch_head
+from gateway.telemetry.record import shown_peer
+from gateway.upstream.headers import response_head, switch_head
 
 if TYPE_CHECKING:
     from gateway.head import RequestHead, ResponseHead
@@ -68,13 +70,14 @@ NO_CHUNKS, OURS, THEIRS = Chunks
 class Edge:
     """What all connections of the process share."""
 
-    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "room", "serve", "timers")
+    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "room", "serve", "timers", "wall")
 
     def __init__(
         self, serve: Serve, parsers: Parsers, timers: Timers, limits: EdgeLimits, half_close: str, room: Room,
-        say: Callable[[Shed], None] = lambda shed: None,
+        say: Callable[[Shed], None] = lambda shed: None, wall: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self.serve = serve
+        self.wall = wall  # Unix seconds
         self.parsers = parsers
         self.timers = timers
         self.limits = limits
@@ -83,10 +86,12 @@ class Edge:
         self.connections: set[Downstream] = set()
         self._say = say
 
-    def turned_away(self, shed: Shed, who: str = "") -> None:
-        """Counts somebody there is no room for, and tells the operator."""
+    def turned_away(self, shed: Shed, peer: str = "", why: str = "") -> None:
+        """Counts somebody who is not let in, and tells the operator, as much of an address as the log may have."""
         self.room.shed[shed] += 1
-        self.room.last[shed] = who
+        if peer or why:
+            shown = shown_peer(peer, self.serve.snapshot.log_peer) or "an address that is not shown"
+            self.room.last[shed] = f"{shown if peer else 'a unix socket'}{': ' if why else ''}{why}"
         self._say(shed)
 
     def sheds_hold(self) -> bool:
@@ -159,7 +164,8 @@ class Downstream(asyncio.Protocol):
         if call is None or self._phase not in (CALL, BODY, WHOLE_BODY, HELD_BODY):
             return False
         answered = call.state is RELAYING and call.up is None
-        if self.scheme == "http" and (answered or self._edge.half_close == "answer") and self._stop_keeping():
+        waits = answered or (self._edge.half_close == "answer" and call.upgrade is None)
+        if self.scheme == "http" and waits and self._stop_keeping():
             return True
         if not answered:
             self._close()
@@ -406,6 +412,12 @@ class Downstream(asyncio.Protocol):
         method = self.call.method if self.call is not None else ""
         return self._send(answer_bytes(status, headers, body, method, self.version, self._keep, fresh))
 
+    def hint(self, head: ResponseHead, drops: Drops) -> None:
+        """Passes on what an upstream says before its answer (RFC 9110 15.2), to clients that know such a thing and take
+        what they are sent."""
+        if self.version == 1 and not self._unsent:
+            self._send(response_head(head, drops, b""))
+
     def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool,
               framed: bytes | None = None) -> bool:  # fmt: skip
         """Sends an upstream's head, and what came with it. `extra` are the route's lines; `fresh`, those of this call
@@ -414,10 +426,14 @@ class Downstream(asyncio.Protocol):
         assert call is not None
         self._keep = self._keep and self._body is None and not self._edge.serve.draining
         raw, chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
-        if not chunked:
-            return self._send(raw + fresh + data)
-        self._chunks = OURS if framed is None else THEIRS
-        return self._send(raw + fresh + (self._frame(data, ended) if framed is None else framed))
+        if chunked:
+            self._chunks = OURS if framed is None else THEIRS
+            data = self._frame(data, ended) if framed is None else framed
+        choked = self._unsent  # by a hint: that was nobody's business then
+        sent = self._send(raw + fresh + data)
+        if choked and not sent:
+            self._edge.serve.on_choked(call)
+        return sent
 
     def switch(
         self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, up: UpstreamConnection, data: bytes
@@ -463,9 +479,13 @@ class Downstream(asyncio.Protocol):
         if not self._unsent:
             return
         self._unsent = False
-        self._arm(NEVER)
+        self._arm(self._edge.limits.body_idle_timeout if self._phase is BODY and not self._reading_paused else NEVER)
         if self.call is not None:
             self._edge.serve.on_drained(self.call)
+
+    def cut(self) -> None:
+        """Ends an answer on its way, visibly; what was written still leaves, unless only a reset shows the cut."""
+        self.abort(reset=self._chunks is NO_CHUNKS)
 
     def abort(self, *, reset: bool) -> None:
         """Breaks the connection off. With `reset` the client sees RST where a plain end could look complete."""

@@ -24,6 +24,7 @@ class Shed(StrEnum):
     HOLD = "hold"  # nearly full: no new poll is held
     NO_PROXY = "no_proxy"  # only proxies may connect (proxy_protocol), and this is none
     PROXY_HEADER = "proxy_header"  # a proxy did not say whose connection it is
+    CERTIFICATE = "certificate"  # a client showed none, or none that somebody vouches for
 
 
 class Room:
@@ -52,6 +53,8 @@ class Room:
             Shed.HOLD: f"the last of {self.limit} connections are not for polls (server.max_connections)",
             Shed.NO_PROXY: "server.proxy_protocol takes connections of server.trusted_proxies only; the last came from "
             f"{self.last[Shed.NO_PROXY]}",
+            Shed.CERTIFICATE: "server.tls.client_ca wants a certificate that it vouches for; the last came from "
+            f"{self.last[Shed.CERTIFICATE]}",
             Shed.PROXY_HEADER: "server.proxy_protocol wants a PROXY header (v1 or v2) first; the last came from "
             f"{self.last[Shed.PROXY_HEADER]}",
         }

@@ -9,8 +9,9 @@ import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gateway.config.certificates import names_of, subject_of
+from gateway.config.certificates import names_of, read_shown
 from gateway.edge.http1 import Downstream
+from gateway.edge.room import Shed
 
 if TYPE_CHECKING:
     from gateway.config.schema.server import Tls
@@ -82,6 +83,11 @@ class Introduced(Downstream):
     __slots__ = ("certificate",)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        shown = transport.get_extra_info("ssl_object").getpeercert(True)
-        self.certificate = subject_of(shown) if shown else None
+        """A session that is gone on with is not verified again, and may outlast its certificate: that is seen here."""
+        der = transport.get_extra_info("ssl_object").getpeercert(True)
+        shown = read_shown(der) if der else None
+        self.certificate = shown.subject if shown is not None else None
         super().connection_made(transport)
+        if shown is not None and shown.ends < self._edge.wall():
+            self._edge.turned_away(Shed.CERTIFICATE, self.peer, "certificate has expired")
+            self.abort(reset=True)

@@ -44,6 +44,7 @@ class Tunnel:
         self._conn = conn
         self._up = up
         self._timers = timers
+        timers.cancel(up)  # of a connection that had rested: it would still close when its rest is over
         self._failed: tuple[Half, Exception] | None = None  # who broke it off
         self.closing = False
         self.due = NEVER
@@ -58,6 +59,8 @@ class Tunnel:
 
     def open(self, head: bytes, early: bytes, data: bytes) -> None:
         """Sends the 101. `early` is what the client sent before it, `data` what the upstream sent right behind it."""
+        # As on the client's side: what is not taken at once stops the other side, and is no more than one read of it.
+        self.upstream.transport.set_write_buffer_limits(high=0 if self._up.endpoint.tls is None else 1)
         for half in (self.client, self.upstream):
             half.transport.set_protocol(half)
         self.upstream.write(head)

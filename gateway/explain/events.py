@@ -35,7 +35,14 @@ def silence(play: Play, mask: Mask) -> Event:
 def events(play: Play, mask: Mask, quiet: Event, window: float, raw: bytes) -> tuple[Event, ...]:
     """Everything that may happen to a parked call, beginning with `quiet`, what `silence` gave. `window` is
     `server.drain` in seconds, `raw` the request."""
-    found = [quiet, *_habit(play, mask, quiet), *_stopped(play), _lost(play, mask), _drained(play, mask, window)]
+    found = [
+        *_agreed(play),
+        quiet,
+        *_habit(play, mask, quiet),
+        *_stopped(play),
+        _lost(play, mask),
+        _drained(play, mask, window),
+    ]
     return (*found, _evicted(play, mask), *_second(play, mask, raw), _left(play, mask))
 
 
@@ -49,6 +56,23 @@ def _habit(play: Play, mask: Mask, quiet: Event) -> Iterator[Event]:
         endpoint.overruns = OVERRUNS_FORGIVEN
         scene.run_out()
         yield _ended(f"silent {OVERRUNS_FORGIVEN + 1} times in a row", scene, mask)
+
+
+def _agreed(play: Play) -> Iterator[Event]:
+    """The upstream changes the protocol: from then on it is no answer that is waited for."""
+    with play() as scene:
+        call = scene.call
+        if call.upgrade is None or call.plan is None or call.plan.upgrade is None:
+            return
+        scene.switch()
+        last = "the token's end" if call.clamped_by == "token" else "max_time"
+        told = "both sides are told in a Close frame" if call.upgrade.framed else "both connections are reset"
+        said = (
+            f"a tunnel for {call.upgrade.protocol}: {told} when nothing passes for "
+            f"{seconds(call.plan.upgrade.idle_timeout)}, after {seconds(call.deadline - scene.now)} at the latest "
+            f"({last}), and at an instant of their own in a drain"
+        )
+        yield Event("upstream agrees (101)", said, "tunnelled")
 
 
 def _stopped(play: Play) -> Iterator[Event]:

@@ -102,10 +102,12 @@ def _excess(kind: str, table: Table, merged: Merged) -> Iterator[str]:
 
 def _unmet(kind: str, rule: Rate | Cap, table: Table, call: Call) -> str | None:
     """Why the limit is not asked for this call, None when it is."""
-    if kind == "hold_cap" and call.hold is None:
+    if kind == "hold_cap" and call.hold is None and call.upgrade is None:
         return "counts polls, and this is an ordinary call"
     if kind == "concurrency_cap" and call.hold is not None:
         return "counts ordinary calls, and this is a poll"
+    if kind == "concurrency_cap" and call.upgrade is not None:
+        return "counts ordinary calls, and this may become a tunnel"
     if rule.applies is None or rule.applies(call):
         return None
     wanted = ", ".join(f"{claim} = {' or '.join(map(str, values))}" for claim, values in table.when_claims.items())

@@ -19,6 +19,7 @@ from gateway.explain.wires import StillLoop
 from gateway.explain.wires import Wire as Wire
 from gateway.limits import Limits
 from gateway.parse import Parsers
+from gateway.policies.websocket import agreement
 from gateway.serve import Serve
 from gateway.sides import READING
 from gateway.state.memory import MemoryStore
@@ -83,9 +84,9 @@ class Scene:
         self.serve.arrives = arrivals(config.telemetry.otlp is not None, config.telemetry.trust_incoming)
         self._connections: list[tuple[UpstreamConnection, Wire]] = []
         self._stock(timers)
-        scheme = "https" if config.server.tls else "http"
+        self.scheme = "https" if config.server.tls else "http"
         edge = Edge(self.serve, self.parsers, timers, snapshot.edge, config.server.half_close, Room())
-        self._connect = partial(Downstream, edge, scheme, peer)
+        self._connect = partial(Downstream, edge, self.scheme, peer)
         self._client, self._wire = self._connect(), Wire(peer)
         self._client.connection_made(self._wire)
 
@@ -171,6 +172,12 @@ class Scene:
         pair = self.upstream
         assert pair is not None
         pair[0].data_received(_BEGINNING)
+
+    def switch(self) -> None:
+        """The upstream agrees to the change of protocol that was asked for."""
+        pair, offer = self.upstream, self.call.upgrade
+        assert pair is not None and offer is not None
+        pair[0].data_received(agreement(offer))
 
     def lose(self) -> None:
         """The upstream closes the connection that carries the call."""

@@ -39,6 +39,9 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.over is not None
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Nobody reads here."""
+
     def can_write_eof(self) -> bool:
         return False
 

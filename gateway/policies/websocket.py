@@ -66,22 +66,33 @@ class Offer(NamedTuple):
 def compile_upgrades(
     protocols: Iterable[str], origins: Iterable[str], subprotocols: Iterable[str], idle_timeout: float, max_time: float
 ) -> Upgrades:
-    """The rules of a route, checked. Raises ValueError ("what; remedy") for what is no protocol, or must not be one."""
-    found = frozenset(name.lower() for name in protocols)
+    """The rules of a route. Raises ValueError as `protocols_of` and `subprotocols_of` do."""
+    found = protocols_of(protocols)
+    return Upgrades(found, frozenset(origins), subprotocols_of(subprotocols, found), idle_timeout, max_time)
+
+
+def protocols_of(names: Iterable[str]) -> frozenset[str]:
+    """Raises ValueError ("what; remedy") for what is no protocol, or must not be one."""
+    found = frozenset(name.lower() for name in names)
     if not found:
-        raise ValueError('upgrades is empty, so nothing is let through; write upgrades = ["websocket"]')
+        raise ValueError('is empty, so nothing is let through; write ["websocket"]')
     for name in sorted(found):
         if not _PROTOCOL.fullmatch(name):
-            raise ValueError(f'upgrades: {name!r} is no protocol; write a name such as "websocket"')
+            raise ValueError(f'{name!r} is no protocol; write a name such as "websocket"')
         if name.partition("/")[0] in _OWN:
-            raise ValueError(f"upgrades: {name} would lead past this gateway's own rules; take it out")
-    spoken = frozenset(subprotocols)
-    for name in sorted(spoken):
+            raise ValueError(f"{name} would lead past this gateway's own rules; take it out")
+    return found
+
+
+def subprotocols_of(names: Iterable[str], protocols: frozenset[str]) -> frozenset[str]:
+    """Raises ValueError ("what; remedy") for what is no subprotocol, or where there can be none."""
+    found = frozenset(names)
+    for name in sorted(found):
         if not _TOKEN.fullmatch(name):
-            raise ValueError(f'subprotocols: {name!r} is no subprotocol; write a name such as "chat.v2"')
-    if spoken and WEBSOCKET not in found:
-        raise ValueError('subprotocols are those of WebSocket; add "websocket" to upgrades, or take them out')
-    return Upgrades(found, frozenset(origins), spoken, idle_timeout, max_time)
+            raise ValueError(f'{name!r} is no subprotocol; write a name such as "chat.v2"')
+    if found and WEBSOCKET not in protocols:
+        raise ValueError('only WebSocket has them; add "websocket" to upgrades, or take them out')
+    return found
 
 
 def asks(rules: Upgrades, head: RequestHead) -> Offer | Refusal | None:
@@ -141,6 +152,12 @@ def accept_of(key: str) -> str:
 
 def _lines(protocol: str) -> bytes:
     return f"Connection: Upgrade\r\nUpgrade: {protocol}\r\n".encode("ascii")
+
+
+def agreement(offer: Offer) -> bytes:
+    """The shortest 101 that agrees to an offer."""
+    accept = f"Sec-WebSocket-Accept: {offer.accept}\r\n" if offer.accept is not None else ""
+    return b"HTTP/1.1 101 Switching Protocols\r\n" + _lines(offer.protocol) + f"{accept}\r\n".encode("ascii")
 
 
 def wrong(offer: Offer, head: ResponseHead) -> str | None:

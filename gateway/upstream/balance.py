@@ -113,6 +113,7 @@ class Upstream:
         self.choice = well or tuple(each for each in self._endpoints if each.out <= ILL) or self._endpoints
         self.slow_start.renew(before if well else (), self.choice)
         self._picker.renew(self.choice)
+        self.circuit.look_again()
 
     def adopt(self, fresh: Upstream) -> None:
         """Goes on as a new configuration describes it: counts, connections and held calls stay with the endpoints that

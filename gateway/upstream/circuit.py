@@ -74,6 +74,10 @@ class Circuit:
         since, self.since, self._tester = self.since, None, None
         return now - since if since is not None else None
 
+    def look_again(self) -> None:
+        """Who takes calls has changed: the next call tries at once."""
+        self._next = 0.0
+
     def left(self, tester: Tester) -> None:
         """The call that tried is over, whatever came of it."""
         if self._tester is tester:

@@ -148,7 +148,8 @@ class Forwarder:
             call.wire = None  # nor may this
         call.up = connection
         call.sent_at = now
-        self._timers.arm(call, due(call, plan, now))
+        first = hold is None and not call.tries
+        self._timers.arm(call, now + plan.response_timeout if first else due(call, plan, now))
         connection.start(call, raw)
         if call.framing is not None:
             call.conn.start_upload()
@@ -193,7 +194,7 @@ def due(call: Call, plan: Plan, now: float) -> float:
     if call.hold is not None:
         return call.deadline
     since = call.parked_at if call.tries else now
-    return (since if since is not None else now) + plan.response_timeout
+    return min((since if since is not None else now) + plan.response_timeout, call.deadline)
 
 
 def _unresolved(call: Call) -> Refusal:

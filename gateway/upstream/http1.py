@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from gateway.bodies import BadBodyError, Body, CloseBody
+from gateway.bodies import BadBodyError, Body, ChunkedBody, CloseBody
 from gateway.call import Call
 from gateway.clock import NEVER, Timers
 from gateway.head import ResponseHead
@@ -135,6 +135,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             if head.status == 101 or self._informational > MAX_INFORMATIONAL:
                 self._fail(failure.BAD, "unasked 101" if head.status == 101 else "too many 1xx")
                 return
+            if head.status != 100:  # that one is about the request's body, which goes on without it
+                call.serve.on_interim(call, head)
+                if self.call is not call:
+                    return
 
     def _answer(self, call: Call, head: ResponseHead, body: Body | None, rest: bytes) -> None:
         self._keep = head.keep_alive and not isinstance(body, CloseBody)
@@ -162,6 +166,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             call.serve.on_end(call)
         elif content or body.framed:
             call.serve.on_body(call, content, body.framed)
+
+    @property
+    def within_chunk(self) -> bool:
+        """Whether what was told of the answer ends within one of its chunks."""
+        return isinstance(self._body, ChunkedBody) and not self._body.between
 
     def _done(self, garbage: bool) -> None:
         """The answer is complete: the connection rests with its endpoint, or closes when it cannot be used again."""

@@ -89,7 +89,11 @@ class Members:
             self.changed()
 
     def _wanted(self, upstream: Upstream) -> list[Endpoint]:
-        return list(endpoints(upstream, upstream.members, upstream.drained, self._names.at))
+        """Where names moved so that only drained ones are left these take calls: who drains one counts on others."""
+        found = list(endpoints(upstream, upstream.members, upstream.drained, self._names.at))
+        if not found and (found := list(endpoints(upstream, upstream.members, frozenset(), self._names.at))):
+            logger.warning("upstream %s: only endpoints that were drained are left; they take calls", upstream.name)
+        return found
 
     # -- by hand -------------------------------------------------------------------------------------------------
 

@@ -95,6 +95,8 @@ class Repeats:
         self._forwarder.give_back(call, endpoint)
         plan.upstream.told(endpoint, outcome, status, call.sent_at)
         call.upstream_due = NEVER  # nobody owes it an answer now
+        if raced:
+            endpoint.close_idle()  # what rests beside it is likely to be closed as well
         pause = pause_before(call, plan, raced)
         if not pause:
             return self._forwarder.forward(call, plan, asked(call, plan))
@@ -112,7 +114,10 @@ def pause_before(call: Call, plan: Plan, raced: bool) -> float:
 
 
 def asked(call: Call, plan: Plan) -> tuple[Endpoint, ...]:
-    """Whom not to ask now: all that were, or only the last one where that would leave nobody, or none."""
+    """Whom not to ask now: all that were, or only the last one where that would leave nobody, or none. A session is
+    asked for at home: nobody else knows it."""
+    if call.affinity is not None and plan.upstream.sessions is not None:
+        return ()
     all_of_them = tuple(each.endpoint for each in call.tries if each.sent)
     for those in (all_of_them, all_of_them[-1:]):
         if any(each not in those for each in plan.upstream.choice):

@@ -26,20 +26,18 @@ from .proxies import LOAD_CORE, PROXIES, PROXY_CORE, stage
 from .shelf import shelf
 from .streams import chunks, slow
 from .table import added, lay_out, median, render
+from .tunnels import tunnels
 from .wire import raise_descriptors
 
 Samples = dict[str, list[Figures]]
 
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
-OWN = (
-    "chunks",
-    "slow-readers",
-    "pages",
-    "asks",
-    "shelf",
-)  # what only the gateway has: the naive one reads answers whole
-MEASURES = {**OF_CALLS, "chunks": chunks, "slow-readers": slow, "pages": pages, "asks": asks, "shelf": shelf}
+OWN = ("chunks", "slow-readers", "pages", "asks", "tunnels", "shelf")  # what the naive proxy has none of
+MEASURES = {
+    **OF_CALLS, "chunks": chunks, "slow-readers": slow, "pages": pages, "asks": asks, "tunnels": tunnels,
+    "shelf": shelf,
+}  # fmt: skip
 
 
 def _say(text: str) -> None:

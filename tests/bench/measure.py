@@ -32,10 +32,12 @@ class Scale:
     unseen: int = 7000  # requests a turn with a token never seen before
     storm: int = 1000
     listed: int = 8000  # held polls that pages are made of
+    tunnels: int = 5000  # that stand idle
+    echoes: int = 1_000_000  # messages
     patience: float = 5.0  # how long a storm or a drain is waited for
 
     def quick(self) -> Scale:
-        return replace(self, wakes=1, idle=5.0, short_turns=1, unseen=5000, patience=4.0)
+        return replace(self, wakes=1, idle=5.0, short_turns=1, unseen=5000, echoes=100_000, patience=4.0)
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -5,6 +5,7 @@ a fresh proxy on their cores, in a directory of their own.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -64,6 +65,13 @@ name = "streams"
 match = {{ path = "/{{what}}", methods = ["GET"] }}
 upstream = "bench"
 policies = {now}
+
+[[route]]
+name = "echo"
+match = {{ path = "/echo", methods = ["GET"] }}
+upstream = "bench"
+policies = ["signed-in"]
+websocket = {{ idle_timeout = "1h" }}
 
 [[route]]
 name = "poll"
@@ -168,6 +176,48 @@ PROXIES: dict[str, Callable[[Ports, Path], list[str]]] = {
 }
 
 
+NGINX = """\
+daemon off;
+worker_processes 1;
+master_process off;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx.err warn;
+events {{ worker_connections 20000; }}
+http {{
+  access_log {directory}/nginx.log;
+  client_body_temp_path {directory}; proxy_temp_path {directory}; fastcgi_temp_path {directory};
+  uwsgi_temp_path {directory}; scgi_temp_path {directory};
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{
+      proxy_pass http://127.0.0.1:{upstream};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection "upgrade";
+      proxy_read_timeout 1h;
+    }}
+  }}
+}}
+"""
+
+
+@asynccontextmanager
+async def nginx(upstream: int) -> AsyncIterator[tuple[Process, int] | None]:
+    """An nginx before that upstream, on the proxy's core, and its port; None where none is installed."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        yield None
+        return
+    with TemporaryDirectory(prefix="bench-") as name:
+        directory, port = Path(name), free_ports(1)[0]
+        path = directory / "nginx.conf"
+        path.write_text(NGINX.format(directory=directory, port=port, upstream=upstream))
+        argv = [program, "-c", str(path), "-e", f"{directory}/nginx.err"]
+        with spawn("nginx", argv, PROXY_CORE, directory) as proxy:
+            await proxy.listening(port)
+            yield proxy, port
+
+
 def tokens() -> Iterator[str]:
     """Tokens nobody has seen yet, without end."""
     now = int(time.time())
@@ -187,6 +237,7 @@ class Stage:
 
     proxy: Process
     port: int
+    upstream: int
     admin: int
     control: Control
     listening: float
@@ -211,4 +262,4 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
             proxy = started.enter_context(spawn(kind, PROXIES[kind](ports, directory), PROXY_CORE, directory))
             listening = await proxy.listening(ports.proxy)
             control = await Control.connect(ports.upstream)
-            yield Stage(proxy, ports.proxy, ports.admin, control, listening, tokens())
+            yield Stage(proxy, ports.proxy, ports.upstream, ports.admin, control, listening, tokens())

@@ -11,11 +11,12 @@ import json
 import re
 import sys
 import time
+from collections.abc import Callable
 from typing import cast
 
 import uvloop
 
-from .wire import raise_descriptors
+from .wire import ASKED, ECHOED, SWITCHING, raise_descriptors
 
 
 def answer(body: bytes) -> bytes:
@@ -85,7 +86,7 @@ class Board:
 class Connection(asyncio.Protocol):
     """Reads heads, nothing else: no request of the bench has a body."""
 
-    __slots__ = ("_board", "_buffer", "ticking", "write")
+    __slots__ = ("_board", "_buffer", "ticking", "transport", "write")
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -93,7 +94,8 @@ class Connection(asyncio.Protocol):
         self.ticking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.write = cast(asyncio.Transport, transport).write  # uvloop's is no subclass of it
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+        self.write = self.transport.write
 
     def data_received(self, data: bytes) -> None:
         *heads, self._buffer = (self._buffer + data).split(b"\r\n\r\n")
@@ -110,6 +112,9 @@ class Connection(asyncio.Protocol):
             self._tick()
         elif head.startswith(b"GET /big"):
             self.write(BIG)
+        elif head.startswith(b"GET /echo"):
+            self.transport.set_protocol(Echo(self.write))
+            self.write(SWITCHING)
         elif head.startswith(b"POST /publish"):
             self.write(answer(b"%d" % self._board.publish()))
         elif head.startswith(b"GET /held"):
@@ -128,6 +133,21 @@ class Connection(asyncio.Protocol):
         if self.ticking is not None:
             self.ticking.cancel()
         self._board.leave(self)
+
+
+class Echo(asyncio.Protocol):
+    """A WebSocket server that knows one message: it sends as many as have come."""
+
+    __slots__ = ("_begun", "_write")
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._begun = 0  # bytes of a message that has not come to its end
+
+    def data_received(self, data: bytes) -> None:
+        whole, self._begun = divmod(self._begun + len(data), len(ASKED))
+        if whole:
+            self._write(ECHOED * whole)
 
 
 async def serve(port: int) -> None:

@@ -17,6 +17,23 @@ def request(path: str, token: str) -> bytes:
     return ("\r\n".join(lines) + f"\r\nAuthorization: Bearer {token}\r\n\r\n").encode()
 
 
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3
+SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
+MESSAGE = b"m" * 100
+ASKED = b"\x82\xe4" + bytes(4) + MESSAGE  # one message from a client: masked, with zeros
+ECHOED = b"\x82\x64" + MESSAGE  # and from a server
+
+
+def handshake(token: str) -> bytes:
+    """One WebSocket handshake with a bearer token."""
+    lines = ("GET /echo HTTP/1.1", "Host: bench.local", "Connection: Upgrade", "Upgrade: websocket",
+             "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}", f"Authorization: Bearer {token}")  # fmt: skip
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
 def answer_end(data: bytes) -> int:
     """Where the first answer in `data` ends; 0 while it is incomplete (RFC 9112 section 6, no trailers)."""
     end = data.find(b"\r\n\r\n") + 4

@@ -38,16 +38,18 @@ class Certificate:
 
 
 def make_certificate(
-    folder: Path, *names: str, days: int = 1, by: Certificate | None = None, subject: str | None = None
-) -> Certificate:
+    folder: Path, *names: str, days: int = 1, by: Certificate | None = None, subject: str | None = None,
+    signs: bool | None = None,
+) -> Certificate:  # fmt: skip
     """Writes a certificate for those names and addresses; with `days` below 0 it ended that long ago. `by` is who signs
-    it, if it is not its own authority; `subject` (RFC 4514) is whose it is, if not that of the first name."""
+    it, if it is not its own authority; `subject` (RFC 4514) is whose it is, if not that of the first name, and without
+    names it is for no host. With `days` above 2 it is not valid yet. `signs`: it is an authority too."""
     folder.mkdir(parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name.from_rfc4514_string(f"CN={names[0]}" if subject is None else subject)
     issuer, signer = (name, key) if by is None else _signer(by)
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
-    cert = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(issuer)
@@ -55,10 +57,11 @@ def make_certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(end - datetime.timedelta(days=2))
         .not_valid_after(end)
-        .add_extension(x509.SubjectAlternativeName([_name(each) for each in names]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
-        .sign(signer, hashes.SHA256())
+        .add_extension(x509.BasicConstraints(by is None if signs is None else signs, None), critical=True)
     )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([_name(each) for each in names]), critical=False)
+    cert = builder.sign(signer, hashes.SHA256())
     made = Certificate(folder / "cert.pem", folder / "key.pem")
     made.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     made.key.write_bytes(

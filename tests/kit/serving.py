@@ -166,6 +166,12 @@ class Conn:
     def finish(self) -> bool:
         return self._sent("finish")
 
+    def hint(self, head: ResponseHead, drops: Any) -> None:
+        self.log.append(("hint", head.status))
+
+    def cut(self) -> None:
+        self.log.append(("cut",))
+
     def abort(self, *, reset: bool) -> None:
         self.log.append(("abort", reset))
 

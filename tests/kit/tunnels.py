@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from typing import Self
 
@@ -80,7 +81,7 @@ class Far:
                     self.eof = True
                     return
                 self.got += data
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             self.lost = True
 
     def send(self, data: bytes) -> None:
@@ -102,13 +103,14 @@ class Far:
 class FarEnd:
     """An upstream that reads one head of each connection, says `answer`, and then nothing by itself."""
 
-    def __init__(self, answer: bytes | Callable[[Far], bytes] = b"") -> None:
+    def __init__(self, answer: bytes | Callable[[Far], bytes] = b"", tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._answer = answer or switching()
         self.all: list[Far] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -124,9 +126,14 @@ class FarEnd:
         self._tasks.add(task)
         far = Far(reader, writer)
         try:
-            await far.read()
-            self.all.append(far)
-            writer.write(self._answer(far) if callable(self._answer) else self._answer)
+            answer = b""
+            while not answer or answer.startswith(b"HTTP/1.1 2"):  # after an ordinary one another request may come
+                await far.read()
+                self.all.append(far)
+                answer = self._answer(far) if callable(self._answer) else self._answer
+                writer.write(answer)
+                if not answer:
+                    break
             await far.follow()
             while not writer.is_closing() and not far.lost:
                 await asyncio.sleep(0.01)

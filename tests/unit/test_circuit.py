@@ -86,6 +86,17 @@ def test_one_that_left_while_it_tried_makes_room_at_once() -> None:
     assert circuit.lets(call(), 1.0)
 
 
+def test_when_other_endpoints_take_calls_the_next_call_tries_at_once() -> None:
+    upstream = Upstream("up")
+    upstream.endpoints = (A, B)
+    for _ in range(FAILURES):
+        for endpoint in (A, B):
+            upstream.circuit.refused(endpoint, upstream.choice, 5.0)
+    assert not upstream.circuit.lets(call(), 5.0)
+    upstream.become([C])
+    assert upstream.circuit.lets(call(), 5.0)
+
+
 def test_a_connection_closes_it_and_says_how_long_it_was_open() -> None:
     circuit, tester = opened(A, B), call()
     assert circuit.lets(tester, 4.0) and circuit.connected(5.0) == 5.0

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 EXAMPLE = ROOT / "gateway.example.toml"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-RESERVED = {"streamed", "tunnelled", "revoked"}
+RESERVED = {"revoked"}
 
 
 def blocks(page: Path) -> list[str]:

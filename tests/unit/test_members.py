@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.call import Lease
+from gateway.config.balances import parse_balance
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import MAX_IDLE, Endpoint
 from gateway.upstream.member import Member, endpoints
@@ -33,10 +34,10 @@ STEPS = st.lists(
 class Stage:
     """Where names are, and what operators drained."""
 
-    def __init__(self) -> None:
+    def __init__(self, balance: str) -> None:
         self.at: dict[str, tuple[Place, ...]] = {}
         self.drained: set[str] = set()
-        self.upstream = Upstream("up", "round-robin")
+        self.upstream = Upstream("up", parse_balance(balance), slow_start=5.0)
         self.upstream.members = MEMBERS
         self.leases: list[tuple[Endpoint, Lease]] = []
         self.settle()
@@ -49,7 +50,7 @@ class Stage:
             self.at[name] = places(value)
         elif what == "drain":
             self.drained = self.drained | {name} if value else self.drained - {name}
-        elif what == "call" and (picked := self.upstream.pick()) is not None:
+        elif what == "call" and (picked := self.upstream.pick(now=len(self.leases))) is not None:
             self.leases.append((picked, picked.lease.take()))
         elif what == "end" and self.leases:
             self.leases.pop(value % len(self.leases))[1].release()
@@ -68,16 +69,20 @@ class Stage:
         return found
 
 
-@given(STEPS)
-@example([("drain", "10.0.0.9", True), ("move", "a.test", {"10.0.0.1"}), ("call", "", None), ("move", "a.test", set()),
-          ("move", "a.test", {"10.0.0.1"})])  # fmt: skip
-def test_who_takes_calls_and_what_is_counted_whatever_happens(steps: list[tuple[str, str, Any]]) -> None:
-    place = Stage()
+@given(st.sampled_from(["least-held", "round-robin", "random-two"]), STEPS)
+@example(
+    "least-held",
+    [("drain", "10.0.0.9", True), ("move", "a.test", {"10.0.0.1"}), ("call", "", None), ("move", "a.test", set()),
+     ("move", "a.test", {"10.0.0.1"})],
+)  # fmt: skip
+def test_who_takes_calls_and_what_is_counted_whatever_happens(balance: str, steps: list[tuple[str, str, Any]]) -> None:
+    place = Stage(balance)
     for step in steps:
         place.step(*step)
         upstream = place.upstream
         assert [(each.host, each.places[0]) for each in upstream.endpoints] == place.wanted()
-        assert (upstream.pick() is None) == (not place.wanted())
+        picked = upstream.pick(now=len(place.leases))
+        assert picked in upstream.endpoints if place.wanted() else picked is None
         counts = [endpoint.held for endpoint in (*upstream.endpoints, *upstream.leaving)]
         assert sum(counts) == upstream.held == len(place.leases)
         assert {lent for lent, _ in place.leases} <= {*upstream.endpoints, *upstream.leaving}

@@ -21,8 +21,10 @@ from gateway.identity.claims import Identity, name_of
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.plan import Snapshot
+from gateway.streams import Stream
 from gateway.telemetry.record import MAX_ARGS, MAX_TEXT, build, start, timestamp
 from tests.kit.calls import head_of
+from tests.kit.heads import response
 from tests.kit.schema import wrongs
 from tests.kit.serving import POLLS, WALL, HandLoop, Scene
 
@@ -65,6 +67,8 @@ def ended(outcome: Outcome) -> Call:
         scene.conn.certificate = "CN=alice,O=Acme"
     if outcome is Outcome.NEWS:
         call.news_latency = 0.000125
+    if outcome is Outcome.STREAMED:
+        call.first_byte_at, call.stream, call.cursor = 100.5, Stream(response(200), None, 60.0, 100.5), "41"
     if outcome in (Outcome.ANSWERED, Outcome.NEWS, Outcome.EMPTY, Outcome.TRUNCATED, Outcome.UPSTREAM_ERROR):
         call.first_byte_at = 126.0
     if outcome in (Outcome.UPSTREAM_RESET, Outcome.TRUNCATED):

@@ -168,6 +168,12 @@ def test_a_connection_that_was_closed_as_it_was_used_costs_a_question_nothing(me
     assert (scene.call.outcome, scene.call.attempts) == (Outcome.UPSTREAM_RESET, 1 + again)
 
 
+def test_what_rested_beside_a_connection_that_was_closed_is_not_used() -> None:
+    scene = Scene("template", idle=3).open()
+    failed(failure.STALE)(scene)
+    assert isinstance(cast(Any, scene.call.up), Dial) and not scene.upstream.endpoints[0].idle
+
+
 def test_a_connection_that_lived_on_was_no_race() -> None:
     scene = Scene("ordinary", idle=2).open()
     scene.loop.advance(retry.RACE + 0.1)

@@ -83,6 +83,7 @@ PROXY = "an address has 3 connections (server.per_address); if it is a proxy, na
         (Shed.DESCRIPTORS, "the system has no file descriptor left"),
         (Shed.NO_PROXY, "server.proxy_protocol takes connections of server.trusted_proxies only" + LAST),
         (Shed.PROXY_HEADER, "server.proxy_protocol wants a PROXY header (v1 or v2) first" + LAST),
+        (Shed.CERTIFICATE, "server.tls.client_ca wants a certificate that it vouches for" + LAST),
         (Shed.HOLD, "the last of 7 connections are not for polls (server.max_connections)"),
     ],
 )  # fmt: skip

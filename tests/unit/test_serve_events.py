@@ -18,7 +18,7 @@ from gateway.call import State
 from gateway.drain import Drain
 from gateway.holds.budget import LONGEST
 from gateway.outcome import Outcome
-from gateway.plan import Retry
+from gateway.plan import Retry, Sse
 from gateway.policies.caps import compile_cap
 from gateway.policies.rate_limit import compile_rate_limit
 from gateway.serve import TABLE
@@ -34,6 +34,7 @@ from tests.kit.serving import KINDS, POLLS, Scene, Up
 from tests.kit.stores import take
 
 JSON = {"Content-Type": "application/json"}
+EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
 Event = Callable[[Scene], None]
 
 
@@ -79,6 +80,10 @@ def head(status: int, data: bytes, ended: bool) -> Event:
     return event
 
 
+def stream_begins(scene: Scene) -> None:
+    scene.serve.on_head(scene.call, response(200, EVENT_STREAM), b"data: 1\n\n", False)
+
+
 def end(scene: Scene) -> None:
     let_go(scene)
     scene.serve.on_end(scene.call)
@@ -114,10 +119,11 @@ def drain(seconds: float) -> Event:
 
 def upload(size: int, ended: bool) -> Event:
     """A body is read only when the head has left: never while the call is still connecting."""
+    data = b"x" * size
 
     def event(scene: Scene) -> None:
         if not isinstance(scene.call.up, (Dial, Pause)):
-            scene.serve.on_upload(scene.call, b"x" * size, ended)
+            scene.serve.on_upload(scene.call, data, ended)
 
     return event
 
@@ -128,8 +134,9 @@ EVENTS: dict[str, dict[str, Event]] = {
     "whole": {"": lambda s: s.serve.on_whole(s.call, b"since=7"), "too long": lambda s: s.serve.on_whole(s.call, None)},
     "turn": {"": lambda s: s.serve.on_turn(s.call), "room": lambda s: (make_room(s), s.serve.on_turn(s.call))[1]},
     "head": {"part": head(200, b"[", False), "whole": head(200, b"[1]", True), "empty": head(200, b"", True),
-             "error": head(500, b"{}", True), "error part": head(503, b"", False)},
+             "error": head(500, b"{}", True), "error part": head(503, b"", False), "stream": stream_begins},
     "switch": {"": switched(AGREED), "wrong": switched(JSON)},
+    "interim": {"": lambda s: s.serve.on_interim(s.call, response(103, {"Link": "</a>"}))},
     "body": {"": lambda s: s.serve.on_body(s.call, b"x"), "long": lambda s: s.serve.on_body(s.call, b"x" * 9000)},
     "end": {"": end},
     "failure": {"reset": failed(failure.RESET), "bad": failed(failure.BAD), "refused": failed(failure.REFUSED)},
@@ -232,6 +239,12 @@ def tunnelling(kind: str) -> Scene:
     return scene
 
 
+def streaming(kind: str) -> Scene:
+    scene = Scene(kind, sse=Sse(15.0, 300.0, 3600.0)).open()
+    stream_begins(scene)
+    return scene
+
+
 def unread(kind: str, *events: Event) -> Scene:
     """The client takes nothing from now on."""
     scene = Scene(kind).open()
@@ -265,6 +278,8 @@ STAGES: dict[str, tuple[State, Callable[[str], Scene]]] = {
     "pausing": (State.PARKED, pausing),
     "sent again": (State.PARKED, lambda kind: after(0.2, pausing(kind))),
     "relaying": (State.RELAYING, relaying),
+    "streaming": (State.RELAYING, streaming),
+    "stream unread": (State.RELAYING, lambda kind: unread(kind, stream_begins)),
     "choked": (State.RELAYING, lambda kind: unread(kind, head(200, b"[", False))),
     "relayed": (State.RELAYING, lambda kind: unread(kind, head(200, b"[1]", True))),
     "answered": (State.RELAYING, lambda kind: unread(kind, failed(failure.BAD))),

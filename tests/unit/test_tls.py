@@ -5,11 +5,12 @@ of it.
 from __future__ import annotations
 
 import ssl
+import time
 from pathlib import Path
 
 import pytest
 
-from gateway.config.certificates import names_of, subject_of
+from gateway.config.certificates import names_of, read_shown
 from gateway.config.schema.server import Tls
 from gateway.edge.tls import server_context
 from tests.kit.certificates import Certificate, make_certificate
@@ -129,7 +130,7 @@ def test_who_is_asked_for_a_certificate_is_let_in_with_a_good_one_or_where_none_
     context = server_context([table(pair, client_ca=authority.cert, client_auth=auth) for pair in pairs.values()])
     if shows == "good" or (shows == "nothing" and auth == "ask"):
         seen = handshake(client_of(version, own), context, name)[1].getpeercert(True)
-        assert (seen and subject_of(seen)) == ("CN=alice" if own is not None else None)
+        assert (seen and read_shown(seen).subject) == ("CN=alice" if own is not None else None)
     else:
         with pytest.raises(ssl.SSLError):
             handshake(client_of(version, own), context, name)
@@ -164,11 +165,13 @@ def test_what_cannot_be_used_is_a_sentence_with_a_remedy(
 )
 def test_a_certificate_is_told_by_its_subject(tmp_path: Path, subject: str, names: tuple[str, ...], told: str) -> None:
     made = make_certificate(tmp_path, *names, subject=subject)
-    assert subject_of(ssl.PEM_cert_to_DER_cert(made.cert.read_text())) == told
+    found = read_shown(ssl.PEM_cert_to_DER_cert(made.cert.read_text()))
+    assert found.subject == told
+    assert 0 < found.ends - time.time() <= 86400
 
 
-def test_what_is_no_certificate_has_no_subject() -> None:
-    assert subject_of(b"garbage") == ""
+def test_what_is_no_certificate_has_no_subject_and_has_ended() -> None:
+    assert read_shown(b"garbage") == ("", 0.0)
 
 
 def test_the_names_of_a_chain_are_those_of_its_first(tmp_path: Path, pairs: dict[str, Certificate]) -> None:

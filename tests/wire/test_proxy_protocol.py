@@ -181,6 +181,23 @@ async def test_who_is_no_trusted_proxy_is_closed_whatever_it_sends(
         assert told.startswith("turned away 1: ") and told.endswith("127.0.0.1")
 
 
+@pytest.mark.parametrize(("shown", "told"), [("network", "127.0.0.0/24"), ("none", "an address that is not shown")])
+async def test_an_address_is_told_as_far_as_the_log_may_have_it(
+    tmp_path: Path, shown: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = 'proxy_protocol = true\ntrusted_proxies = ["192.0.2.0/24"]\n'
+    async with (
+        ScriptedUpstream() as up,
+        gateway(config(up.port, server=server, log=f'peer = "{shown}"'), tmp_path) as gw,
+    ):
+        raw = await connect(gw.port)
+        assert await raw.closed()
+        await raw.close()
+        await turned_away(gw, "no_proxy", 1)
+        (line,) = (record.message for record in caplog.records if "trusted_proxies" in record.message)
+        assert line.endswith(f"the last came from {told}")
+
+
 async def test_without_proxy_protocol_a_header_is_no_request(tmp_path: Path) -> None:
     """A trusted proxy does not change what a listener speaks: nothing is guessed."""
     server = 'trusted_proxies = ["127.0.0.0/8"]\n'
@@ -203,67 +220,6 @@ async def test_who_reaches_a_unix_socket_may_say_whose_connection_it_is(tmp_path
             assert await raw.closed()
         await turned_away(gw, "proxy_header", 1)
         assert [record["peer"] for record in await gw.records(2)] == ["192.0.2.7", ""]
-
-
-async def test_connections_count_for_the_client_and_not_for_its_proxy(tmp_path: Path) -> None:
-    server = BEHIND + "per_address = { connections = 2 }\n"
-    async with ScriptedUpstream() as up, gateway(config(up.port, server=server), tmp_path) as gw:
-        crowd = [await connect(gw.port, first=[v1("192.0.2.7")]) for _ in range(2)]
-        crowd += [await connect(gw.port, first=[v1(f"192.0.2.{number}")]) for number in (8, 9)]
-        for raw in crowd:
-            assert (await raw.ask(get())).status == 200
-        async with client(gw.port, first=[v1("192.0.2.7")]) as late:
-            assert (await late.read_answer()).status == 429
-        await crowd[0].close()
-        await until(lambda: gw.app._edge.room.open == 3)
-        async with client(gw.port, first=[v1("192.0.2.7")]) as again:
-            assert (await again.ask(get())).status == 200
-        for raw in crowd:
-            await raw.close()
-        await turned_away(gw, "address", 1)
-
-
-async def test_allow_lists_and_limits_per_address_see_the_client(tmp_path: Path) -> None:
-    more = '[policy.edge.allow_list]\naddresses = ["192.0.2.0/24"]\n'
-    more += '[[policy.edge.rate_limit]]\nrate = "1/min"\nburst = 1\nper = "address"\n'
-    text = config(1, server=BEHIND, more=more, routes=route(policies=["edge"]))
-    async with ScriptedUpstream() as up, gateway(text.replace(':1"', f':{up.port}"'), tmp_path) as gw:
-        found = []
-        for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8", "198.51.100.1"):
-            async with client(gw.port, first=[v1(address)]) as raw:
-                found.append((await raw.ask(get())).status)
-        assert found == [200, 429, 200, 403]
-
-
-@pytest.mark.parametrize(("client_address", "seen"), [("192.0.2.7", "192.0.2.7"), ("127.0.0.9", "203.0.113.9")])
-async def test_what_a_client_says_of_itself_is_believed_only_of_a_trusted_proxy(
-    tmp_path: Path, client_address: str, seen: str
-) -> None:
-    """The header names another proxy, or a stranger who would like to be one."""
-    async with (
-        ScriptedUpstream() as up,
-        gateway(config(up.port, server=BEHIND), tmp_path) as gw,
-        client(gw.port, first=[v1(client_address)]) as raw,
-    ):
-        assert (await raw.ask(get("/", "X-Forwarded-For: 203.0.113.9"))).status == 200
-        assert (await gw.record())["peer"] == seen
-
-
-@pytest.mark.parametrize("encrypted", [False, True])
-async def test_who_is_one_too_many_is_told_so_behind_its_header(
-    tmp_path: Path, certificate: Certificate, encrypted: bool
-) -> None:
-    server = BEHIND + "max_connections = 1\n" + (tls_of(certificate) if encrypted else "")
-    tls = certificate.client() if encrypted else None
-    async with (
-        ScriptedUpstream() as up,
-        gateway(config(up.port, server=server), tmp_path) as gw,
-        client(gw.port, tls, first=[v1("192.0.2.7")]) as raw,
-    ):
-        assert (await raw.ask(get())).status == 200
-        async with client(gw.port, tls, first=[v1("192.0.2.8")]) as late:
-            assert (await late.read_answer()).status == 503
-        await until(lambda: gw.app._edge.room.away == 0)
 
 
 async def test_a_reload_turns_it_on_for_connections_that_come_from_then_on(tmp_path: Path) -> None:

@@ -164,7 +164,10 @@ async def test_a_session_that_moved_is_at_home_where_it_is_served_now(tmp_path: 
         assert await moved(gw) == 1
 
 
-async def test_a_poll_whose_connection_died_takes_its_session_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("down", [False, True])
+async def test_a_poll_whose_connection_died_goes_elsewhere_only_if_its_endpoint_is_down(
+    tmp_path: Path, down: bool
+) -> None:
     go = asyncio.Event()
     async with (
         HoldingUpstream() as one,
@@ -174,18 +177,22 @@ async def test_a_poll_whose_connection_died_takes_its_session_along(tmp_path: Pa
     ):
         await raw.send(within("s1"))
         await until(lambda: one.held + two.held == 1)
-        first, second = (one, two) if one.held else (two, one)
-        first.publish()
+        home, other = (one, two) if one.held else (two, one)
+        home.publish()
         assert (await raw.read_answer()).status == 200
-        first.then = (go, End.RESET)
+        home.scripts = [()] * home.begun + [(go, End.RESET)]
         await raw.send(within("s1"))
-        await until(lambda: first.held == 1)
+        await until(lambda: home.held == 1)
+        if down:
+            await home.close()
         go.set()
-        await until(lambda: second.held == 1)
-        second.publish()
+        at = other if down else home
+        await until(lambda: at.begun == (1 if down else 3) and at.held == 1)
+        at.publish()
         assert (await raw.read_answer()).status == 200
         record = (await gw.records(2))[1]
-        assert (record["outcome"], record["attempts"], record["note"]) == ("news", 2, "session_moved")
+    assert (record["outcome"], record["endpoint"]) == ("news", f"127.0.0.1:{at.port}")
+    assert (record["attempts"], record["note"] == "session_moved") == ((3, True) if down else (2, False))
 
 
 # -- reloads -----------------------------------------------------------------------------------------------------------

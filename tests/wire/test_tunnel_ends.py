@@ -14,10 +14,10 @@ import pytest
 
 from gateway.clock import Clock
 from gateway.edge import tunnel
-from tests.kit.gateways import SIGNED_IN, InProcess, bearer, config, gateway, hold, route, token
+from tests.kit.gateways import SIGNED_IN, InProcess, config, gateway, route, token
 from tests.kit.polls import end
 from tests.kit.raw import RawClient, client, connect, get
-from tests.kit.tunnels import WEBSOCKET, Far, FarEnd, ask, closing, frame, head_of, opened, switching, taken, unmasked
+from tests.kit.tunnels import WEBSOCKET, Far, FarEnd, ask, closing, frame, head_of, opened, taken, unmasked
 from tests.kit.waiting import soon, until
 
 ROUTES = route(policies=["ws"])
@@ -262,53 +262,3 @@ async def test_the_oldest_tunnel_makes_room_where_a_cap_says_so(tmp_path: Path) 
         second = await up.far(1)
         second.send(frame(b"still here"))
         await taken(other, frame(b"still here"))
-
-
-async def test_tunnels_and_polls_share_a_cap_and_ordinary_calls_do_not(tmp_path: Path) -> None:
-    more = '[[policy.ws.hold_cap]]\nmax = 2\nper = "route"\n[[policy.ws.concurrency_cap]]\nmax = 1\nper = "route"\n'
-    poll = hold(when='["query:poll present"]')
-    answers = [b""]
-
-    def answer(far: Far) -> bytes:
-        if far.head.startswith(b"GET /?poll"):
-            return answers[0]
-        return switching() if far.fields("Upgrade") else b"HTTP/1.1 204 No Content\r\n\r\n"
-
-    routes = route(policies=["ws", "poll"])
-    async with (
-        FarEnd(answer) as up,
-        gateway(text(up.port, routes=routes, more=more + poll), tmp_path) as gw,
-        client(gw.port) as raw,
-        client(gw.port) as poller,
-        client(gw.port) as third,
-    ):
-        await opened(raw)
-        await poller.send(get("/?poll=1"))
-        await until(lambda: len(up.all) == 2)
-        assert (await third.ask(ask())).status == 429
-        assert (await third.ask(get("/"), "GET")).status == 204
-        states = {call["state"]: call for call in await gw.held()}
-        assert states.keys() == {"tunnelling", "parked"}
-        assert (states["tunnelling"]["poll"], states["tunnelling"]["endable"]) == (False, True)
-        assert states["tunnelling"]["ends_in"] > 3600
-        status, shown = await gw.admin("/metrics")
-        assert status == 200
-        assert 'longpoll_held{route="all",state="tunnelling"} 1' in shown.decode()
-
-
-async def test_a_request_that_may_become_a_tunnel_is_no_poll(tmp_path: Path) -> None:
-    """Where every request is a poll, one that asks for another protocol gets the time of an ordinary call."""
-    routes = route(policies=["ws", "poll"], extra='response_timeout = "200ms"')
-    async with FarEnd(lambda far: b"") as up, gateway(text(up.port, routes=routes, more=hold()), tmp_path) as gw:
-        async with client(gw.port) as raw:
-            assert (await raw.ask(ask())).status == 504
-        assert "held" not in await gw.record()
-
-
-async def test_a_caller_without_a_token_gets_no_tunnel(tmp_path: Path) -> None:
-    routes = route(policies=["signed-in", "ws"])
-    async with FarEnd() as up, gateway(text(up.port, routes=routes, more=SIGNED_IN), tmp_path) as gw:
-        async with client(gw.port) as raw:
-            assert (await raw.ask(ask())).status == 401
-            await opened(raw, "/", bearer())
-        assert len(up.all) == 1

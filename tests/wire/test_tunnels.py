@@ -4,6 +4,7 @@ nobody takes them, and an end passed on as the end it was.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +15,7 @@ from tests.kit.gateways import config, gateway, route
 from tests.kit.raw import client, get
 from tests.kit.tunnels import (
     WEBSOCKET,
+    Far,
     FarEnd,
     ask,
     closing,
@@ -178,6 +180,22 @@ async def test_what_was_borrowed_comes_back_when_a_tunnel_ends(tmp_path: Path) -
         await gw.records(3)
         endpoint = gw.app._serve.snapshot.upstreams["up"].endpoints[0]
         await until(lambda: (endpoint.held, endpoint.open) == (0, 0))
+
+
+async def test_a_connection_that_had_rested_before_is_a_tunnel_for_as_long_as_any(tmp_path: Path) -> None:
+    def answer(far: Far) -> bytes:
+        return switching() if far.fields("Upgrade") else b"HTTP/1.1 204 No Content\r\n\r\n"
+
+    async with FarEnd(answer) as up:
+        more = text(up.port, upstream='keepalive = "400ms"')
+        async with gateway(more, tmp_path) as gw, client(gw.port) as raw:
+            assert (await raw.ask(get("/"))).status == 204
+            await opened(raw)
+            far = await up.far(1)
+            assert up.all[0] is far  # the same connection
+            await asyncio.sleep(0.8)  # its rest would be over
+            far.send(frame(b"still here"))
+            await taken(raw, frame(b"still here"))
 
 
 async def test_after_a_tunnel_was_refused_the_connection_is_an_ordinary_one(tmp_path: Path) -> None:

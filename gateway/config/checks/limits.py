@@ -87,6 +87,8 @@ def _patience(view: View, merged: Merged, name: LimitName) -> Findings:
 def _eviction(view: View, merged: Merged, name: LimitName, cap: HoldCap) -> Findings:
     """Ending a poll early is safe only where we may say "no news" and the client can ask again without loss."""
     hold = merged.hold
+    if hold is None and merged.websocket is not None:
+        return  # it counts tunnels, any of which can be told that it has to go
     if hold is None:
         text = f'counts nothing on route "{merged.route.name}"; add a policy with hold if it has polls'
         unused = _at(view, name, text)

@@ -94,3 +94,31 @@ NOBODY = 'nobody may connect without trusted_proxies; write those that send the 
 )  # fmt: skip
 def test_who_may_say_whose_connection_it_is(home: Path, lines: str, problems: list[str], notices: list[str]) -> None:
     assert said(home, more=lines + "\n") == (problems, notices)
+
+
+SAYS = "the gateway itself writes {}, in the place of the client's; remove it"
+HEADERS = [
+    ("headers = { set = { Traceparent = '1' } }", "headers.set.Traceparent: " + SAYS.format("Traceparent")),
+    ("headers = { remove = ['Via', 'forwarded'] }", "headers.remove[1]: " + SAYS.format("forwarded")),
+    ("headers = { set = { X_Request_Id = 'a' } }", "headers.set.X_Request_Id: " + SAYS.format("X_Request_Id")),
+    ("identity = { consumer = 'Gateway-Hold' }", "identity.consumer: " + SAYS.format("Gateway-Hold")),
+    ("identity = { consumer = 'X-A', tenant = 'x_a' }",
+     "identity.tenant: x_a is written by identity.consumer too; write another name"),
+    ("identity = { claims = { a = 'X-A' } }\nheaders = { set = { X-A = '1' } }",
+     "identity.claims.a: X-A is written by headers.set.X-A too; write another name"),
+    ("headers = { set = { X-Forwarded-Port = '443', X-Real-IP = '::' } }", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "problem"), HEADERS)
+def test_a_field_of_a_request_has_one_writer(home: Path, lines: str, problem: str | None) -> None:
+    found = said(home, more=f'[upstream.x]\nendpoints = ["http://a:1"]\n{lines}\n')[0]
+    assert found == ([f"upstream.x.{problem}"] if problem is not None else [])
+
+
+def test_what_answers_carry_is_the_services_and_may_be_changed(home: Path) -> None:
+    more = "[[policy.x.headers]]\n{} = {{ remove = ['X-Request-Id'] }}\n"
+    assert said(home, more=more.format("response"))[0] == []
+    assert said(home, more=more.format("request"))[0] == [
+        f"policy.x.headers[0].request.remove[0]: {SAYS.format('X-Request-Id')}"
+    ]

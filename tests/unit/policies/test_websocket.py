@@ -171,7 +171,7 @@ def test_another_protocol_needs_no_key() -> None:
 @pytest.mark.parametrize(
     ("protocols", "subprotocols", "said"),
     [
-        ([], [], "upgrades is empty"),
+        ([], [], "is empty, so nothing"),
         (["h2c"], [], "h2c would lead past"),
         (["HTTP/2.0"], [], "http/2.0 would lead past"),
         (["TLS/1.0"], [], "tls/1.0 would lead past"),
