@@ -18,6 +18,7 @@ import orjson
 import uvloop
 
 from .asks import asks
+from .choosing import choosing
 from .measure import MEASURES as OF_CALLS
 from .measure import Figures, Scale
 from .pages import pages
@@ -31,8 +32,8 @@ Samples = dict[str, list[Figures]]
 
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
-OWN = ("pages", "asks", "shelf")  # what only the gateway has
-MEASURES = {**OF_CALLS, "pages": pages, "asks": asks, "shelf": shelf}
+OWN = ("pages", "asks", "choosing", "shelf")  # what only the gateway has
+MEASURES = {**OF_CALLS, "pages": pages, "asks": asks, "choosing": choosing, "shelf": shelf}
 
 
 def _say(text: str) -> None:
