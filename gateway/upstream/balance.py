@@ -30,8 +30,8 @@ class Upstream:
     """
 
     __slots__ = (
-        "_endpoints", "_picker", "balance", "choice", "eased", "held", "keepalive", "max_held", "moved", "name",
-        "sessions", "slow_start", "watch",
+        "_endpoints", "_only", "_picker", "balance", "choice", "eased", "held", "keepalive", "max_held", "moved",
+        "name", "sessions", "slow_start", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -70,7 +70,8 @@ class Upstream:
 
     def _choose_by(self, picker: Picker) -> None:
         self._picker = picker
-        self.eased = picker.eased  # endpoints that gave a call back, where the picker has to know
+        self._only: Endpoint | None = None  # where there is nothing to choose
+        self.eased: set[Endpoint] | None = None  # where to note an endpoint that gave a call back, if the picker asks
         self.sessions = picker if isinstance(picker, Sticky) else None
 
     def _renew(self) -> None:
@@ -79,6 +80,9 @@ class Upstream:
         self.choice = well or self._endpoints
         self.slow_start.renew(before if well else (), self.choice)
         self._picker.renew(self.choice)
+        alone = len(self.choice) == 1 and self.sessions is None
+        self._only = self.choice[0] if alone else None
+        self.eased = None if alone else self._picker.eased
 
     def adopt(self, fresh: Upstream) -> None:
         """Goes on as a new configuration describes it: counts, connections and held calls stay with the endpoints that
@@ -108,6 +112,8 @@ class Upstream:
         self, tried: Collection[Endpoint] = (), call: Call | None = None, now: float = 0.0
     ) -> Endpoint | None:  # fmt: skip
         """An endpoint for the next call, none of those already tried; None when all were."""
+        if self._only is not None:
+            return None if self._only in tried else self._only
         if now >= self.slow_start.due:
             self.slow_start.grow(now)
             self._picker.renew(self.choice)
