@@ -72,6 +72,7 @@ def rows(scale: Scale) -> tuple[Row, ...]:
         Row("drain_exit", "s from SIGTERM to exit, drain 2 s", ".2f", bar=3),
         Row("chunk_p99", "ms that a chunk of a stream comes later, p99", ".2f", bar=1),
         Row("chunk_p50", "  p50", ".2f"),
+        Row("chunk_us", "  CPU us per chunk"),
         Row("slow_kib", "KiB per client that takes nothing of 1 MiB", ".1f", bar=64),
         Row("slow_mib", "  MiB for 1,000 of them", ".0f", bar=100),
         Row("page_ms", f"ms for 1,000 of {scale.listed:,} held (/api/held)", ".0f", bar=50),
