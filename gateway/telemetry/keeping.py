@@ -113,7 +113,7 @@ class Telemetry:
         self.log.write(start(call, self._clock.wall(), self._timers.now(), snapshot))
 
     def happened(self, event: Event) -> None:
-        """Something happened to an endpoint: a line says so, behind those of the calls that led to it."""
+        """Something happened to an endpoint: a line says so, behind those of the calls that ended before."""
         self.catch_up()
         self.log.write(events.of_endpoint(event, self._clock.wall()))
 

@@ -163,6 +163,7 @@ class Watcher:
             return
         if reason == EJECTION:
             endpoint.standing.until = NEVER
+            endpoint.standing.strikes.clear()  # calls that it still carried may have failed meanwhile
         self.upstream.put_back(endpoint, reason)
         if not endpoint.out:
             endpoint.standing.since = self._timers.now()

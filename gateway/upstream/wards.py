@@ -18,6 +18,8 @@ from gateway.upstream.standing import Event
 if TYPE_CHECKING:
     from gateway.upstream.balance import Upstream
 
+Topic = tuple[str, str]  # an upstream, and what happens to its endpoints
+
 logger = logging.getLogger("gateway")
 
 
@@ -29,7 +31,8 @@ class Wards:
         self._record = record
         self._prober = Prober(loop, timers.now)
         self._watchers: dict[str, Watcher] = {}
-        self._told = Sparing[str](loop, _tell)
+        self._last: dict[Topic, str] = {}  # the newest sentence of each
+        self._told = Sparing[Topic](loop, self._tell)
 
     def renew(self, upstreams: Iterable[Upstream]) -> None:
         """These are watched from now on, as they are described now."""
@@ -47,9 +50,18 @@ class Wards:
 
     def _say(self, event: Event) -> None:
         self._record(event)
-        self._told(sentence(event))
+        self._note((event.upstream, event.kind), sentence(event))
         if event.kind != "restore" and not event.taking:
-            self._told(f"upstream {event.upstream}: no endpoint is thought to be well, so calls go to all of them")
+            words = f"upstream {event.upstream}: no endpoint is thought to be well, so calls go to all of them"
+            self._note((event.upstream, "none"), words)
+
+    def _note(self, topic: Topic, words: str) -> None:
+        self._last[topic] = words
+        self._told(topic)
+
+    def _tell(self, topic: Topic, times: int) -> None:
+        before = f" (and {times - 1} before it)" if times > 1 else ""
+        logger.warning("%s%s", self._last.pop(topic), before)
 
 
 def sentence(event: Event) -> str:
@@ -62,7 +74,3 @@ def sentence(event: Event) -> str:
     if event.kind == "probe":
         return f"{where} is taken out by its probes ({event.why}); {left}"
     return f"{where} takes calls again ({event.why} is over); {left}"
-
-
-def _tell(words: str, times: int) -> None:
-    logger.warning("%s%s", words, f" ({times} times)" if times > 1 else "")

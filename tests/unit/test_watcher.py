@@ -44,12 +44,13 @@ def test_ejections_in_a_row_last_longer_and_one_that_held_out_begins_anew() -> N
     assert (seen.events[-1].lasts, seen.events[-1].times) == (30.0, 1)
 
 
-def test_calls_that_fail_while_it_is_out_do_not_make_it_longer() -> None:
+def test_calls_that_fail_while_it_is_out_are_not_held_against_it() -> None:
     seen = Watched()
     seen.strike(seen[0])
     seen.strike(seen[0], 20)
     seen.loop.advance(31.0)
-    assert seen.kinds == ["eject", "restore"]
+    seen.strike(seen[0], 1)
+    assert seen.kinds == ["eject", "restore"] and seen.out() == []
 
 
 def test_two_that_are_out_come_back_each_at_its_time() -> None:
