@@ -47,7 +47,8 @@ class Shelf(Generic[V]):
         if until <= now:
             del self._kept[key]
             return None
-        self.put(key, value, now, keep)
+        self._kept[key] = (value, now + keep)
+        self._kept.move_to_end(key)
         return value
 
     def put(self, key: Key, value: V, now: float, keep: float) -> None:

@@ -72,7 +72,8 @@ BEHAVIOUR += [
     "config.compile",
     "config.limits",
     "config.health",
-]  # the last three bind what all of these make
+    "config.upstreams",
+]  # the last four bind what all of these make
 EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "top", "past"]
 TOP = ["operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]

@@ -6,17 +6,16 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway.config.dialect import compile_hold
-from gateway.config.health import compile_ejection, compile_health
 from gateway.config.limits import compile_caps, compile_rates
 from gateway.config.merge import Merged, merge_route
 from gateway.config.references import read_secret, read_text
+from gateway.config.upstreams import compile_upstream
 from gateway.identity.keys import KeySet
 from gateway.identity.places import credential_cookies, credential_headers
 from gateway.identity.verify import Provider
@@ -33,15 +32,12 @@ from gateway.policies.websocket import Upgrades, compile_upgrades
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.sampling import compile_sample
-from gateway.upstream.balance import Upstream
 from gateway.upstream.headers import HOP_BY_HOP, OURS, Networks, compile_drops
-from gateway.upstream.member import Member
-from gateway.upstream.sticky import Sessions, compile_sessions
 
 if TYPE_CHECKING:
     from gateway.config import schema
-    from gateway.config.schema.upstream import UpstreamTls
     from gateway.config.settings import Config
+    from gateway.upstream.balance import Upstream
 
 Environ = Mapping[str, str]
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -58,7 +54,7 @@ def compile_config(
     """
     merged = [merge_route(config, route) for route in config.routes]
     providers = {name: _provider(name, table, merged, environ) for name, table in config.jwt.items()}
-    fresh = {name: _upstream(name, table, environ) for name, table in config.upstreams.items()}
+    fresh = {name: compile_upstream(name, table) for name, table in config.upstreams.items()}
     upstreams = {name: live.get(name, made) for name, made in fresh.items()}
     screen = screen or Screen(MemoryStore(), time.monotonic)
     plans = [_plan(config, each, providers, upstreams[each.route.upstream], wall, environ, screen) for each in merged]
@@ -127,36 +123,6 @@ def _provider(name: str, table: schema.JwtProvider, merged: Iterable[Merged], en
         name, table.issuer, table.audience, table.algorithms, found, table.leeway, table.consumer, table.tenant,
         table.require, frozenset(kept),
     )  # fmt: skip
-
-
-def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
-    upstream = Upstream(name, table.balance, table.keepalive, table.max_held, _sessions(table), table.slow_start)
-    upstream.ejection, upstream.health = compile_ejection(table.ejection), compile_health(table.health)
-    context = _client_tls(table.tls) if any(each.url.scheme == "https" for each in table.endpoints) else None
-    upstream.dns_refresh = table.dns_refresh
-    upstream.members = tuple(
-        Member(
-            each.url.host, each.url.port, each.weight, context if each.url.scheme == "https" else None,
-            table.tls.server_name if each.url.scheme == "https" else None, each.url.path,
-        )
-        for each in table.endpoints
-    )  # fmt: skip
-    upstream.endpoints = [each.endpoint(upstream) for each in upstream.members]  # `members` knows where they are
-    return upstream
-
-
-def _sessions(table: schema.Upstream) -> Sessions | None:
-    balance, sticky = table.balance, table.sticky
-    if balance.kind != "sticky":
-        return None
-    return compile_sessions(balance, sticky.id or f"{balance.where}:{balance.name}", sticky.skip, sticky.keep)
-
-
-def _client_tls(table: UpstreamTls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(table.ca) if table.ca is not None else None)
-    if table.cert is not None:
-        context.load_cert_chain(table.cert, table.key)
-    return context
 
 
 def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], upstream: Upstream,

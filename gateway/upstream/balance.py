@@ -37,8 +37,9 @@ class Upstream:
     """
 
     __slots__ = (
-        "_changed", "_endpoints", "_guard", "_leaving", "_picker", "balance", "budget", "calls", "choice", "circuit",
-        "dns_refresh", "drained", "eased", "ejection", "health", "held", "keepalive", "max_held", "members", "moved",
+        "_changed", "_endpoints", "_guard", "_leaving", "_only", "_picker", "balance", "budget", "calls", "choice",
+        "circuit", "dns_refresh", "drained", "eased", "ejection", "health", "held", "keepalive", "max_held", "members",
+        "moved",
         "name", "sessions", "slow_start", "watch",
     )  # fmt: skip
 
@@ -104,7 +105,8 @@ class Upstream:
 
     def _choose_by(self, picker: Picker) -> None:
         self._picker = picker
-        self.eased = picker.eased  # endpoints that gave a call back, where the picker has to know
+        self._only: Endpoint | None = None  # where there is nothing to choose
+        self.eased: set[Endpoint] | None = None  # where to note an endpoint that gave a call back, if the picker asks
         self.sessions = picker if isinstance(picker, Sticky) else None
 
     def _renew(self) -> None:
@@ -113,6 +115,9 @@ class Upstream:
         self.choice = well or tuple(each for each in self._endpoints if each.out <= ILL) or self._endpoints
         self.slow_start.renew(before if well else (), self.choice)
         self._picker.renew(self.choice)
+        alone = len(self.choice) == 1 and self.sessions is None
+        self._only = self.choice[0] if alone else None
+        self.eased = None if alone else self._picker.eased
         self.circuit.look_again()
 
     def adopt(self, fresh: Upstream) -> None:
@@ -147,6 +152,8 @@ class Upstream:
     ) -> Endpoint | None:  # fmt: skip
         """An endpoint for the next call, none of those already tried; None when all were. One that is thought to be
         ill comes last: it may be well by now, and those before it are not."""
+        if self._only is not None and self._only not in tried:
+            return self._only
         if now >= self.slow_start.due:
             self.slow_start.grow(now)
             self._picker.renew(self.choice)

@@ -18,6 +18,7 @@ import orjson
 import uvloop
 
 from .asks import asks
+from .choosing import choosing
 from .measure import MEASURES as OF_CALLS
 from .measure import Figures, Scale
 from .pages import pages
@@ -33,10 +34,10 @@ Samples = dict[str, list[Figures]]
 
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
-OWN = ("chunks", "slow-readers", "pages", "asks", "tunnels", "shelf")  # what the naive proxy has none of
+OWN = ("chunks", "slow-readers", "pages", "asks", "tunnels", "choosing", "shelf")  # what the naive proxy has none of
 MEASURES = {
     **OF_CALLS, "chunks": chunks, "slow-readers": slow, "pages": pages, "asks": asks, "tunnels": tunnels,
-    "shelf": shelf,
+    "choosing": choosing, "shelf": shelf,
 }  # fmt: skip
 
 

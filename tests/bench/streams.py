@@ -51,14 +51,17 @@ async def chunks(stage: Stage, scale: Scale) -> list[Figures]:
     for ours, theirs in zip(through, straight, strict=True):
         await loop.create_connection(lambda reader=ours: reader, "127.0.0.1", stage.port)  # type: ignore[misc]
         await loop.create_connection(lambda reader=theirs: reader, "127.0.0.1", stage.control.port)  # type: ignore[misc]
-    await asyncio.sleep(FIRST + scale.short)
+    await asyncio.sleep(FIRST)
+    cpu = stage.proxy.cpu()
+    await asyncio.sleep(scale.short)
+    cpu = stage.proxy.cpu() - cpu
     late, base = (sorted(value for each in side for value in each.late) for side in (through, straight))
     for each in (*through, *straight):
         each.transport.abort()
     if len(late) < 0.9 * len(base) or not base:
         raise MeasureError(f"{len(base)} chunks came straight and {len(late)} through {stage.proxy.name}")
     p50, p99 = (percentile(late, share) - percentile(base, share) for share in (0.5, 0.99))
-    return [{"chunk_p50": p50 * 1e3, "chunk_p99": p99 * 1e3}]
+    return [{"chunk_p50": p50 * 1e3, "chunk_p99": p99 * 1e3, "chunk_us": cpu / len(late) * 1e6}]
 
 
 class Starer(asyncio.Protocol):

@@ -7,6 +7,7 @@ import pytest
 from tests.kit.holds import shipped
 
 from .asks import BODY, JSON, changed, header, json, query
+from .choosing import BALANCES, held
 from .measure import Figures, Scale, is_blank, percentile
 from .table import Row, added, lay_out, median, render
 from .wire import answer_end, request
@@ -106,3 +107,10 @@ def test_every_wish_that_is_measured_is_one_that_is_rewritten() -> None:
     assert changed(shipped("prefer-wait"), header())
     assert changed(JSON, json())
     assert 1000 < len(BODY) < 1100
+
+
+@pytest.mark.parametrize("balance", BALANCES.values())
+def test_what_is_measured_of_choosing_is_an_even_load(balance: str) -> None:
+    made, calls, _ = held(balance, 500)
+    assert made.held == len(calls) == 500 and max(one.held for one in made.endpoints) < 20
+    assert made.sessions is None or len(made.sessions.pins) == 500

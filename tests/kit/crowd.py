@@ -28,7 +28,8 @@ from gateway.waiting import Spot
 from .calls import head_of
 from .heads import response
 from .jumping import JumpingLoop
-from .serving import POLLS, WALL, Conn, Up, limits_of, plan_of
+from .plans import limits_of, plan_of
+from .serving import POLLS, WALL, Conn, Up
 
 JSON = {"Content-Type": "application/json"}
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any, cast
 
 from gateway.call import Call, Lease, State
@@ -19,20 +18,18 @@ from gateway.limits import Limits
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Reply, Step
-from gateway.plan import EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot
-from gateway.policies.caps import Cap
-from gateway.policies.rate_limit import RateLimit, Shown
+from gateway.plan import EdgeLimits, Retry, Snapshot
 from gateway.routing import Router, Rule
 from gateway.serve import Serve
 from gateway.state.memory import MemoryStore
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.forward import Forwarder
-from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops
 
 from .calls import head_of
 from .glue import HANDSHAKE, UPGRADES, Glue
 from .holds import hold_plan
+from .plans import limits_of, plan_of
 
 WALL = 1_700_000_000.0  # Unix seconds at loop second 0
 BLANK = Reply(Outcome.BLANK, 200, ((b"Content-Type", b"application/json"),), b"[]")
@@ -45,8 +42,6 @@ POLLS: dict[str, HoldPlan] = {
     "endless": hold_plan(template=TEMPLATE, early_headers=True, ask=(), rewrite=False, absent=UNBOUNDED, max=LONGEST),
 }
 NO_PAUSE = Retry(backoff=0.0)  # before the same endpoint is asked again
-UPDATES = Rule(None, "/updates", ())
-KINDS: tuple[str, ...] = ("ordinary", "upload", "upgrade", *POLLS)
 UPDATES = Rule(None, "/updates", ())
 KINDS: tuple[str, ...] = ("ordinary", "upload", "upgrade", *POLLS)
 
@@ -293,17 +288,3 @@ class Scene:
         assert (call.due, call.tick) == (NEVER, 0)
         assert not any(call in bucket for bucket in self.timers._buckets.values())
         assert self.conn.log.count(("settled",)) == 1
-
-
-def limits_of(store: MemoryStore, rates: tuple[RateLimit, ...], caps: tuple[Cap, ...]) -> dict[str, Any]:
-    """What a plan is told of its limits."""
-    shown = Shown(rates, store) if rates else None
-    asked = store.prepare(rates, caps) if rates or caps else None
-    return {"rates": rates, "caps": caps, "shown": shown, "asked": asked}
-
-
-def plan_of(upstream: Upstream, **changes: Any) -> Plan:
-    """A route `/updates` that changes nothing but what the gateway must."""
-    request = RequestShape(compile_drops(HOP_BY_HOP | OURS))
-    plan = Plan("updates", "/updates", upstream, request, ResponseShape(compile_drops(HOP_BY_HOP)))
-    return replace(plan, **changes)

@@ -22,7 +22,7 @@ from gateway.upstream.balance import Upstream
 from tests.kit.calls import call_of, head_of
 from tests.kit.heads import response
 from tests.kit.holds import hold_plan
-from tests.kit.serving import plan_of
+from tests.kit.plans import plan_of
 
 KEEP = 100.0
 

@@ -28,7 +28,7 @@ from gateway.upstream.headers import (
 )
 from tests.kit.calls import call_of, head_of
 from tests.kit.heads import response
-from tests.kit.serving import plan_of
+from tests.kit.plans import plan_of
 
 DROPS = compile_drops(HOP_BY_HOP | OURS)
 Fields = list[tuple[str, str]]

@@ -178,7 +178,12 @@ async def test_a_wrong_method_is_told_the_right_one(tmp_path: Path) -> None:
     ("body", "fields", "status", "text"),
     [
         (b"x" * 65_537, (), 413, "the body is longer than 65536 bytes"),
-        (gzip.compress(b"x" * 10_000_000), ("Content-Encoding: gzip",), 413, "the body is longer than 65536 bytes"),
+        (
+            gzip.compress(b"x" * 10_000_000, mtime=0),
+            ("Content-Encoding: gzip",),
+            413,
+            "the body is longer than 65536 bytes",
+        ),
         (b"not gzip", ("Content-Encoding: gzip",), 400, "the body is malformed"),
         (b'{"all": true', (), 400, 'the body is not a JSON object; write one such as {"route": "updates"}'),
         (b"route=updates", (), 400, 'the body is not a JSON object; write one such as {"route": "updates"}'),

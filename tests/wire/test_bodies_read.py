@@ -151,7 +151,7 @@ ODD = [
     (b"[" * 200, JSON, "malformed_body"),
     (b"\xff\xfe", JSON, "malformed_body"),
     (b"since=1&timeout=3", FORM, None),  # it claims to be something else
-    (gzip.compress(text(since=7, timeout=3)), f"{JSON}\r\nContent-Encoding: gzip", "body_not_read"),
+    (gzip.compress(text(since=7, timeout=3), mtime=0), f"{JSON}\r\nContent-Encoding: gzip", "body_not_read"),
     (b'{"timeout":3}', JSON, None),
     (b"null", JSON, None),
 ]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.raw import RawClient, get
+from tests.kit.certificates import Certificate
+from tests.kit.gateways import config, gateway
+from tests.kit.raw import RawClient, client, get
 from tests.kit.stage import stage
 from tests.kit.upstreams import End, ScriptedUpstream, Step, chunked
 
@@ -81,3 +83,14 @@ async def test_what_ends_with_its_connection_is_a_chunk_for_every_piece_that_com
         await raw.seen(chunked(b"first", end=False))
         gates[1].set()
         assert await body_as_sent(raw) == chunked(b"first", b"second")
+
+
+async def test_chunks_stay_apart_over_tls_on_both_sides(tmp_path: Path, certificate: Certificate) -> None:
+    server = f'tls = {{ cert = "file:{certificate.cert}", key = "file:{certificate.key}" }}'
+    trusted = f'tls = {{ ca = "file:{certificate.cert}" }}'
+    documents = chunked(*[b'{"n":%d}\n' % number for number in range(2000)], bytes(200_000), b"last")
+    async with ScriptedUpstream([HEAD + documents], tls=certificate.server()) as up:
+        text = config(up.url.replace("127.0.0.1", "localhost"), server=server, upstream=trusted)
+        async with gateway(text, tmp_path) as gw, client(gw.port, certificate.client()) as raw:
+            await raw.send(get())
+            assert await body_as_sent(raw, b"4\r\nlast\r\n" + END) == documents

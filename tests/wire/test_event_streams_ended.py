@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import Clock
+from tests.kit.certificates import Certificate
 from tests.kit.gateways import config, gateway, route, token
 from tests.kit.raw import RawClient, client, connect, get
 from tests.kit.stage import stage
@@ -168,3 +169,21 @@ async def test_a_stream_of_a_route_that_is_gone_ends_as_in_a_drain(tmp_path: Pat
             assert await gw.app.reload() == []
             assert await cut(raw) == ONE
             assert (await gw.record())["outcome"] == "drained"
+
+
+async def test_over_tls_on_both_sides_a_stream_is_kept_alive_and_ends_with_its_token_as_well(
+    tmp_path: Path, certificate: Certificate
+) -> None:
+    tables = sse(heartbeat="100ms") | {"routes": route(policies=["signed-in", "events"])}
+    server = f'tls = {{ cert = "file:{certificate.cert}", key = "file:{certificate.key}" }}'
+    trusted = f'tls = {{ ca = "file:{certificate.cert}" }}'
+    clock = Clock(wall=lambda: EXP + LEEWAY - 1.0)
+    async with ScriptedUpstream(held_back(OPEN, chunked(ONE, end=False)), tls=certificate.server()) as up:
+        text = config(up.url.replace("127.0.0.1", "localhost"), server=server, upstream=trusted, **tables)
+        async with gateway(text, tmp_path, clock) as gw, client(gw.port, certificate.client()) as raw:
+            await raw.send(get("/", WHO))
+            await raw.seen(ONE)
+            await raw.seen(b"3\r\n:\n\n\r\n")
+            assert (await cut(raw)).replace(b":\n\n", b"") == ONE
+            assert (await gw.record())["outcome"] == "expired"
+            await until(lambda: up.live == 0)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.clocks import upstream_side
 from gateway.config.compile import compile_config
+from gateway.config.merge import merge_route
 from gateway.plan import Sse
 
 from .kit import BASE, ENVIRON, ROUTE, checked, sound
@@ -63,3 +65,16 @@ def test_a_route_has_the_idle_time_of_its_streams_or_else_of_its_answers(tmp_pat
     assert plans == [Sse(float("inf"), 60.0, float("inf")), Sse(15.0, 300.0, 21_600.0)]
     plain = compile_config(sound(tmp_path, BASE + ROUTE), lambda: 0.0, ENVIRON).plans[0]
     assert plain.sse is None
+
+
+def test_the_clocks_of_streams_are_listed_with_where_their_numbers_stand(tmp_path: Path) -> None:
+    config = sound(tmp_path, EVENTS + 'heartbeat = "15s"\nidle_timeout = "5m"\nmax_time = "6h"\n')
+    listed = {
+        clock.name: (clock.seconds, clock.origin.partition(" (")[0])
+        for clock in upstream_side(merge_route(config, config.routes[0]))
+    }
+    assert {name: value for name, value in listed.items() if name.startswith("sse.")} == {
+        "sse.heartbeat": (15.0, "policy p"),
+        "sse.idle_timeout": (300.0, "policy p"),
+        "sse.max_time": (21_600.0, "policy p"),
+    }
