@@ -72,7 +72,7 @@ async def test_an_endpoint_that_says_it_is_ill_takes_no_calls_until_it_is_well(t
         ill.says = (answer(),)
         assert [each["kind"] for each in await events(gw, 2)] == ["probe", "restore"]
         assert await statuses(gw, 4) == [200] * 4
-        assert (ill.calls, well.calls) == (2, 6)
+        assert ill.calls and ill.calls + well.calls == 8
         assert "/elsewhere" not in {request.target for request in ill.requests}
 
 
@@ -170,8 +170,8 @@ async def test_when_all_are_ill_all_take_calls(tmp_path: Path) -> None:
         gateway(fleet(one.url, two.url, lines=health()), tmp_path) as gw,
     ):
         await events(gw, 2)
-        assert await statuses(gw, 4) == [200] * 4
-        assert (one.calls, two.calls) == (2, 2)
+        assert await statuses(gw, 8) == [200] * 8
+        assert one.calls and two.calls
         assert b'"taking":0' in (await gw.admin("/api/upstreams"))[1].replace(b" ", b"")
 
 
