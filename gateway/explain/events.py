@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Play = Callable[[], AbstractContextManager["Scene"]]
 _LAST = 0.999  # a lot is drawn from 0 to just below 1
-_LATER = 5.0  # seconds after which an upstream is lost: late enough to show that less of the hold is left
+_LATER = 4.0  # seconds after which an upstream is lost: less of the hold is left then, and not yet all of a margin
 
 
 def silence(play: Play, mask: Mask) -> Event:
@@ -95,18 +95,23 @@ def _lost(play: Play, mask: Mask) -> Event:
         call = scene.call
         attempts, endpoint = call.attempts, call.endpoint
         scene.wait(min(_LATER, (call.due - scene.now) / 2))
+        lost = scene.now
         scene.lose()
         if not scene.parked or call.attempts == attempts:
             return _ended(name, scene, mask, "not sent again: ")
         where = "the same" if call.endpoint is endpoint else "another"
-        left = f" with {seconds(call.wait_sent)} left of the hold" if call.wait_sent is not None else ""
-        lost = scene.now
+        paused = scene.now > lost  # for as long as the lot says: what is left of the hold is told without it
+        left = f" with {_about(call.wait_sent, paused)} left of the hold" if call.wait_sent is not None else ""
         while call.outcome is None:
             scene.lose()
         more = call.attempts - attempts
-        times = "once more" if more == 1 else f"{more} times more"
+        times = ("once more" if more == 1 else f"{more} times more") + (" after a short pause" if paused else "")
         again = f"say after {seconds(lost)}: sent {times}, to {where} endpoint{left}; lost again: "
         return replace(_ended(name, scene, mask, again), replayed=True)
+
+
+def _about(left: float, paused: bool) -> str:
+    return f"about {seconds(round(left))}" if paused else seconds(left)
 
 
 def _drained(play: Play, mask: Mask, window: float) -> Event:

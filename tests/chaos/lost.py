@@ -59,7 +59,7 @@ async def standing(
     with gateway(path) as running:
         listening = await running.listening(proxy)
         control = await Control.connect(listen[0])
-        yield Chaos(running, proxy, admin_port, control, listening, tokens(), ports, folder)
+        yield Chaos(running, proxy, ports.upstream, admin_port, control, listening, tokens(), ports, folder)
 
 
 def polls(on: Chaos, path: str, number: int, first: int = 0) -> list[bytes]:

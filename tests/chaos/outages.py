@@ -86,11 +86,11 @@ async def silent(sheet: Sheet, folder: Path, each: int = 250) -> None:
         await running.listening(ports[0])
         timeout = f'response_timeout = "{TIMEOUT}s"'
         async with standing(folder, ports, ports, timeout, SHORT) as on:
+            await _overruns(sheet, on, each)  # first: those of other polls count too
             for path, deadline in (("/poll/plain", TIMEOUT), ("/poll/drip", TIMEOUT), (TAKE, HOLD + MARGIN)):
                 crowd = await _unanswered(sheet, on, path, each, deadline)
                 sheet.check(f"{path}: told", got := statuses(crowd), got == {"504": each}, f"{each} x 504")
                 crowd.leave()
-            await _overruns(sheet, on, each)
             left = await on.reaches(0, 5)
             sheet.within("the service holds none", left, 1)
             there = await upstream(on)

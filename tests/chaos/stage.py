@@ -183,7 +183,7 @@ async def stage(
         with gateway(path, env=env, before=before) as proxy:
             listening = await proxy.listening(ports.proxy)
             control = await Control.connect(ports.upstream)
-            yield Chaos(proxy, ports.proxy, ports.admin, control, listening, tokens(), ports, folder)
+            yield Chaos(proxy, ports.proxy, ports.upstream, ports.admin, control, listening, tokens(), ports, folder)
 
 
 async def admin(on: Chaos, line: str) -> Probe:

@@ -24,6 +24,7 @@ from gateway.policies.rate_limit import compile_rate_limit
 from gateway.pollers import Kept
 from gateway.routing import Router, Rule
 from gateway.upstream import failure
+from gateway.upstream.repeat import Pause
 from tests.kit.crowd import Caller, Crowd
 from tests.kit.heads import response
 from tests.kit.holds import hold_plan
@@ -122,6 +123,9 @@ class PollersMachine(RuleBasedStateMachine):
     def some(self, *states: State) -> list[Caller]:
         return [one for one in self.crowd.callers if one.call.state in states]
 
+    def connected(self) -> list[Caller]:
+        return [one for one in self.some(State.PARKED, State.RELAYING) if not isinstance(one.call.up, Pause)]
+
     @property
     def alive(self) -> list[Caller]:
         return [one for one in self.crowd.callers if not one.over]
@@ -152,10 +156,10 @@ class PollersMachine(RuleBasedStateMachine):
             call.up = None
             self.crowd.serve.on_end(call)
 
-    @precondition(lambda self: self.some(State.PARKED, State.RELAYING))
+    @precondition(lambda self: self.connected())
     @rule(data=st.data())
     def lose_the_connection(self, data: st.DataObject) -> None:
-        call = data.draw(st.sampled_from(self.some(State.PARKED, State.RELAYING))).call
+        call = data.draw(st.sampled_from(self.connected())).call
         call.up = None
         self.crowd.serve.on_failure(call, failure.RESET, "reset")
 

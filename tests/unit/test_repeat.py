@@ -241,7 +241,7 @@ def test_a_pause_that_the_hold_does_not_outlive_ends_in_no_news() -> None:
 def test_what_failed_is_told_once_of_each_attempt() -> None:
     told: list[tuple[str, Outcome, int]] = []
     scene = Scene("ordinary", idle=2, endpoints=2, retry=ONCE)
-    scene.upstream.watch = lambda endpoint, outcome, status: told.append((endpoint.host, outcome, status))
+    scene.upstream.watch = lambda endpoint, outcome, status, _: told.append((endpoint.host, outcome, status))
     scene.open()
     head(503, b"", True)(scene)
     scene.serve.on_gone(scene.call)
@@ -292,5 +292,5 @@ def test_the_call_that_opens_it_is_told_so_and_later_one_tries() -> None:
 def test_our_own_want_of_descriptors_opens_nothing() -> None:
     scene = Scene("ordinary", idle=0).open()
     for _ in range(FAILURES * 2):
-        scene.serve._forwarder._note_refused(scene.upstream.endpoints[0], scene.plan, failure.NO_ROOM)
+        scene.serve._forwarder._note_refused(cast(Dial, scene.call.up), scene.plan, failure.NO_ROOM)
     assert scene.upstream.circuit.state == "closed"

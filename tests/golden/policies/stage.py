@@ -23,6 +23,7 @@ from gateway.identity.issue import issue
 from gateway.plan import Snapshot
 from gateway.policies.rate_limit import Screen
 from gateway.state.memory import MemoryStore
+from gateway.upstream.repeat import Pause
 from tests.golden.policies.shelf import configured
 from tests.unit.config.kit import ENVIRON, sound
 
@@ -155,10 +156,13 @@ class Stage(Scene):
         connection.data_received(b"HTTP/1.1 200 Said\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n")
 
     def breaks(self, call: Call) -> None:
-        """The upstream closes the connection that carries this call."""
+        """The upstream closes the connection that carries this call, which was made for it."""
         connection, wire = next(pair for pair in self._connections if pair[0] is call.up)
+        connection.idle_since = 0.0
         wire.close()
         connection.connection_lost(None)
+        if isinstance(call.up, Pause):
+            self.runs_out(call)
 
     def runs_out(self, call: Call) -> None:
         """Time passes until the call's own clock runs out, if it has one."""

@@ -70,7 +70,7 @@ def test_the_edge_in_front_is_a_limit_and_a_clock(tmp_path: Path, monkeypatch: p
             POLL,
             "upstream_reset",
             True,
-            "say after 5 s: sent once more, to another endpoint with 20.294 s left of the hold; lost again: 502",
+            "say after 4 s: sent once more, to another endpoint with 21.235 s left of the hold; lost again: 502",
         ),
         ("/article", "upstream_reset", False, "not sent again: 502"),
         ("/updates", "upstream_reset", False, "not sent again: 502"),
