@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import random
 import re
 import sys
 import time
@@ -108,8 +109,8 @@ class Connection(asyncio.Protocol):
         elif head.startswith(b"GET /poll"):
             self._board.hold(self, head)
         elif head.startswith(b"GET /ticks"):
-            self.write(TICKS)
-            self._tick()
+            self.write(TICKS)  # streams that begin together must not tick together: the last would wait for all
+            self.ticking = asyncio.get_running_loop().call_later(TICK * random.random(), self._tick)
         elif head.startswith(b"GET /big"):
             self.write(BIG)
         elif head.startswith(b"GET /echo"):
