@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,16 @@ def line(call: str, wall: float = NOON, **fields: Any) -> bytes:
     return json.dumps(record).encode() + b"\n"
 
 
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One for all that is read: making one takes longer than reading. It remembers nothing of a file, which may be
+    another one under the same name."""
+    return duckdb.connect(config={"threads": "1", "enable_external_file_cache": "false"})
+
+
 def compacted(path: Path) -> list[dict[str, Any]]:
     """The calls of one Parquet file, in its order."""
-    with duckdb.connect() as database:
+    with _database().cursor() as database:
         found = database.execute("SELECT * FROM read_parquet(?)", [str(path)])
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

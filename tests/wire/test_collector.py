@@ -139,8 +139,9 @@ async def test_an_answer_without_an_end_is_not_read_to_it(
 
 
 async def test_a_silent_collector_harms_no_call_and_takes_no_more_memory_than_it_may(
-    otlp: Collector, tmp_path: Path
+    otlp: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(otlp_traces, "FLUSH_EVERY", 3600.0)  # every batch is a full one
     otlp.gate.clear()
     calls = MAX_QUEUED // 2 + BATCH * 3  # two spans each
     async with ScriptedUpstream() as up, stage(up, tmp_path, more=traced(otlp.port)) as (gw, raw):
