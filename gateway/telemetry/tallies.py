@@ -85,7 +85,10 @@ class Tallies:
         held = 0.0
         if call.hold is None:
             tally.calls[outcome] = tally.calls.get(outcome, 0) + 1
-            tunnelled = call.tunnelled(ended) if call.upgrade is not None else 0.0
+            tunnelled = 0.0
+            if call.upgrade is not None:
+                tunnelled = call.tunnelled(ended)
+                tally.evictions += outcome is EVICTED and (call.note or "").startswith("for ")
             self._request(call, outcome).record(ended - call.started - tunnelled)
         else:
             held = call.held(ended)
