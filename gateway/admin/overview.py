@@ -67,8 +67,8 @@ class Census:
         return self
 
     def parked(self, route: str) -> int:
-        """Those at an endpoint, also where the answer has begun and is held on."""
-        return self.routes[route, State.PARKED] + self.routes[route, State.RELAYING]
+        """Those at an endpoint, also where the answer has begun and is held on, and tunnels."""
+        return sum(self.routes[route, state] for state in (State.PARKED, State.RELAYING, State.TUNNELLING))
 
 
 async def overview(seen: Sources, rates: Iterable[Rate]) -> Json:

@@ -124,7 +124,7 @@ class Frames(Half):
         """Says to the other side that this is the end, as soon as no frame is in the midst of passing."""
         self._code = code
         self._short = 0  # from now on every read is looked at
-        if not self._left:
+        if not self._left or self.ended:
             self._say()
         return True
 
@@ -147,14 +147,14 @@ class Frames(Half):
             self.leave()
 
     def _say(self) -> None:
-        """The other side is told, unless it has heard it from this one."""
+        """The other side is told, unless it has heard it from this one, in a Close or as the end of the connection."""
         self.said = True
-        if not self.closed:
+        if not self.over:
             self.write(close_frame(self._code, masked=self is self.tunnel.client))
 
     def leave(self) -> None:
-        """Closes, where this side has said Close and was told it, and the gateway is to end the connection."""
-        if self.closed and self.other.said:
+        """Closes, where this side has said that it is at an end and was told so: the gateway ends the connection."""
+        if self.over and self.other.said:
             self.transport.close()
 
     @property

@@ -87,6 +87,8 @@ class Tunnel:
         if self.closing:
             return
         self.closing = True
+        if self.client.transport.is_closing() or self.upstream.transport.is_closing():
+            return  # it has begun to end by itself, and has a clock for that
         if not (self.client.finish(code) and self.upstream.finish(code)):
             self._cut()
             return

@@ -87,6 +87,8 @@ class Tallies:
             tally.calls[outcome] = tally.calls.get(outcome, 0) + 1
             took = ended - call.started
             self._request(call, outcome).record(took - call.passing(ended) if call.lasts else took)
+            if call.upgrade is not None:
+                tally.evictions += outcome is EVICTED and (call.note or "").startswith("for ")
         else:
             held = call.held(ended)
             self._poll(tally, call, outcome, ended - call.started, held)

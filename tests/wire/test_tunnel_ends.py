@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import Clock
-from gateway.edge import tunnel
 from tests.kit.gateways import SIGNED_IN, InProcess, config, gateway, route, token
 from tests.kit.polls import end
 from tests.kit.raw import RawClient, client, connect, get
@@ -187,48 +186,6 @@ async def test_nobody_is_let_in_to_a_tunnel_while_draining(tmp_path: Path) -> No
             assert (answer.status, answer.one("Connection")) == (503, "close")
             assert int(answer.one("Retry-After") or 0) >= 1
         assert len(up.all) == 1
-
-
-async def test_who_does_not_answer_a_close_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tunnel, "CLOSING", 0.3)
-    async with FarEnd() as up, gateway(text(up.port, 'max_time = "100ms"'), tmp_path) as gw, client(gw.port) as raw:
-        await opened(raw)
-        far = await up.far()
-        await taken(raw, closing(1001))
-        await raw.closed()
-        assert raw.reset_by is not None
-        await until(lambda: far.over)
-        record = await gw.record()
-    assert record["outcome"] == "tunnelled"
-
-
-async def test_a_frame_that_never_ends_is_cut_off_and_no_close_is_said_in_its_midst(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tunnel, "CLOSING", 0.3)
-    half = frame(b"x" * 500)[:100]
-    async with FarEnd() as up, gateway(text(up.port, 'max_time = "200ms"'), tmp_path) as gw, client(gw.port) as raw:
-        await opened(raw)
-        (await up.far()).send(half)
-        await taken(raw, half)
-        await raw.closed()
-        assert raw.reset_by is not None
-        assert raw.left == b""
-        await gw.record()
-
-
-async def test_a_close_that_is_under_way_is_not_said_twice(tmp_path: Path) -> None:
-    async with FarEnd() as up, gateway(text(up.port, 'max_time = "300ms"'), tmp_path) as gw, client(gw.port) as raw:
-        await opened(raw)
-        far = await up.far()
-        await raw.send(closing(1000, masked=True))
-        await until(lambda: far.got == closing(1000, masked=True))
-        await taken(raw, closing(1001))  # only who has not heard it yet
-        assert await raw.closed()
-        assert far.got == closing(1000, masked=True)
-        far.send(closing(1000))
-        far.writer.close()
-        assert (await gw.record())["outcome"] == "tunnelled"
 
 
 async def test_another_protocol_has_no_word_for_the_end_and_is_cut_off(tmp_path: Path) -> None:
