@@ -119,7 +119,6 @@ async def test_a_server_that_dies_costs_its_clients_their_session_once_and_nobod
                 assert not servers[1].ended or set(servers[1].ended) <= {"client disconnect"}
 
 
-@pytest.mark.skip(reason="needs tunnels: remove this line once routes with a websocket policy have them")
 async def test_a_session_that_goes_over_to_websocket_does_so_at_its_own_server(tmp_path: Path) -> None:
     more = SIGNED_IN + "[policy.talk.websocket]\n"
     routes = route("chat", "/socket.io/", ["engineio", "signed-in", "talk"])
