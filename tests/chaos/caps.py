@@ -1,4 +1,4 @@
-"""A cap under everybody at once: exactly as many get through as it says, also when places come free."""
+"""Caps under everybody at once: exactly as many get through as they say, and nobody waits where no line was meant."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tests.bench.load import Crowd
 from tests.bench.proxies import wires
 from tests.bench.wire import status
 
+from .probes import ask
 from .sheet import Sheet
 from .stage import NOW, PLAN, Chaos, route, stage, statuses
 from .waiting import reached
@@ -48,3 +49,26 @@ async def _round(sheet: Sheet, on: Chaos, polls: int) -> None:
     got = sum(status(answer) == 200 for answer in crowd.answers)
     sheet.check("the held ones were answered", got, got == MAX, f"{MAX} x 200")
     crowd.leave()
+
+
+async def full(sheet: Sheet, folder: Path, room: int = 5000, more: int = 50) -> None:
+    """As many polls at one service as it may carry are all held there; who comes then is told so at once."""
+    async with stage(folder, upstream=f"max_held = {room}") as on:
+        crowd = Crowd()
+        await crowd.dial(on.port, room)
+        crowd.forget()
+        wire = wires("/poll", room + more, on.tokens)
+        sheet.step(f"{room:,} polls to one service")
+        crowd.ask(wire[:room], slice(None))
+        there = await on.reaches(room, 30)
+        sheet.within("until all of them are held there", there, 30)
+        sheet.step(f"{more} more, one after the other")
+        probes = [await ask(on.port, each) for each in wire[room : room + more]]
+        said = {probe.said for probe in probes}
+        sheet.check("told", said, said == {"503"} and all(b"overloaded" in each.answer for each in probes), "503 each")
+        sheet.within("the slowest of them", max(probe.took for probe in probes), 0.05)
+        await on.control.publish()
+        await crowd.answered(30)
+        got = statuses(crowd)
+        sheet.check("those that were held", got, got == {"200": room}, f"{room} x 200")
+        crowd.leave()

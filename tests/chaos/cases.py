@@ -27,6 +27,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "files-asyncio": (descriptors.asyncio_loop, "the same on the loop of the standard library (row 23)"),
     "herd": (herds.herd, "a restart under 1,000 clients that obey Retry-After: they come back spread (row 37)"),
     "cap": (caps.cap_of_three, "a route's cap of 3 under 1,000 polls at once: never 4 at the upstream"),
+    "full": (caps.full, "5,000 polls to one service that may carry 5,000: all held, no queue, then 503 (row 32)"),
     "names": (names.names, "a name moves under 200 held polls, does not exist, and hangs for 12 s (row 31)"),
     "killed": (lost.killed, "SIGKILL of the only endpoint under 1,000 polls, and it is back at once (row 4)"),
     "one-of-100": (lost.one_of_many, "one endpoint of 100 is killed under 5,000 polls: only its own are touched"),

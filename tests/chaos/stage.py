@@ -43,6 +43,7 @@ keys = {{ secret = "file:{folder}/secret" }}
 
 [upstream.chaos]
 endpoints = ["http://127.0.0.1:{ports.upstream}"]
+{upstream}
 
 [policy.signed-in.jwt]
 provider = "main"
@@ -111,6 +112,7 @@ class Parts(TypedDict, total=False):
     """What a case may replace in CONFIG, as TOML."""
 
     server: str
+    upstream: str
     plan: str
     dialects: str
     routes: str
@@ -149,11 +151,11 @@ class Chaos(Stage):
 
 
 def configuration(
-    ports: Ports, folder: Path, *, server: str = "", plan: str = PLAN, dialects: str = DIALECTS,
+    ports: Ports, folder: Path, *, server: str = "", upstream: str = "", plan: str = PLAN, dialects: str = DIALECTS,
     routes: str = NOW + POLL,
 ) -> str:  # fmt: skip
     return CONFIG.format(
-        ports=ports, folder=folder, server=server, plan=plan, dialects=dialects, routes=routes,
+        ports=ports, folder=folder, server=server, upstream=upstream, plan=plan, dialects=dialects, routes=routes,
         issuer=ISSUER, audience=AUDIENCE,
     )  # fmt: skip
 

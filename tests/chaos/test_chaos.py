@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from . import __main__ as command
-from .caps import cap_of_three
+from .caps import cap_of_three, full
 from .cases import CASES
 from .lost import killed, one_of_many
 from .outages import silent
@@ -24,6 +24,13 @@ async def test_a_case_holds_scaled_down(tmp_path: Path) -> None:
     await cap_of_three(sheet, tmp_path, polls=20, rounds=2)
     assert sheet.checks >= 8
     assert not sheet.failed, lines
+
+
+async def test_a_service_that_is_full_scaled_down(tmp_path: Path) -> None:
+    lines: list[str] = []
+    sheet = Sheet(lines.append, timed=False)
+    await full(sheet, tmp_path, room=20, more=3)
+    assert sheet.checks == 2 and not sheet.failed, lines
 
 
 @pytest.mark.parametrize(
