@@ -59,7 +59,7 @@ async def test_article_updates_says_504_only_after_the_server_was_due(tmp_path: 
         await until(lambda: up.live == 0)
         record = await gw.record()
         assert (record["outcome"], record["blame"], record["attempts"]) == ("upstream_timeout", "upstream", 1)
-        assert record["held"] >= 0.6, "its hold, its jitter and the margin"
+        assert record["took"] >= 0.6, "its hold, its jitter and the margin"
 
 
 @pytest.mark.parametrize("end", [End.CLOSE, End.RESET])
