@@ -9,6 +9,8 @@ RUN := $(VENV)/.installed-run
 TEST := $(VENV)/.installed-test
 DEV := $(VENV)/.installed-dev
 WANTED := pyproject.toml requirements.lock
+# Two files of tests at a time: most of a test is waiting. `make test ARGS='-n 0 ..'` runs one after the other.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 ARGS ?=
 
 .PHONY: help demo test programs check fix bench bench-past chaos lock clean
@@ -28,11 +30,11 @@ demo: $(RUN)
 	@$(BIN)/gateway demo $(ARGS)
 
 test: $(TEST) programs
-	$(BIN)/python -m pytest tests -rs --no-fold-skipped $(ARGS)
+	$(BIN)/python -m pytest tests $(SIDE_BY_SIDE) -rs --no-fold-skipped $(ARGS)
 
 # What tests drive that is no Python: a browser for the dashboard, Prometheus for deploy/, jq for the recipes of docs/.
 programs:
-	@sh tests/install-debian-packages.sh chromium prometheus jq
+	@sh tests/install-debian-packages.sh chromium prometheus jq haproxy
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

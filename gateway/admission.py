@@ -12,7 +12,7 @@ from gateway.clock import NEVER
 from gateway.holds import ask, blank, budget, content
 from gateway.outcome import Outcome
 from gateway.pipeline import Verdict
-from gateway.policies import cors
+from gateway.policies import cors, retry
 from gateway.pollers import key_of
 from gateway.routing import NotFound
 from gateway.target import without_port
@@ -78,15 +78,25 @@ def looks_into_body(head: RequestHead | None, hold: HoldPlan) -> bool:
     return head is not None and head.framing is not None and (hold.head_when is None or hold.head_when(head))
 
 
+def keeps_body(call: Call, plan: Plan) -> bool:
+    """Whether the body of an ordinary call is read whole only to be kept, for the call may have to be sent again."""
+    return call.hold is None and call.head is not None and retry.keeps_body(plan, call.head)
+
+
+def keep_body(call: Call, head: RequestHead, body: bytes | None) -> None:
+    """Writes the body as read, to go out with the head."""
+    if body is not None:
+        head.content = content.Content(body, content.media_type(head))
+        call.framing = None
+        call.bytes_in = len(body)
+
+
 def with_body(call: Call, head: RequestHead, body: bytes | None) -> bool:
     """Writes the body as read, for the dialect to look into and to be forwarded from there. False when nobody can look
     into it: it is too long (None), and passes through as it comes, or it is encoded. That is noted in the record."""
-    if body is not None:
-        head.content = content.Content(body, content.media_type(head))
-        call.framing = None  # it goes out with the head
-        call.bytes_in = len(body)
-        if not content.encoded(head):
-            return True
+    keep_body(call, head, body)
+    if body is not None and not content.encoded(head):
+        return True
     call.note = content.TOO_LONG
     return False
 

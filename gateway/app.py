@@ -30,6 +30,9 @@ from gateway.sparing import Sparing
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.keeping import Telemetry
 from gateway.upstream.forward import Forwarder
+from gateway.upstream.members import Members
+from gateway.upstream.resolve import Names, Resolve, system
+from gateway.upstream.wards import Wards
 
 logger = logging.getLogger("gateway")
 
@@ -47,9 +50,10 @@ class App:
     Raises ConfigError, ValueError or OSError from `start`, each with a sentence for the operator.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None, resolve: Resolve = system) -> None:
         self.path = path
         self._clock = clock or Clock()
+        self.members = Members(Names(resolve, self._clock.wall))
         self._listeners: Listeners | None = None
         self._admin: AdminListener | None = None
         self._stopping = asyncio.Event()
@@ -87,16 +91,20 @@ class App:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
         self._telemetry = Telemetry(loop, self._clock, self._timers, config)
+        self.members.changed = self._look_after
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after)
         self._limits = Limits(loop, self._timers, self._store)
+        self._wards = Wards(loop, self._timers, self._telemetry.happened)
         self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
         self._edge = Edge(
             self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
+            self._clock.wall,
         )  # fmt: skip
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives
         self._swap(built)
+        await self.members.ahead(built.snapshot.upstreams)
         self._listeners = Listeners(loop, self._edge, config.server, built.tls)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
         if config.admin is not None:
@@ -125,6 +133,7 @@ class App:
             raise ValueError(
                 f"{self.path}: route: nothing would be served any more; write [[route]], or end the gateway"
             )
+        self.members.wait_ahead(built.snapshot.fresh)
         return built
 
     def _tell(self, built: Built) -> None:
@@ -134,15 +143,10 @@ class App:
             logger.warning(notice)
 
     def _swap(self, built: Built) -> None:
-        """One turn of the loop from one configuration to the next. Calls keep the plan they began with; meters, places
-        and connections go on under their names."""
+        """In one turn of the loop. Calls keep the plan they began with; meters, places and connections go on."""
         self._tell(built)
         config, snapshot, old = built.config, built.snapshot, self._serve.snapshot
-        for name, upstream in snapshot.upstreams.items():
-            upstream.adopt(snapshot.fresh.pop(name))  # an old one is a circle: it goes while it is young
-        for name in old.upstreams.keys() - snapshot.upstreams.keys():
-            for endpoint in old.upstreams[name].endpoints:
-                endpoint.retire()
+        self.members.renew(snapshot)
         self._config = config
         prefixes = {*old.secret_prefixes, *snapshot.secret_prefixes}  # clients ask on for a route that is gone
         self._serve.snapshot = replace(snapshot, secret_prefixes=tuple(sorted(prefixes, key=len)))
@@ -152,10 +156,15 @@ class App:
         self._serve.parked = self._telemetry.parked if config.log.start_of_hold else None
         self._store.retain(built.limits)
         self._limits.renew(built.limits)
-        self._telemetry.tallies.renew(snapshot)
+        self._look_after()
         if self._listeners is not None:
             self._listeners.show(built.tls)
         self._end_routes({plan.route for plan in old.plans} - {plan.route for plan in snapshot.plans})
+
+    def _look_after(self) -> None:
+        """Endpoints came or went: those there are now are counted, and watched."""
+        self._telemetry.tallies.renew(self._serve.snapshot)
+        self._wards.renew(self._serve.snapshot.upstreams.values())
 
     def _end_routes(self, gone: set[str]) -> None:
         """Polls of routes that are no more end as in a drain, spread over its window. Ordinary calls just finish."""
@@ -163,7 +172,7 @@ class App:
         drain = Drain(now, now + self._config.server.drain)
         for connection in list(self._edge.connections) if gone else ():
             call = connection.call
-            lasts = call is not None and (call.hold is not None or call.state is State.TUNNELLING)
+            lasts = call is not None and (call.hold is not None or call.lasts)
             if call is not None and lasts and call.plan is not None and call.plan.route in gone:
                 self._serve.on_drain(call, drain)
 
@@ -243,6 +252,9 @@ class App:
                     self._serve.on_gone(call, Outcome.DRAINED)
         if self._admin is not None:
             await self._admin.stop()
+        self.members.close()
+        if hasattr(self, "_wards"):
+            await self._wards.close()
         if hasattr(self, "_telemetry"):
             self._telemetry.close()
         if self._listeners is not None:

@@ -17,9 +17,13 @@ class BadBodyError(Exception):
 
 
 class Body(Protocol):
-    """The body of one message: `feed` takes bytes and returns (content, bytes consumed)."""
+    """The body of one message: `feed` takes bytes and returns (content, bytes consumed). `framed` is what it took, as a
+    chunked answer is passed on; None where there are no chunks to keep."""
 
     ended: bool
+
+    @property
+    def framed(self) -> bytes | None: ...
 
     def feed(self, data: bytes) -> tuple[bytes, int]: ...
 
@@ -28,6 +32,7 @@ class LengthBody:
     """A body of a known number of bytes."""
 
     __slots__ = ("_left", "ended")
+    framed = None
 
     def __init__(self, length: int) -> None:
         self._left = length
@@ -44,6 +49,7 @@ class CloseBody:
     """A body that ends with its connection (RFC 9112 6.3, rule 8)."""
 
     __slots__ = ("ended",)
+    framed = None
 
     def __init__(self) -> None:
         self.ended = False
@@ -75,15 +81,20 @@ class Whole:
 
 class ChunkScanner:
     """Finds where a chunked body ends, so that the C parser is never fed the next message. It decides only that;
-    the parser decodes and validates, and both must agree on the end."""
+    the parser decodes and validates, and both must agree on the end.
 
-    __slots__ = ("_left", "_line", "_trailer_size", "ended")
+    `passed` collects what another recipient gets: the same chunks, each size as soon as it is known and bytes as they
+    come, without extensions and trailers (RFC 9112 7.1). None: nobody wants it.
+    """
+
+    __slots__ = ("_left", "_line", "_trailer_size", "ended", "passed")
 
     MAX_LINE = 1024  # a chunk's size and extensions, or one trailer field
     MAX_TRAILERS = 8192
     _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 
-    def __init__(self) -> None:
+    def __init__(self, passed: list[bytes] | None = None) -> None:
+        self.passed = passed
         self._left = 0  # bytes of the current chunk, its CRLF included
         self._line = b""
         self._trailer_size = -1  # -1 until the last chunk
@@ -95,6 +106,8 @@ class ChunkScanner:
         while at < size and not self.ended:
             if self._left:
                 step = min(self._left, size - at)
+                if self.passed is not None:
+                    self.passed.append(data[at : at + step])
                 self._left -= step
                 at += step
                 continue
@@ -109,12 +122,19 @@ class ChunkScanner:
                 self._take_line(line)
         return at
 
+    @property
+    def between(self) -> bool:
+        """Whether what was passed ends where a chunk does."""
+        return not self._left
+
     def _take_line(self, line: bytes) -> None:
         if self._trailer_size >= 0:
             self._trailer_size += len(line)
             if not line.endswith(b"\r\n") or self._trailer_size > self.MAX_TRAILERS:
                 raise BadBodyError("bad trailers")
             self.ended = line == b"\r\n"
+            if self.ended and self.passed is not None:
+                self.passed.append(b"0\r\n\r\n")
             return
         match = self._SIZE.fullmatch(line)
         if match is None:
@@ -122,20 +142,31 @@ class ChunkScanner:
         length = int(match.group(1), 16)
         if length:
             self._left = length + 2
+            if self.passed is not None:
+                self.passed.append(match.group(1) + b"\r\n")
         else:
             self._trailer_size = 0
 
 
 class ChunkedBody:
-    """A chunked body (RFC 9112 7.1): decoded by the C parser, its end found by the scanner. Trailers are dropped."""
+    """A chunked body (RFC 9112 7.1): decoded by the C parser, its end found by the scanner. Trailers are dropped.
+    With `passes` its chunks are kept apart for who gets them next."""
 
-    __slots__ = ("_parser", "_scanner", "_stream", "ended")
+    __slots__ = ("_parser", "_scanner", "_stream", "ended", "framed")
 
-    def __init__(self, parser: HttpRequestParser | HttpResponseParser, stream: StreamReader) -> None:
+    def __init__(
+        self, parser: HttpRequestParser | HttpResponseParser, stream: StreamReader, passes: bool = False
+    ) -> None:
         self._parser = parser
         self._stream = stream
-        self._scanner = ChunkScanner()
+        self._scanner = ChunkScanner([] if passes else None)
         self.ended = False
+        self.framed: bytes | None = b"" if passes else None
+
+    @property
+    def between(self) -> bool:
+        """Whether a chunk of somebody else may follow what was passed on."""
+        return self._scanner.between
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
         taken = self._scanner.scan(data)
@@ -147,4 +178,8 @@ class ChunkedBody:
         if stream.exception() is not None or stream.is_eof() != self._scanner.ended:
             raise BadBodyError("chunked framing")
         self.ended = self._scanner.ended
+        passed = self._scanner.passed
+        if passed is not None:
+            self.framed = b"".join(passed)
+            passed.clear()
         return stream.read_nowait(-1), taken

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.serve import Serve
     from gateway.sides import Conn, Up
     from gateway.state.store import Keys
+    from gateway.streams import Stream
     from gateway.telemetry.trace import Arrival
     from gateway.upstream.endpoint import Endpoint
 
@@ -46,13 +47,14 @@ class Lease:
 
 
 class Try(NamedTuple):
-    """An attempt that brought no answer. Instants in loop seconds."""
+    """An attempt that brought no answer, or none that counts. Instants in loop seconds."""
 
     endpoint: Endpoint
     began: float
     ended: float
     sent: bool
     outcome: Outcome
+    status: int = 0
 
 
 class Call:
@@ -70,9 +72,9 @@ class Call:
         # take (the store's transaction) and, in line for it, `waiting`; settle gives back
         "charges", "charged", "leases", "waited",
         # forward
-        "up", "endpoint", "attempts", "tries", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
+        "up", "endpoint", "affinity", "attempts", "tries", "sent_at", "first_byte_at", "wire", "wait_sent", "cursor",
         # relay
-        "status", "bytes_out", "sample", "ending", "news_latency",
+        "status", "bytes_out", "sample", "stream", "ending", "news_latency",
         # settle
         "state", "outcome", "ended", "note",
         # timers
@@ -103,7 +105,7 @@ class Call:
         self.told: float = NEVER  # what the upstream understands if nothing is rewritten
         self.recalled: Recalled = ()  # values of the request that the answer is compared with
         self.key: str | None = None  # as what it polls, where the dialect has a rule about that
-        self.teaches = False  # its answer may say how long the polls of a session are held
+        self.teaches = 0  # what its answer may tell of a session: 1 how long its polls are held, 2 what it is called
         self.identity: Identity | None = None
         self.granted: float | None = None
         self.clamped_by: str | None = None
@@ -113,6 +115,7 @@ class Call:
         self.blank: Reply | None = None  # the no-news answer we may give
         self.up: Up | None = None
         self.endpoint: Endpoint | None = None
+        self.affinity: str | bytes | None = None  # what of the request decided about its endpoint
         self.attempts = 0
         self.tries: tuple[Try, ...] = ()  # attempts that are over without an answer, after which another could follow
         self.sent_at: float | None = None
@@ -124,6 +127,7 @@ class Call:
         self.status = 0
         self.bytes_out = 0
         self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until its end
+        self.stream: Stream | None = None  # where its answer is one of events
         self.ending: Outcome | None = None  # how the call will end if nothing comes between
         self.news_latency: float | None = None  # seconds from the first byte of news to ours handed on
         self.charges: Keys = ()  # who paid for it under each limit, in the order of `plan.shown`
@@ -166,10 +170,15 @@ class Call:
         answered = self.first_byte_at if not self.began_early else None
         return (answered if answered is not None else ended) - since
 
-    def tunnelled(self, ended: float) -> float:
-        """Seconds it was a tunnel, of a call that ended then."""
-        switched = self.upgrade is not None and self.status == 101 and self.first_byte_at is not None
-        return ended - self.first_byte_at if switched and self.first_byte_at is not None else 0.0
+    @property
+    def lasts(self) -> bool:
+        """Whether it may be a stream of events, or a tunnel: no hold, and yet without an end of its own."""
+        return self.stream is not None or self.upgrade is not None
+
+    def passing(self, ended: float) -> float:
+        """Seconds that such a call passed through, of one that ended then; 0 where it came to nothing."""
+        began = self.stream is not None or self.status == 101
+        return ended - self.first_byte_at if began and self.first_byte_at is not None else 0.0
 
     @property
     def evictable(self) -> bool:

@@ -52,7 +52,7 @@ def build(
     files = share(raise_limit(), config.server.max_connections)
     snapshot = compile_config(config, wall, os.environ, screen, live)
     tls = config.server.tls
-    return Built(config, notices, snapshot, server_context(tls[0].cert, tls[0].key) if tls else None, files)
+    return Built(config, notices, snapshot, server_context(tls) if tls else None, files)
 
 
 def for_a_restart(opened: Config, new: Config) -> list[str]:

@@ -58,6 +58,9 @@ class Shelf(Generic[V]):
             if len(self._kept) > self._most or self._kept[oldest][1] <= now:
                 del self._kept[oldest]
 
+    def forget(self, key: Key) -> None:
+        self._kept.pop(key, None)
+
 
 class Memory:
     """Of the whole process. `now` are loop seconds."""
@@ -108,15 +111,15 @@ class Memory:
 
 def _session(plan: Plan, name: str) -> Key:
     """Sessions are the upstream's, under the rules of one dialect: nobody else's answer says anything about them."""
-    return (plan.upstream.name, plan.hold.dialect if plan.hold is not None else "", _short(name))
+    return (plan.upstream.name, plan.hold.dialect if plan.hold is not None else "", short(name))
 
 
 def _poller(plan: Plan, call: Call) -> Key:
     """A consumer and a stranger's address are two, also where they are written alike."""
-    return (plan.upstream.name, call.identity is not None, _short(call.poller), _short(call.path))
+    return (plan.upstream.name, call.identity is not None, short(call.poller), short(call.path))
 
 
-def _short(text: str) -> str | bytes:
+def short(text: str) -> str | bytes:
     """A text of bounded length for each text: itself, or a digest, which is of another type than every text."""
     if len(text) <= LONGEST_TEXT:
         return text

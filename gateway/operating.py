@@ -27,6 +27,7 @@ class Operator:
                  limits: Limits, store: Store) -> None:  # fmt: skip
         self.reload = app.reload
         self.begin_drain = app.begin_drain
+        self.members = app.members
         self._app = app
         self._edge = edge
         self._timers = timers
@@ -71,7 +72,8 @@ class Operator:
         return self._telemetry.file
 
     def upstreams(self) -> list[dict[str, object]]:
-        return live.upstreams(self._edge.serve.snapshot, self._telemetry.tallies.endpoints)
+        seen, ended = self._edge.serve.snapshot, self._telemetry.tallies.endpoints
+        return live.upstreams(seen, ended, self.members.names, self._timers.now())
 
     def routes(self) -> list[dict[str, object]]:
         return live.routes(self._edge.serve.snapshot)
@@ -91,9 +93,14 @@ class Operator:
             max_connections=room.limit,
             shed=room.shed,
             log_lines_dropped=self._telemetry.log.dropped,
+            endpoints=live.endpoints(self._edge.serve.snapshot),
             endpoint_held=live.at_endpoints(self._edge.serve.snapshot),
+            sessions_moved=live.moved_sessions(self._edge.serve.snapshot),
+            sent_again=live.sent_again(self._edge.serve.snapshot),
+            circuits=live.circuits(self._edge.serve.snapshot),
             spans=(traces.kept, traces.dropped) if traces is not None else None,
             tallies=tallies,
+            names=self.members.names,
             draining=self._app.draining,
             reloads=reloads.counts["ok"],
             reloads_failed=reloads.counts["failed"],

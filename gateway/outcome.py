@@ -26,7 +26,7 @@ class Outcome(StrEnum):
     EMPTY = "empty"  # the upstream itself said "no news"
     BLANK = "blank"  # we said "no news" before the upstream was due
     OVERRUN = "overrun"  # we said "no news" although the upstream was due
-    STREAMED = "streamed"
+    STREAMED = "streamed"  # a stream of events that the upstream ended
     TUNNELLED = "tunnelled"
     CLIENT_GONE = "client_gone"
     CLIENT_TIMEOUT = "client_timeout"  # the client sent or took nothing for too long
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"  # it gave way to a newer poll of the same poller
     CONFLICT = "conflict"  # another poll of the same poller was there first
     DRAINED = "drained"
-    EXPIRED = "expired"  # the hold was cut at the end of its token
+    EXPIRED = "expired"  # the hold or stream was cut at the end of its token, or a stream at that of its longest time
     REVOKED = "revoked"
     RATE_LIMITED = "rate_limited"
     CAPPED = "capped"
@@ -55,29 +55,40 @@ class Outcome(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class Sign(StrEnum):
+    """What an ending says of the endpoint that had the call (`upstream.ejection`)."""
+
+    NOTHING = "nothing"
+    ANSWER = "answer"  # it answers; with a status of the operator's choice that is a strike all the same
+    QUIET = "quiet"  # it answers, and whatever the status, "no news" is what was asked for
+    STRIKE = "strike"
+    OVERRUN = "overrun"  # a strike once it is a habit
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What an outcome means to everyone who counts: blame, strike against the endpoint, sampling class, level."""
+    """What an outcome means to everyone who counts: blame, what it says of the endpoint, sampling class, level."""
 
     blame: Blame = Blame.NONE
-    strike: bool = False
+    sign: Sign = Sign.NOTHING
     share: str = "news"  # "news", "empty" or "error": the class of `telemetry.sample`
     level: str = "info"
 
 
 _QUIET = Ending(share="empty")
+_ANSWER = Ending(sign=Sign.ANSWER)
 _CLIENT = Ending(Blame.DOWNSTREAM)
 _REFUSED = Ending(Blame.DOWNSTREAM, level="notice")
-_UPSTREAM = Ending(Blame.UPSTREAM, strike=True, share="error", level="warning")
+_UPSTREAM = Ending(Blame.UPSTREAM, Sign.STRIKE, share="error", level="warning")
 
 ENDINGS: dict[Outcome, Ending] = {
-    Outcome.ANSWERED: Ending(),
-    Outcome.NEWS: Ending(),
-    Outcome.EMPTY: _QUIET,
+    Outcome.ANSWERED: _ANSWER,
+    Outcome.NEWS: _ANSWER,
+    Outcome.EMPTY: Ending(sign=Sign.QUIET, share="empty"),
     Outcome.BLANK: _QUIET,
-    Outcome.OVERRUN: Ending(Blame.UPSTREAM, share="error", level="notice"),
-    Outcome.STREAMED: Ending(),
-    Outcome.TUNNELLED: Ending(),
+    Outcome.OVERRUN: Ending(Blame.UPSTREAM, Sign.OVERRUN, share="error", level="notice"),
+    Outcome.STREAMED: _ANSWER,
+    Outcome.TUNNELLED: _ANSWER,
     Outcome.CLIENT_GONE: Ending(Blame.DOWNSTREAM, share="empty"),
     Outcome.CLIENT_TIMEOUT: _REFUSED,
     Outcome.EVICTED: Ending(Blame.DOWNSTREAM, share="empty"),
@@ -95,7 +106,7 @@ ENDINGS: dict[Outcome, Ending] = {
     Outcome.NO_ROUTE: _REFUSED,
     Outcome.METHOD_NOT_ALLOWED: _REFUSED,
     Outcome.PREFLIGHT: Ending(),
-    Outcome.UPSTREAM_ERROR: Ending(Blame.UPSTREAM, share="error", level="warning"),
+    Outcome.UPSTREAM_ERROR: Ending(Blame.UPSTREAM, Sign.ANSWER, share="error", level="warning"),
     Outcome.UPSTREAM_REFUSED: _UPSTREAM,
     Outcome.UPSTREAM_RESET: _UPSTREAM,
     Outcome.UPSTREAM_TIMEOUT: _UPSTREAM,

@@ -17,6 +17,7 @@ from gateway.bodies import Body, ChunkedBody, CloseBody, LengthBody
 from gateway.head import RequestHead, ResponseHead
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal
+from gateway.sockets import Inbox
 from gateway.target import canonical_host, parse_target
 
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} [\x21-\xff]+ HTTP/([0-9]\.[0-9])\r\n")
@@ -52,9 +53,10 @@ BAD_EXPECT = _bad("expectation", "The only expectation understood here is 100-co
 
 
 class Parsers:
-    """Makes parsers for one event loop; raises MissingParserError where aiohttp's C parser is not installed."""
+    """Makes parsers for one event loop; raises MissingParserError where aiohttp's C parser is not installed. What they
+    are fed is read into `inbox`."""
 
-    __slots__ = ("_flow", "_loop", "_remembered")
+    __slots__ = ("_flow", "_loop", "_remembered", "inbox")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         if (
@@ -65,6 +67,7 @@ class Parsers:
                 "aiohttp's C parser is missing (a pure-Python build, or AIOHTTP_NO_EXTENSIONS is set); "
                 "install an aiohttp wheel for this platform and unset AIOHTTP_NO_EXTENSIONS"
             )
+        self.inbox = Inbox()
         self._loop = loop
         self._flow = BaseProtocol(loop)  # what streams would pause; it stands for nobody
         # Five thousand polls woken by one event are answered with one and the same head, and so are the empty polls of
@@ -131,7 +134,7 @@ class Parsers:
         """A second parser that has read the head and stands before the body: only chunked bodies need one."""
         parser = self._response_parser(True)
         messages, _, _ = parser.feed_data(raw)
-        return ChunkedBody(parser, messages[0][1])
+        return ChunkedBody(parser, messages[0][1], passes=True)
 
 
 def _request_head(message: RawRequestMessage, scheme: str) -> RequestHead | Refusal:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class RequestShape:
     """How a request is rewritten for the upstream: header fields that end here, fields to add, path.
 
-    `identity` maps a header name to the claim it carries: "consumer", "tenant" or "claims.<name>".
+    `identity` maps a header name to the claim it carries: "consumer", "tenant", "certificate" or "claims.<name>".
     """
 
     drops: Drops
@@ -57,6 +57,28 @@ class Cors:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """What may be sent again beyond the built-in rule, which is what stands here; and how much and how soon, which
+    counts for that rule too. `backoff` is in seconds."""
+
+    attempts: int = 1  # in all, of calls of `methods`
+    budget: float = 0.2  # share of the upstream's calls
+    backoff: float = 0.025
+    methods: frozenset[str] = frozenset()
+    status: frozenset[int] = frozenset()  # answers that count as failures
+
+
+@dataclass(frozen=True, slots=True)
+class Sse:
+    """How streams of events are treated; seconds, NEVER for what does not happen. `idle`: the service may be silent for
+    so long."""
+
+    heartbeat: float
+    idle: float
+    max_time: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Which calls leave a trace (`telemetry.sampling`): the bound of each class of endings, and the one for the flag
     that is told to the upstream. Without bounds there are none."""
@@ -82,12 +104,14 @@ class Plan:
     hold: HoldPlan | None = None
     cors: Cors | None = None
     upgrade: Upgrades | None = None  # the changes of protocol that are let through
+    retry: Retry = Retry()
     max_body: int = 10 * 1024 * 1024
     secret_params: tuple[str, ...] = ()  # path parameters that never reach a log
     bound_to_token: bool = True  # a hold ends no later than its token
     connect_timeout: float = 2.0
     response_timeout: float = 30.0
     body_idle_timeout: float = 60.0
+    sse: Sse | None = None  # of streams of events, where the route says anything of them
     sample: Sample = Sample()
 
 
@@ -105,6 +129,7 @@ class EdgeLimits:
     max_body: int = 10 * 1024 * 1024
     per_address: int | None = None  # connections
     exempt: Networks = ()  # addresses that many clients share
+    proxy_protocol: bool = False  # connections come from trusted proxies, and begin with a PROXY header
     front_idle_timeout: float | None = None  # the edge in front of us gives up after this
 
 

@@ -24,9 +24,17 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def run(path: Path) -> int:
     """Serves until SIGTERM or Ctrl-C (drain; a second one stops at once); SIGHUP reloads. Returns the exit code."""
+    sys.unraisablehook = _tell_of_bugs
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve_until_told(path))
+
+
+def _tell_of_bugs(found: sys.UnraisableHookArgs) -> None:
+    """ssl prints five lines for each client that asks for a host which is no text: a stranger shall not fill the
+    log."""
+    if not (isinstance(found.exc_value, UnicodeDecodeError) and isinstance(found.object, bytes)):
+        sys.__unraisablehook__(found)
 
 
 async def _serve_until_told(path: Path) -> int:

@@ -25,10 +25,13 @@ from gateway.policies.websocket import GOING_AWAY, POLICY_VIOLATION
 from gateway.pollers import Kept, lost
 from gateway.problem import render
 from gateway.sides import READING
+from gateway.streams import HEARTBEAT, SPREAD, Stream, is_stream
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from gateway.upstream.forward import Forwarder
-from gateway.upstream.headers import client_address
+from gateway.upstream.hops import client_of
+from gateway.upstream.http1 import UpstreamConnection
+from gateway.upstream.repeat import Pause, Repeats
 from gateway.waiting import Spot
 
 if TYPE_CHECKING:
@@ -43,7 +46,8 @@ if TYPE_CHECKING:
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
 OPENING, ADMITTING, WAITING, PARKED, RELAYING, TUNNELLING, SETTLED = State
-ANSWERED, NEWS, TUNNELLED = Outcome.ANSWERED, Outcome.NEWS, Outcome.TUNNELLED
+ANSWERED, NEWS, EMPTY, TUNNELLED = Outcome.ANSWERED, Outcome.NEWS, Outcome.EMPTY, Outcome.TUNNELLED
+NAMES = 2  # of `Call.teaches`
 ENDED_ROUTE = Drain(0.0, 5.0)  # over what time those come back whose route a reload took away
 
 
@@ -60,6 +64,7 @@ class Serve:
         self._clock = clock
         self._timers = timers
         self._forwarder = forwarder
+        self._repeats = Repeats(forwarder, timers)
         self._limits = limits
         self._memory = Memory()
         self._settled = settled
@@ -73,10 +78,10 @@ class Serve:
         head = call.head
         assert head is not None
         call.state = ADMITTING
+        if self.snapshot.trusted:
+            call.peer, head.scheme = client_of(call.peer, head, self.snapshot.trusted)
         if self.arrives is not None:
             call.arrival = self.arrives(head)
-        if self.snapshot.trusted:
-            call.peer = client_address(call.peer, head, self.snapshot.trusted)
         verdict = admission.route(call, head, self.snapshot)
         if verdict is None and call.plan is not None:
             hold = call.plan.hold
@@ -97,7 +102,7 @@ class Serve:
     def _wish(self, call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:
         if hold.session is not None and call.plan is not None:
             head.known = self._memory.of_session(call.plan, head, self._timers.now())
-            call.teaches = hold.session.when(head)
+            call.teaches = int(hold.session.when(head))
         verdict = admission.wish(call, head, hold)
         if verdict is None and call.hold is not None and self.sheds_hold():
             return failure.NO_ROOM_TO_HOLD
@@ -125,15 +130,16 @@ class Serve:
             return
         hold = plan.hold
         if verdict is None and hold is not None and hold.body_limit and admission.looks_into_body(call.head, hold):
-            self._gather(call, plan, hold)
+            self._gather(call, plan, min(hold.body_limit, plan.max_body))
+        elif verdict is None and call.framing is not None and admission.keeps_body(call, plan):
+            self._gather(call, plan, plan.max_body)
         else:
             self._take(call, plan, verdict)
 
-    def _gather(self, call: Call, plan: Plan, hold: HoldPlan) -> None:
+    def _gather(self, call: Call, plan: Plan, limit: int) -> None:
         """Waits for the body, unless it is known to be too long to be looked into."""
         assert call.head is not None
         call.state = WAITING
-        limit = min(hold.body_limit, plan.max_body)
         if call.head.length is not None and call.head.length > limit:
             self._read(call, None)
             return
@@ -142,13 +148,18 @@ class Serve:
         call.conn.read_whole(limit)
 
     def _read(self, call: Call, body: bytes | None) -> None:
-        """The body is there, which says whether this is a poll; None: it is too long to be looked into."""
+        """The body is there, which may say whether this is a poll; None: it is too long to be looked into."""
         plan, head = call.plan, call.head
-        assert plan is not None and plan.hold is not None and head is not None
+        assert plan is not None and head is not None
         call.state = ADMITTING
         self._timers.arm(call, NEVER)
+        hold = plan.hold
+        if hold is None or not (hold.body_limit and admission.looks_into_body(head, hold)):  # it is only kept
+            admission.keep_body(call, head, body)
+            self._take(call, plan, None)
+            return
         readable = admission.with_body(call, head, body)
-        self._take(call, plan, self._wish(call, head, plan.hold) if readable else None)
+        self._take(call, plan, self._wish(call, head, hold) if readable else None)
 
     def _take(self, call: Call, plan: Plan, verdict: Verdict) -> None:
         """It is known what the call is: it gets its deadline, and what its limits let it have."""
@@ -180,6 +191,7 @@ class Serve:
             return
         if verdict is None:
             call.state = PARKED
+            plan.upstream.calls += 1
             verdict = self._forwarder.forward(call, plan)
             if self.parked is not None and verdict is None and call.hold is not None and call.state is PARKED:
                 self.parked(call, self.snapshot)
@@ -271,16 +283,20 @@ class Serve:
         """A call that waits in line is first, and there may be room."""
         self._table["turn"][call.state](call)
 
-    def on_head(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
-        """The upstream began to answer; `data` is the part of the body that came along."""
-        self._table["head"][call.state](call, head, data, ended)
+    def on_head(self, call: Call, head: ResponseHead, data: bytes, ended: bool, framed: bytes | None = None) -> None:
+        """The upstream began to answer; `data` is the part of the body that came along, `framed` that in its chunks."""
+        self._table["head"][call.state](call, head, data, ended, framed)
 
     def on_switch(self, call: Call, head: ResponseHead, up: UpstreamConnection, data: bytes) -> None:
         """The upstream says that it changed the protocol; `data` is what it sent right behind its 101."""
         self._table["switch"][call.state](call, head, up, data)
 
-    def on_body(self, call: Call, data: bytes) -> None:
-        self._table["body"][call.state](call, data)
+    def on_interim(self, call: Call, head: ResponseHead) -> None:
+        """The upstream said something before its answer (1xx)."""
+        self._table["interim"][call.state](call, head)
+
+    def on_body(self, call: Call, data: bytes, framed: bytes | None = None) -> None:
+        self._table["body"][call.state](call, data, framed)
 
     def on_end(self, call: Call) -> None:
         self._table["end"][call.state](call)
@@ -347,12 +363,18 @@ class Serve:
     def _ignore(self, call: Call, *_: Any) -> None:
         """An event that came too late or means nothing here."""
 
-    def _begin(self, call: Call, head: ResponseHead, data: bytes, ended: bool) -> None:
+    def _begin(self, call: Call, head: ResponseHead, data: bytes, ended: bool, framed: bytes | None) -> None:
         plan, hold = call.plan, call.hold
         assert plan is not None
+        if head.status >= 400 and self._repeats.answered(call, plan, head):
+            return
         call.state = RELAYING
+        call.wire = None
         call.status = head.status
         call.first_byte_at = self._timers.now()
+        sessions = plan.upstream.sessions
+        if sessions is not None and sessions.answered(call, head, call.first_byte_at):
+            call.teaches |= NAMES
         if hold is None and not call.teaches:
             call.ending = verdicts.of_status(head.status)
         else:
@@ -363,6 +385,8 @@ class Serve:
             self._hold_on(call)
         elif call.endpoint is not None:
             call.endpoint.overruns = 0
+        if not ended and not call.began_early and is_stream(head):
+            self._stream(call, plan, head, data, call.first_byte_at)
         call.bytes_out += len(data)
         if ended and call.charged and call.ending is not ANSWERED:
             self._limits.refund(call, plan, call.ending)  # before the client is told what it has left
@@ -370,7 +394,7 @@ class Serve:
         if plan.cors is not None:
             extra += lines(cors.response_headers(plan.cors, call.origin))
         fresh = plan.shown.lines(call, call.first_byte_at) if plan.shown is not None else END
-        sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended)
+        sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended, framed)
         if call.ending is NEWS:
             call.news_latency = self._timers.now() - call.first_byte_at
         if ended and sent:
@@ -378,10 +402,26 @@ class Serve:
         elif sent:  # else its clock stands still until the client has caught up
             self._timers.arm(call, verdicts.next_due(call, plan.body_idle_timeout, self._timers.now()))
 
+    def _stream(self, call: Call, plan: Plan, head: ResponseHead, data: bytes, now: float) -> None:
+        """A stream of events begins: it has no end of its own, so it ends with its token at the latest."""
+        stream = call.stream = Stream(head, plan.sse, plan.body_idle_timeout, now)
+        stream.came(data, now)
+        stream.end_by(admission.token_end(call, now, self._clock.wall()), "token")
+        if plan.sse is not None:
+            stream.end_by(now + plan.sse.max_time * (1.0 - SPREAD * random.random()), "max_time")
+            if self.draining is not None:
+                stream.end_by(self.draining.slot(now, random.random()), "drain")
+        if call.ending is ANSWERED:
+            call.ending = Outcome.STREAMED
+
+    def _hint(self, call: Call, head: ResponseHead) -> None:
+        assert call.plan is not None
+        call.conn.hint(head, call.plan.response.drops)
+
     def _hold_on(self, call: Call) -> None:
         """The answer of a hold began before there is news: it is held on, but nothing can take that answer's place any
         more. So a drain lets it run to the end of its window, as every hold that we may not end ourselves."""
-        call.blank = call.wire = None
+        call.blank = None
         if call.clamped_by == "drain" and self.draining is not None:
             end = self.draining.end
             call.deadline = max(
@@ -402,21 +442,28 @@ class Serve:
             call.ending = verdicts.of_answer(call.hold, head, data, call.recalled)
 
     def _learn(self, call: Call, head: ResponseHead, body: bytes) -> None:
-        """A whole answer, which may be the one that says how long the polls of its session are held."""
-        if call.teaches and call.plan is not None and len(body) <= verdicts.LESSON:
-            self._memory.learn(call.plan, head, body, self._timers.now())
+        """A whole answer, which may be the one that says what its session is called, or how long its polls are held."""
+        if not call.teaches or call.plan is None or len(body) > verdicts.LESSON:
+            return
+        now, sessions = self._timers.now(), call.plan.upstream.sessions
+        if call.teaches & NAMES and sessions is not None:
+            sessions.learn(call, head, body, now)
+        if call.teaches & ~NAMES:
+            self._memory.learn(call.plan, head, body, now)
 
-    def _relay(self, call: Call, data: bytes) -> None:
+    def _relay(self, call: Call, data: bytes, framed: bytes | None) -> None:
         if call.sample is not None:
             head, body = call.sample
             fits = len(body) + len(data) <= verdicts.sampled(call)
             call.sample = (head, body + data) if fits else None
         call.bytes_out += len(data)
         came = self._timers.now()
-        call.conn.write(data)
+        if call.stream is not None:
+            call.stream.came(data, came)
+        call.conn.write(data, framed)
         if call.plan is not None and call.state is RELAYING and call.due != NEVER:
             self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, came))
-        if call.began_early:  # what came last was the news, if any of it was
+        if data and call.began_early:  # what came last was the news, if any of it was
             call.news_latency = self._timers.now() - came
 
     def _end(self, call: Call) -> None:
@@ -435,16 +482,13 @@ class Serve:
             self._settle(call, call.ending)
 
     def _fail(self, call: Call, refusal: Refusal, note: str) -> None:
-        """Nothing was relayed yet: a cursor poll may be sent again, everything else is told."""
-        call.note = note
-        if refusal.outcome is Outcome.UPSTREAM_RESET and self._forwarder.may_replay(call) and call.plan is not None:
-            verdict = self._forwarder.replay(call, call.plan)
-            if verdict is None:
-                return
-            if verdict is failure.TOO_LATE:
-                self._quiet(call, self._timers.now())
-                return
-        self._say(call, refusal)
+        """Nothing was relayed yet: what may be is sent again, everything else is told."""
+        call.note = note or None
+        verdict = self._repeats.lost(call, call.plan, refusal) if call.plan is not None else refusal
+        if verdict is failure.TOO_LATE:
+            self._quiet(call, self._timers.now())
+        elif verdict is not None:
+            self._say(call, verdict)
 
     def _truncate(self, call: Call, refusal: Refusal, note: str) -> None:
         """The answer broke off: so does the connection, never to look complete."""
@@ -459,6 +503,8 @@ class Serve:
         """A call's clock ran out: of its wait in line or for its body, of connecting, of its answer, of a hold."""
         if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
             self._forwarder.connect_timed_out(call, call.plan, call.up)
+        elif isinstance(call.up, Pause) and call.up.until <= now < call.deadline and call.plan is not None:
+            self._repeats.pause_over(call, call.plan)
         elif isinstance(call.up, Kept) and now >= call.up.until and not self._limits.too_late(call):
             self.on_turn(call)
         elif isinstance(call.up, (Spot, Kept)) and call.blank is None and call.clamped_by not in ("drain", "token"):
@@ -468,6 +514,8 @@ class Serve:
         elif call.clamped_by == "drain":
             self._say(call, self._draining_refusal())
         else:
+            if isinstance(call.up, UpstreamConnection) and not call.up.upload_done:
+                call.note = verdicts.UNFINISHED
             self._say(call, refusals.BODY_TIMEOUT if call.up is READING else failure.TIMEOUT)
 
     def _quiet(self, call: Call, now: float) -> None:
@@ -480,11 +528,29 @@ class Serve:
             self._say(call, verdict)
 
     def _stall(self, call: Call, now: float) -> None:
-        """The upstream began to answer and stopped, or a hold whose answer had begun is over: it ends here, visibly."""
+        """The upstream stopped in its answer, or what had begun, a hold or a stream, is over: it ends here, visibly."""
+        if call.stream is not None and call.up is not None and call.stream.lives(now):
+            self._beat(call, call.stream, now)
+            return
         outcome, note = verdicts.of_cut(call, now)
         call.note = note or call.note
-        call.conn.abort(reset=True)
+        if call.stream is not None and outcome is not Outcome.TRUNCATED:
+            call.conn.cut()
+        else:
+            call.conn.abort(reset=True)
         self._settle(call, outcome)
+
+    def _beat(self, call: Call, stream: Stream, now: float) -> None:
+        """Nothing was sent for a while: a comment is, where neither an event nor a chunk is cut by it."""
+        stream.beat(now)
+        if (
+            stream.between
+            and not stream.choked
+            and not (isinstance(call.up, UpstreamConnection) and call.up.within_chunk)
+        ):
+            call.bytes_out += len(HEARTBEAT)
+            call.conn.write(HEARTBEAT)
+        self._timers.arm(call, stream.due)
 
     def _leave(self, call: Call, outcome: Outcome) -> None:
         self._settle(call, outcome)
@@ -509,9 +575,12 @@ class Serve:
         self._settle(call, refusal.outcome)
 
     def _hold_back(self, call: Call) -> None:
-        self._timers.arm(call, NEVER)
+        end = NEVER
         if call.up is not None:
             call.up.pause()
+            if call.stream is not None:
+                call.stream.choked, end = True, call.stream.end
+        self._timers.arm(call, end)
 
     def _go_on(self, call: Call) -> None:
         """The client caught up: read on, or settle what was only waiting for its last byte to leave."""
@@ -520,6 +589,8 @@ class Serve:
             return
         call.up.resume()
         assert call.plan is not None
+        if call.stream is not None:
+            call.stream.go_on(self._timers.now())
         self._timers.arm(call, verdicts.next_due(call, call.plan.body_idle_timeout, self._timers.now()))
 
     def _evict(self, call: Call) -> None:
@@ -547,14 +618,20 @@ class Serve:
 
     def _wind_down(self, call: Call, drain: Drain) -> None:
         """A parked poll with a template ends spread over the window; everything else may run until its end. An answer
-        that has begun is let finish, unless it is a hold still."""
+        that has begun is let finish, unless it is a hold still, or a stream whose clients are known to come back."""
         if call.state is RELAYING and not call.held_on:
+            self._wind_stream_down(call, drain)
             return
         end = drain.slot(self._timers.now(), random.random()) if call.blank is not None else drain.end
         if end < call.deadline:
             call.deadline, call.clamped_by = end, "drain"
         if end < call.due:
             self._timers.arm(call, end)
+
+    def _wind_stream_down(self, call: Call, drain: Drain) -> None:
+        if call.stream is not None and call.up is not None and call.plan is not None and call.plan.sse is not None:
+            call.stream.end_by(drain.slot(self._timers.now(), random.random()), "drain")
+            self._timers.arm(call, call.stream.due)
 
     # -- what events do to a tunnel ------------------------------------------------------------------------------
 
@@ -567,6 +644,7 @@ class Serve:
             self._fail(call, failure.BAD, wrong)
             return
         call.state = TUNNELLING
+        call.wire = None
         call.status = head.status
         call.ending = TUNNELLED
         call.first_byte_at = now
@@ -687,9 +765,13 @@ class Serve:
             call.conn.settled(call)
 
     def _tell(self, call: Call, endpoint: Endpoint, outcome: Outcome) -> None:
-        """Its endpoint learns how the call ended; of connections that could not be had it was told at once."""
-        if outcome is not Outcome.UPSTREAM_REFUSED:
-            endpoint.upstream.told(endpoint, outcome, call.status)
+        """Its endpoint learns how the call ended, unless all is well as before; of attempts that failed before it was
+        told at once."""
+        if not endpoint.wary and (outcome is ANSWERED or outcome is NEWS or outcome is EMPTY):
+            return
+        told = verdicts.of_endpoint(call, outcome)
+        if told is not None and call.attempts > len(call.tries):
+            endpoint.upstream.told(endpoint, told, call.status, call.sent_at)
 
 
 def glued(call: Call) -> Glued:
@@ -706,6 +788,7 @@ TABLE: dict[str, dict[State, str]] = {
     "resumed": {S.WAITING: "_resume", S.SETTLED: "_forget"},
     "turn": {S.WAITING: "_turn"},
     "whole": {S.WAITING: "_read"},
+    "interim": {S.PARKED: "_hint"},
     "head": {S.PARKED: "_begin"},
     "switch": {S.PARKED: "_switch"},
     "body": {S.RELAYING: "_relay"},

@@ -14,21 +14,30 @@ if TYPE_CHECKING:
 
 class Conn(Protocol):
     """The client's side. What sends something returns True when all of it has left our buffer; otherwise
-    `serve.on_drained` follows."""
+    `serve.on_drained` follows. `framed` is `data` in the upstream's own chunks, where it sent any."""
 
     scheme: str
 
+    @property
+    def certificate(self) -> str | None:
+        """Whose certificate the client showed, verified; None: none."""
+
     def answer(self, status: int, headers: HeaderList, body: bytes, close: bool, fresh: bytes) -> bool: ...
 
-    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool: ...
+    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool,
+              framed: bytes | None) -> bool: ...  # fmt: skip
 
     def switch(
         self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, up: UpstreamConnection, data: bytes
     ) -> Glued: ...
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes, framed: bytes | None = None) -> None: ...
 
     def finish(self) -> bool: ...
+
+    def hint(self, head: ResponseHead, drops: Drops) -> None: ...
+
+    def cut(self) -> None: ...
 
     def abort(self, *, reset: bool) -> None: ...
 

@@ -4,11 +4,30 @@ peer does not take waits where it is counted and timed.
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
+from collections.abc import Callable, Iterator
 
 VANISHED_AFTER = 90.0  # seconds of silence after which a peer has vanished, where nothing else is said
 PROBES = 4
 UNSENT = 128 * 1024  # bytes that a kernel takes from us before the peer has room for them
+PIECE = 32 * 1024  # bytes that are read at once: no more of an answer waits here for a client that takes nothing
+
+
+class Inbox:
+    """What connections of one loop are read into, one after the other: the bytes are taken out of `view` before another
+    is read. A loop's own buffer takes up to 256 KiB at once, and for a slow client all of that would wait here."""
+
+    __slots__ = ("room", "view")
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(PIECE))
+        self.room: Callable[[int], memoryview] = self._room  # one bound method for all connections
+
+    def _room(self, hint: int) -> memoryview:
+        """The `get_buffer` of a BufferedProtocol."""
+        return self.view
 
 
 def tune(sock: socket.socket, vanished_after: float = VANISHED_AFTER) -> None:
@@ -24,6 +43,16 @@ def tune(sock: socket.socket, vanished_after: float = VANISHED_AFTER) -> None:
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
             except OSError:
                 pass  # a kernel that does not know it does without, as in some sandboxes
+
+
+def left_in(transport: asyncio.Transport) -> Iterator[bytes]:
+    """What a failed write, which ended the transport, left unread in its socket."""
+    try:
+        descriptor = transport.get_extra_info("socket").fileno()
+        while data := os.read(descriptor, PIECE):
+            yield data
+    except OSError:
+        pass  # nothing more has come
 
 
 def probing(vanished_after: float) -> dict[str, int]:

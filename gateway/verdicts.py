@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FULL_TIME = 0.9  # share of the granted hold after which an empty answer was not given early
 LESSON = 4096  # bytes of an answer that may teach something: who begins a session says little
 _RAN_OUT = frozenset({Outcome.BLANK, Outcome.OVERRUN, Outcome.EXPIRED, Outcome.DRAINED})
+_SILENT = ("body_idle", "hold_over", "overdue")  # notes of `of_cut`
+UNFINISHED = "unfinished"  # the note of a call that had no answer in time, but whose body had not come whole either
 _BLANKS = {"token": Outcome.EXPIRED, "drain": Outcome.DRAINED}  # why a hold ended early; BLANK for every other reason
 
 
@@ -69,6 +71,8 @@ def next_due(call: Call, idle: float, now: float) -> float:
     """Until when an answer that has begun must go on. That of a hold need not before the hold's own deadline; where
     there is none, neither the client's nor ours, it is heartbeats that show it alive. A body that is longer than any
     "no news" is on its way to its end, like every other answer; only a token's end and a drain do not wait for it."""
+    if call.stream is not None:
+        return call.stream.due
     if not call.began_early:
         return now + idle
     if _endless(call):
@@ -99,6 +103,8 @@ def _endless(call: Call) -> bool:
 
 def of_cut(call: Call, now: float) -> tuple[Outcome, str | None]:
     """How an answer ends that has begun and does not go on, and the note of that: nothing can be said any more."""
+    if call.stream is not None:
+        return call.stream.ending(now)
     if not call.began_early or now < call.deadline:
         return Outcome.TRUNCATED, "body_idle"
     if call.clamped_by in _BLANKS:
@@ -112,6 +118,24 @@ def of_cut(call: Call, now: float) -> tuple[Outcome, str | None]:
     return Outcome.TRUNCATED, "overdue"
 
 
+def of_endpoint(call: Call, outcome: Outcome) -> Outcome | None:
+    """What the endpoint of a call that ended is told of it; None: nothing, for it had no part in that. Quiet is not
+    hung: of an answer that fell silent, and of a hold that we ended before it was due, nobody can tell which it was.
+    Of connections that could not be had it was told at once."""
+    if outcome is Outcome.UPSTREAM_TIMEOUT:
+        if call.hold is not None:
+            return Outcome.OVERRUN if _overdue(call, call.ended or 0.0) else None
+        return outcome if call.sent_at is not None and call.note != UNFINISHED else None
+    if outcome is Outcome.TRUNCATED and call.note in _SILENT:
+        return Outcome.OVERRUN if call.note == "overdue" else None
+    return outcome if outcome is not Outcome.UPSTREAM_REFUSED and call.sent_at is not None else None
+
+
+def _overdue(call: Call, now: float) -> bool:
+    """Whether the endpoint that a poll was sent to should have answered by now."""
+    return call.sent_at is not None and now >= call.upstream_due
+
+
 def of_quiet(call: Call, now: float, draining: Callable[[], Refusal]) -> Refusal | Reply | None:
     """What a parked poll is told whose time is up. None: nothing may be said, the connection is closed."""
     cause = call.clamped_by
@@ -120,6 +144,8 @@ def of_quiet(call: Call, now: float, draining: Callable[[], Refusal]) -> Refusal
     if cause == "drain":
         silent = call.hold is not None and call.hold.answer == "never" and call.sent_at is not None
         return None if silent else draining()
+    if cause != "token" and call.endpoint is not None and _overdue(call, now):
+        call.endpoint.overruns += 1
     return refusals.EXPIRED if cause == "token" else failure.TIMEOUT
 
 

@@ -22,6 +22,8 @@ MAX_FILE, MAX_TEST_FILE, MAX_FUNCTION = 250, 300, 60
 LONG_FILES: dict[str, str] = {
     "tests/unit/test_serve_events.py": "the stages, the events and what holds of each pair belong together",
     "gateway/edge/http1.py": "one connection is one state machine; its phases are read together or not understood",
+    "gateway/app.py": "the composition root: one line for each part that begins, goes on at a reload, and ends",
+    "gateway/upstream/http1.py": "as on the client's side: one connection, one state machine",
     "gateway/serve.py": "the event table of a call and what each cell does stand side by side",
     "tests/unit/identity/test_hostile.py": "a table: one hostile token a row",
     "tests/unit/test_poll.py": "tables of answers and what a client does next",
@@ -46,7 +48,7 @@ PURE = [
     "telemetry.sampling",
     "telemetry.trace",
 ]
-PURE += ["drain", "policies", "bodies", "verdicts", "upstream.failure", "upstream.headers"]
+PURE += ["drain", "policies", "bodies", "verdicts", "streams", "upstream.failure", "upstream.headers", "upstream.hops"]
 BEHAVIOUR = [
     "parse",
     "serve",
@@ -69,7 +71,8 @@ BEHAVIOUR += [
     "checking",
     "config.compile",
     "config.limits",
-]  # the last two bind functions of all
+    "config.health",
+]  # the last three bind what all of these make
 EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "top", "past"]
 TOP = ["operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]

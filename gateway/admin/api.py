@@ -15,6 +15,7 @@ from gateway.admin.counts import Pairs
 from gateway.admin.dashboard import Dashboard
 from gateway.admin.doors import BUSY
 from gateway.admin.ending import Ended, Selection
+from gateway.admin.endpoints import Endpoints
 from gateway.admin.held import Held
 from gateway.admin.listing import Listing
 from gateway.admin.orders import Orders
@@ -23,10 +24,15 @@ from gateway.admin.parts import Parts
 from gateway.admin.past import Past
 from gateway.admin.probes import Probes
 from gateway.admin.worker import Worker
+from gateway.upstream.members import Members
 
 
 class Operated(Protocol):
     """What the admin side may ask of the running gateway."""
+
+    @property
+    def members(self) -> Members:
+        """By whom endpoints are added, removed and drained."""
 
     def ready(self) -> tuple[bool, str]: ...
 
@@ -68,6 +74,6 @@ def make_admin(gateway: Operated, access: guard.Access) -> web.Application:
     dashboard = Dashboard(gateway, worker, access.token is not None)
     admin.on_startup.append(dashboard.lives)
     admin.on_shutdown.append(dashboard.ends)
-    for pages in (Probes(gateway), Held(gateway), Parts(gateway), past, Orders(gateway), dashboard):
+    for pages in (Probes(gateway), Held(gateway), Parts(gateway), Endpoints(gateway), past, Orders(gateway), dashboard):
         admin.router.add_routes(pages.routes())
     return admin

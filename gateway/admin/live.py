@@ -4,13 +4,16 @@ Reads, never changes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
+from gateway.admin.membership import membership
 from gateway.call import Call, State
 from gateway.clock import NEVER
 from gateway.pollers import Kept
+from gateway.telemetry.instruments import Watched
 from gateway.telemetry.record import shown_path
 from gateway.waiting import Spot
 
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
     from gateway.outcome import Outcome
     from gateway.plan import Plan, Snapshot
     from gateway.upstream.balance import Upstream
+    from gateway.upstream.circuit import Circuit
     from gateway.upstream.endpoint import Endpoint
+    from gateway.upstream.resolve import Name
 
 HELD = (State.PARKED, State.WAITING)  # the usual one first; of an answer that has begun `held_on` decides
 SLICE = 250  # calls looked at in one turn of the loop: about a millisecond
@@ -87,14 +92,65 @@ def _states(plan: Plan) -> tuple[State, ...]:
     return (*HELD, *relaying, State.TUNNELLING) if plan.upgrade is not None else (*HELD, *relaying)
 
 
+def standing(endpoint: Endpoint, now: float) -> dict[str, object]:
+    """Whether an endpoint takes calls, why not, for how long now and for how long yet, and what its probes say. Times
+    are seconds."""
+    found = endpoint.standing
+    probe = found.probe
+    return {
+        "state": "out" if endpoint.out else "in",
+        "why": sorted(endpoint.out),
+        "since": round(now - found.since, 3) if found.since is not None else None,
+        "back_in": round(max(found.until - now, 0.0), 3) if found.until != NEVER else None,
+        "strikes": len(found.strikes),
+        "ejections": found.events["eject"],
+        "probe": probe and {
+            "good": probe.good,
+            "said": probe.said,
+            "ago": round(now - probe.at, 3),
+            "took": round(probe.took, 6),
+        },
+    }  # fmt: skip
+
+
 def at_endpoints(snapshot: Snapshot) -> dict[tuple[str, str], int]:
     """How many calls each endpoint has, by upstream and endpoint; one that is written twice is one."""
     counts: dict[tuple[str, str], int] = {}
     for upstream in snapshot.upstreams.values():
-        for endpoint in upstream.endpoints:
+        for endpoint in (*upstream.endpoints, *upstream.leaving):
             key = (upstream.name, endpoint.name)
             counts[key] = counts.get(key, 0) + endpoint.held
     return counts
+
+
+def endpoints(snapshot: Snapshot) -> dict[tuple[str, str], Watched]:
+    """How the endpoints stand, by upstream and endpoint; of one that is written twice, all its lines together."""
+    found: dict[tuple[str, str], Watched] = {}
+    for upstream in snapshot.upstreams.values():
+        for endpoint in upstream.endpoints:
+            key, standing = (upstream.name, endpoint.name), endpoint.standing
+            before = found.get(key, Watched(False, {}, {}))
+            events, probes = Counter(before.events) + standing.events, Counter(before.probes) + standing.probes
+            found[key] = Watched(before.taking or not endpoint.out, events, probes)
+    return found
+
+
+def moved_sessions(snapshot: Snapshot) -> dict[str, int]:
+    """How many sessions had to leave their endpoint, by upstream, where sessions are kept at all."""
+    return {name: up.moved for name, up in snapshot.upstreams.items() if up.sessions is not None}
+
+
+def sent_again(snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    """How many attempts followed one that an upstream may have seen, and how many the budget denied."""
+    budgets = [(upstream.name, upstream.budget) for upstream in snapshot.upstreams.values()]
+    sent = {(name, "sent"): budget.taken for name, budget in budgets}
+    return sent | {(name, "denied"): budget.denied for name, budget in budgets}
+
+
+def circuits(snapshot: Snapshot) -> dict[str, tuple[bool, int]]:
+    """Whether no endpoint of an upstream can be reached, and how often that came about."""
+    found = ((upstream.name, upstream.circuit) for upstream in snapshot.upstreams.values())
+    return {name: (circuit.since is not None, circuit.opened) for name, circuit in found}
 
 
 def routes(snapshot: Snapshot) -> list[dict[str, object]]:
@@ -116,28 +172,38 @@ def _route(plan: Plan) -> dict[str, object]:
     }
 
 
-def upstreams(snapshot: Snapshot, ended: Ended) -> list[dict[str, object]]:
-    """Every upstream with its endpoints, how much each carries now, and how the calls it got have ended."""
-    return [_upstream(upstream, ended) for upstream in snapshot.upstreams.values()]
+def upstreams(snapshot: Snapshot, ended: Ended, names: Mapping[str, Name], now: float) -> list[dict[str, object]]:
+    """Every upstream with its endpoints, how each stands, how much it carries now, and how the calls it got ended."""
+    return [_upstream(upstream, ended, now) | membership(upstream, names) for upstream in snapshot.upstreams.values()]
 
 
-def _upstream(upstream: Upstream, ended: Ended) -> dict[str, object]:
+def _upstream(upstream: Upstream, ended: Ended, now: float) -> dict[str, object]:
     return {
         "name": upstream.name,
         "held": upstream.held,
         "max_held": upstream.max_held,
-        "endpoints": [_endpoint(endpoint, ended) for endpoint in upstream.endpoints],
+        "taking": sum(not endpoint.out for endpoint in upstream.endpoints),
+        "circuit": _circuit(upstream.circuit, now),
+        "retries": {"sent": upstream.budget.taken, "denied": upstream.budget.denied},
+        "endpoints": [_endpoint(endpoint, ended, now) for endpoint in upstream.endpoints],
     }
 
 
-def _endpoint(endpoint: Endpoint, ended: Ended) -> dict[str, object]:
+def _circuit(circuit: Circuit, now: float) -> dict[str, object]:
+    since = round(now - circuit.since, 3) if circuit.since is not None else None
+    return {"state": circuit.state, "since": since, "opened": circuit.opened, "refused": circuit.refusals}
+
+
+def _endpoint(endpoint: Endpoint, ended: Ended, now: float) -> dict[str, object]:
     calls = ended.get((endpoint.upstream.name, endpoint.name), {})
     return {
         "name": endpoint.name,
+        "places": list(endpoint.places),
         "weight": endpoint.weight,
         "held": endpoint.held,
         "idle": len(endpoint.idle),
         "connections": endpoint.open,
         "overruns": endpoint.overruns,
+        **standing(endpoint, now),
         "calls": {str(outcome): number for outcome, number in calls.items() if number},
     }

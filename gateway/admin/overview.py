@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from typing import TYPE_CHECKING
 
-from gateway.admin.live import slices
+from gateway.admin.live import slices, standing
 from gateway.call import State
 from gateway.outcome import Outcome
 from gateway.telemetry.tallies import FAILED
@@ -136,6 +136,7 @@ def _endpoints(seen: Sources) -> Iterator[Json]:
                 "calls": sum(ended.values()),
                 "failed": sum(number for outcome, number in ended.items() if outcome in FAILED),
                 "overruns": endpoint.overruns,
+                **standing(endpoint, seen.now()),
             }
 
 

@@ -91,6 +91,15 @@ def _is_host(host: str) -> bool:
         return _HOST.fullmatch(host) is not None and not host.replace(".", "").isdigit()
 
 
+def is_name(host: str) -> bool:
+    """Whether it must be looked up: no address is, nor is this machine's own name, which every dial knows."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower() != "localhost"
+    return False
+
+
 def is_loopback(listen: Listen) -> bool:
     """Whether only this machine can reach it: a unix socket, 127.0.0.0/8, ::1 or "localhost"."""
     if listen.path is not None or listen.host == "localhost":

@@ -29,6 +29,9 @@ class Balance:
         return f"{self.kind}:{self.where}.{self.name}" if self.name else f"{self.kind}:{self.where}"
 
 
+LEAST_HELD = Balance("least-held")
+
+
 def parse_balance(value: object) -> Balance:
     """`"least-held"`, `"round-robin"`, `"random-two"`, `"hash:consumer"`, `"hash:query.x"`, `"sticky:query.sid"`."""
     if isinstance(value, str):

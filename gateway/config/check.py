@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping
 
 from gateway.config.assemble import Draft, assemble
 from gateway.config.checks.answers import check_answers
+from gateway.config.checks.balances import check_balances
+from gateway.config.checks.certificates import check_certificates
 from gateway.config.checks.clocks import check_clocks
 from gateway.config.checks.finding import Findings, Notice, View
+from gateway.config.checks.headers import check_headers
+from gateway.config.checks.health import check_health
 from gateway.config.checks.holds import check_holds
 from gateway.config.checks.kinds import check_kinds
 from gateway.config.checks.limits import check_limits
@@ -19,8 +23,10 @@ from gateway.config.checks.places import check_places
 from gateway.config.checks.process import check_process
 from gateway.config.checks.providers import check_providers
 from gateway.config.checks.replay import check_replay
+from gateway.config.checks.retry import check_retry
 from gateway.config.checks.routes import check_routes
 from gateway.config.checks.secrets import check_secrets
+from gateway.config.checks.streams import check_streams
 from gateway.config.checks.upstreams import check_upstreams
 from gateway.config.checks.websockets import check_websockets
 from gateway.config.load import Loaded
@@ -40,11 +46,17 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_answers,
     check_process,
     check_clocks,
+    check_streams,
     check_limits,
     check_replay,
+    check_retry,
     check_secrets,
+    check_headers,
+    check_certificates,
     check_providers,
     check_upstreams,
+    check_balances,
+    check_health,
 )
 
 

@@ -114,9 +114,26 @@ def upstream_side(merged: Merged) -> Iterator[Clock]:
     yield Clock("connect_timeout", merged.connect_timeout, origin_of(merged, "connect_timeout"), connect)
     stops = "an answer that stops midway for so long is cut off"
     yield Clock("body_idle_timeout", merged.body_idle_timeout, origin_of(merged, "body_idle_timeout"), stops)
+    yield from _of_streams(merged)
     own = "keepalive" in merged.upstream.model_fields_set
     idle = "an idle connection to the upstream is closed, before the upstream does so itself"
     yield Clock("keepalive", merged.upstream.keepalive, f"upstream {merged.route.upstream}" if own else "default", idle)
+
+
+def _of_streams(merged: Merged) -> Iterator[Clock]:
+    """Those of streams of events, where the route has any."""
+    sse = merged.sse
+    if sse is None:
+        return
+    if sse.heartbeat is not None:
+        then = "in a stream of events that was silent for so long a comment is sent"
+        yield Clock("sse.heartbeat", sse.heartbeat, origin_of(merged, "sse.heartbeat"), then)
+    if sse.idle_timeout is not None:
+        then = "a stream of events whose service is silent for so long is cut off, in place of body_idle_timeout"
+        yield Clock("sse.idle_timeout", sse.idle_timeout, origin_of(merged, "sse.idle_timeout"), then)
+    if sse.max_time is not None:
+        then = "a stream of events ends, up to a tenth sooner"
+        yield Clock("sse.max_time", sse.max_time, origin_of(merged, "sse.max_time"), then)
 
 
 def process(server: Server) -> Iterator[Clock]:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway.config.dialect import compile_hold
+from gateway.config.health import compile_ejection, compile_health
 from gateway.config.limits import compile_caps, compile_rates
 from gateway.config.merge import Merged, merge_route
 from gateway.config.references import read_secret, read_text
@@ -20,19 +21,22 @@ from gateway.identity.keys import KeySet
 from gateway.identity.places import credential_cookies, credential_headers
 from gateway.identity.verify import Provider
 from gateway.pipeline import Step
-from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
+from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot, Sse
 from gateway.policies.allow_list import compile_allow_list
 from gateway.policies.cors import OWNED, compile_cors
 from gateway.policies.headers import HeaderRules, compile_header_rules
 from gateway.policies.jwt import compile_jwt
 from gateway.policies.rate_limit import Screen, Shown
+from gateway.policies.retry import compile_retry
+from gateway.policies.sse import compile_sse, last_event
 from gateway.policies.websocket import Upgrades, compile_upgrades
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.sampling import compile_sample
 from gateway.upstream.balance import Upstream
-from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.headers import HOP_BY_HOP, OURS, Networks, compile_drops
+from gateway.upstream.member import Member
+from gateway.upstream.sticky import Sessions, compile_sessions
 
 if TYPE_CHECKING:
     from gateway.config import schema
@@ -85,6 +89,7 @@ def _edge(config: Config) -> EdgeLimits:
         max_body=server.max_body,
         per_address=server.per_address.connections,
         exempt=_exempt(server),
+        proxy_protocol=server.proxy_protocol,
         front_idle_timeout=server.front.idle_timeout if server.front is not None else None,
     )
 
@@ -125,16 +130,26 @@ def _provider(name: str, table: schema.JwtProvider, merged: Iterable[Merged], en
 
 
 def _upstream(name: str, table: schema.Upstream, environ: Environ) -> Upstream:
-    upstream = Upstream(name, str(table.balance), table.keepalive, table.max_held)
+    upstream = Upstream(name, table.balance, table.keepalive, table.max_held, _sessions(table), table.slow_start)
+    upstream.ejection, upstream.health = compile_ejection(table.ejection), compile_health(table.health)
     context = _client_tls(table.tls) if any(each.url.scheme == "https" for each in table.endpoints) else None
-    upstream.endpoints = tuple(
-        Endpoint(
-            upstream, each.url.host, each.url.port, each.weight, context if each.url.scheme == "https" else None,
+    upstream.dns_refresh = table.dns_refresh
+    upstream.members = tuple(
+        Member(
+            each.url.host, each.url.port, each.weight, context if each.url.scheme == "https" else None,
             table.tls.server_name if each.url.scheme == "https" else None, each.url.path,
         )
         for each in table.endpoints
     )  # fmt: skip
+    upstream.endpoints = [each.endpoint(upstream) for each in upstream.members]  # `members` knows where they are
     return upstream
+
+
+def _sessions(table: schema.Upstream) -> Sessions | None:
+    balance, sticky = table.balance, table.sticky
+    if balance.kind != "sticky":
+        return None
+    return compile_sessions(balance, sticky.id or f"{balance.where}:{balance.name}", sticky.skip, sticky.keep)
 
 
 def _client_tls(table: UpstreamTls) -> ssl.SSLContext:
@@ -161,18 +176,28 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         caps=caps,
         asked=screen.store.prepare(late, caps) if late or caps else None,
         hold=compile_hold(merged.hold, merged.dialect, route.match.path) if merged.hold is not None else None,
-        request=_request_shape(merged, places, environ),
+        request=_request_shape(config, merged, environ),
         response=_response_shape(merged, environ),
         cors=_cors(merged),
         upgrade=_upgrades(merged),
+        retry=_retry(merged),
         max_body=merged.max_body if merged.max_body is not None else config.server.max_body,
         bound_to_token=merged.jwt is None or merged.jwt.expiry == "bound",
         secret_params=tuple(place[5:] for place in secrets if place.startswith("path:")),
         connect_timeout=merged.connect_timeout,
         response_timeout=merged.response_timeout,
         body_idle_timeout=merged.body_idle_timeout,
+        sse=_sse(merged),
         sample=compile_sample(config.telemetry.sample, merged.hold is not None),
     )
+
+
+def _sse(merged: Merged) -> Sse | None:
+    table = merged.sse
+    if table is None:
+        return None
+    idle = table.idle_timeout if table.idle_timeout is not None else merged.body_idle_timeout
+    return compile_sse(table.heartbeat, idle, table.max_time)
 
 
 def _credential_places(config: Config, merged: Merged) -> list[str]:
@@ -192,10 +217,15 @@ def _steps(
         chosen = [providers[name] for name in merged.jwt.provider]
         sources = [tuple(str(place) for place in config.jwt[name].from_) for name in merged.jwt.provider]
         steps.append(compile_jwt(chosen, sources, merged.jwt.scopes, merged.jwt.claims, merged.route.name, wall))
+    if merged.sse is not None:
+        steps.append(last_event)
     return tuple(steps)
 
 
-def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> RequestShape:
+def _request_shape(config: Config, merged: Merged, environ: Environ) -> RequestShape:
+    """Cookies and header fields that hold tokens anywhere end here, also on routes that ask for none: browsers send
+    them to every path."""
+    places = [str(place) for table in config.jwt.values() for place in table.from_]
     table, upstream = merged.route, merged.upstream
     secret_set = {name: read_secret(value, environ) for name, value in upstream.headers.set.items()}
     rules = [HeaderRules(secret_set, upstream.headers.remove)]
@@ -203,7 +233,7 @@ def _request_shape(merged: Merged, places: Iterable[str], environ: Environ) -> R
               for each in merged.headers]  # fmt: skip
     drop, add = compile_header_rules(rules)
     identity = upstream.identity
-    told = [(identity.consumer, "consumer"), (identity.tenant, "tenant")]
+    told = [(identity.consumer, "consumer"), (identity.tenant, "tenant"), (identity.certificate, "certificate")]
     told += [(header, f"claims.{claim}") for claim, header in identity.claims.items()]
     names = tuple((header.encode("ascii"), what) for header, what in told if header is not None)
     forwarded = upstream.forward_authorization
@@ -238,3 +268,10 @@ def _cors(merged: Merged) -> Cors | None:
         return None
     methods = table.methods or merged.route.match.methods or ("*",)
     return compile_cors(table.origins, methods, table.headers, table.expose, table.credentials, table.max_age)
+
+
+def _retry(merged: Merged) -> Retry:
+    table = merged.retry
+    if table is None:
+        return Retry()
+    return compile_retry(table.attempts, table.budget, table.backoff, table.methods, table.status)

@@ -14,12 +14,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from gateway import refusals
+from gateway.edge.announced import announced
 from gateway.edge.answer import answer_bytes
 from gateway.edge.http1 import LINGER, Downstream
+from gateway.edge.proxy_header import BadHeaderError
 from gateway.edge.room import AWAY, Shed
+from gateway.edge.tls import Introduced
 from gateway.pipeline import Refusal
 from gateway.problem import render
 from gateway.upstream import failure
+from gateway.upstream.headers import within
 
 if TYPE_CHECKING:
     from gateway.edge.http1 import Edge
@@ -27,11 +31,12 @@ if TYPE_CHECKING:
 BATCH = 64  # connections taken in one turn of the loop
 PAUSE = 0.2  # seconds until the next try when the system had no descriptor for another connection
 _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NO_CERTIFICATE = frozenset({"PEER_DID_NOT_RETURN_A_CERTIFICATE", "CERTIFICATE_VERIFY_FAILED"})
 _WORDS: dict[Shed, Refusal] = {Shed.CONNECTIONS: failure.NO_ROOM, Shed.ADDRESS: refusals.TOO_MANY_CONNECTIONS}
 
 
 class Acceptor:
-    """One listening socket. `tls` None means plain HTTP."""
+    """One listening socket. `tls` None means plain HTTP; it may become another while it listens."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, edge: Edge, sock: socket.socket, tls: ssl.SSLContext | None = None
@@ -39,7 +44,7 @@ class Acceptor:
         self._loop = loop
         self._edge = edge
         self._sock = sock
-        self._tls = tls
+        self.tls = tls
         self._scheme = "https" if tls is not None else "http"
         self._tasks: set[asyncio.Task[None]] = set()
         self._later: asyncio.TimerHandle | None = None
@@ -106,15 +111,26 @@ class Acceptor:
         self._later = self._loop.call_later(PAUSE, self.resume)
 
     def _let_in(self, sock: socket.socket, peer: str) -> None:
-        room = self._edge.room
-        shed = room.enter(peer)
-        if shed is None:
-            self._run(self._accept(sock, peer))
+        """`peer` is empty on a unix socket: whoever may open its file may also say whose connection it is."""
+        edge = self._edge
+        proxied = edge.limits.proxy_protocol
+        if proxied and peer and not within(peer, edge.serve.snapshot.trusted):
+            edge.turned_away(Shed.NO_PROXY, peer)
+            sock.close()
             return
+        shed = edge.room.enter(peer)
+        if shed is None:
+            self._run(self._announce(sock, peer) if proxied else self._accept(sock, peer))
+        else:
+            self._send_away(sock, peer, shed, proxied)
+
+    def _send_away(self, sock: socket.socket, peer: str, shed: Shed, proxied: bool) -> None:
+        """`proxied`: a PROXY header is still to come."""
+        room = self._edge.room
         self._edge.turned_away(shed)
         if room.away < AWAY:
             room.turn_away(ended=False)
-            self._run(self._turn_away(sock, shed))
+            self._run(self._turn_away(sock, peer, shed, proxied))
         else:
             sock.close()  # so many of one address that they are not even told
 
@@ -123,23 +139,57 @@ class Acceptor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _announce(self, sock: socket.socket, proxy: str) -> None:
+        """From here on the connection is that of the client the proxy names."""
+        room = self._edge.room
+        client = await self._client(sock, proxy)
+        shed = room.rename(proxy, client) if client is not None else None
+        if client is None or shed is not None:
+            room.leave(proxy)
+        if shed is not None:
+            self._send_away(sock, proxy, shed, proxied=False)
+        elif client is not None:
+            await self._accept(sock, client)
+
+    async def _client(self, sock: socket.socket, proxy: str) -> str | None:
+        """Who connects: whom the header names, or the proxy itself. None: there is no header, so it was closed."""
+        try:
+            client = await announced(self._loop, sock, self._edge.limits.header_timeout)
+            return proxy if client is None else client
+        except BadHeaderError as error:
+            self._edge.turned_away(Shed.PROXY_HEADER, proxy, str(error))
+        except (OSError, asyncio.CancelledError):  # NobodyError is one: a port that was looked at is nothing to tell
+            pass
+        sock.close()
+        return None
+
     async def _accept(self, sock: socket.socket, peer: str) -> None:
-        if not await self._serve(sock, lambda: Downstream(self._edge, self._scheme, peer)):
+        asked = self.tls is not None and self.tls.verify_mode is not ssl.CERT_NONE
+        kind = Introduced if asked else Downstream
+        if not await self._serve(sock, peer, lambda: kind(self._edge, self._scheme, peer)):
             self._edge.room.leave(peer)
 
-    async def _turn_away(self, sock: socket.socket, shed: Shed) -> None:
-        if not await self._serve(sock, lambda: Away(self._edge, _WORDS[shed])):
+    async def _turn_away(self, sock: socket.socket, peer: str, shed: Shed, proxied: bool) -> None:
+        there = not proxied or await self._client(sock, peer) is not None
+        if not there or not await self._serve(sock, peer, lambda: Away(self._edge, _WORDS[shed])):
             self._edge.room.turn_away(ended=True)
 
-    async def _serve(self, sock: socket.socket, factory: Callable[[], asyncio.Protocol]) -> bool:
+    async def _serve(self, sock: socket.socket, peer: str, factory: Callable[[], asyncio.Protocol]) -> bool:
         """Whether a connection came about: a TLS handshake may fail, or the client may have left already."""
-        timeout = self._edge.limits.header_timeout if self._tls is not None else None
+        timeout = self._edge.limits.header_timeout if self.tls is not None else None
         try:
-            await self._loop.connect_accepted_socket(factory, sock, ssl=self._tls, ssl_handshake_timeout=timeout)
-        except (OSError, asyncio.CancelledError):  # ssl.SSLError and TimeoutError are of them
+            await self._loop.connect_accepted_socket(factory, sock, ssl=self.tls, ssl_handshake_timeout=timeout)
+        except (OSError, asyncio.CancelledError) as error:  # ssl.SSLError and TimeoutError are of them
             sock.close()
+            if isinstance(error, ssl.SSLError) and error.reason in _NO_CERTIFICATE:
+                self._edge.turned_away(Shed.CERTIFICATE, peer, _said(error))
             return False
         return True
+
+
+def _said(error: ssl.SSLError) -> str:
+    """What is wrong with a client's certificate, as OpenSSL puts it."""
+    return error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else "it showed none"
 
 
 class Away(asyncio.Protocol):

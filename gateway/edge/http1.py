@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable
 from enum import IntEnum
 from random import getrandbits
@@ -24,7 +25,8 @@ from gateway.edge.tunnel import Tunnel
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import HeaderList, Refusal
-from gateway.upstream.headers import switch_head
+from gateway.telemetry.record import shown_peer
+from gateway.upstream.headers import response_head, switch_head
 
 if TYPE_CHECKING:
     from gateway.head import RequestHead, ResponseHead
@@ -54,16 +56,28 @@ IDLE, HEAD, HELD_BODY, WHOLE_BODY, BODY, CALL, LINGERING, CLOSED = Phase
 RELAYING = State.RELAYING
 
 
+class Chunks(IntEnum):
+    """Who divides the answer that is under way into chunks."""
+
+    NONE = 0
+    OURS = 1  # a chunk for every piece that comes
+    THEIRS = 2  # the upstream: its chunks go on as they are
+
+
+NO_CHUNKS, OURS, THEIRS = Chunks
+
+
 class Edge:
     """What all connections of the process share."""
 
-    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "room", "serve", "timers")
+    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "room", "serve", "timers", "wall")
 
     def __init__(
         self, serve: Serve, parsers: Parsers, timers: Timers, limits: EdgeLimits, half_close: str, room: Room,
-        say: Callable[[Shed], None] = lambda shed: None,
+        say: Callable[[Shed], None] = lambda shed: None, wall: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self.serve = serve
+        self.wall = wall  # Unix seconds
         self.parsers = parsers
         self.timers = timers
         self.limits = limits
@@ -72,9 +86,12 @@ class Edge:
         self.connections: set[Downstream] = set()
         self._say = say
 
-    def turned_away(self, shed: Shed) -> None:
-        """Counts somebody there is no room for, and tells the operator."""
+    def turned_away(self, shed: Shed, peer: str = "", why: str = "") -> None:
+        """Counts somebody who is not let in, and tells the operator, as much of an address as the log may have."""
         self.room.shed[shed] += 1
+        if peer or why:
+            shown = shown_peer(peer, self.serve.snapshot.log_peer) or "an address that is not shown"
+            self.room.last[shed] = f"{shown if peer else 'a unix socket'}{': ' if why else ''}{why}"
         self._say(shed)
 
     def sheds_hold(self) -> bool:
@@ -91,9 +108,10 @@ class Edge:
 
 class Downstream(asyncio.Protocol):
     __slots__ = (
-        "_body", "_buffer", "_chunked", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
+        "_body", "_buffer", "_chunks", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
         "_unread", "_unsent", "_whole", "call", "due", "peer", "scheme", "tick", "transport", "version",
     )  # fmt: skip
+    certificate: str | None = None  # whose the client showed, on connections where it was asked for one
 
     def __init__(self, edge: Edge, scheme: str, peer: str) -> None:
         self._edge = edge
@@ -107,7 +125,7 @@ class Downstream(asyncio.Protocol):
         self._buffer = b""
         self._body: Body | None = None  # of the request, until it has ended
         self._expect = False
-        self._chunked = False  # the answer is chunked by us
+        self._chunks = NO_CHUNKS  # of the answer
         self._keep = True
         self._phase = IDLE
         self._reading_paused = False
@@ -394,14 +412,28 @@ class Downstream(asyncio.Protocol):
         method = self.call.method if self.call is not None else ""
         return self._send(answer_bytes(status, headers, body, method, self.version, self._keep, fresh))
 
-    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool:
+    def hint(self, head: ResponseHead, drops: Drops) -> None:
+        """Passes on what an upstream says before its answer (RFC 9110 15.2), to clients that know such a thing and take
+        what they are sent."""
+        if self.version == 1 and not self._unsent:
+            self._send(response_head(head, drops, b""))
+
+    def begin(self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, data: bytes, ended: bool,
+              framed: bytes | None = None) -> bool:  # fmt: skip
         """Sends an upstream's head, and what came with it. `extra` are the route's lines; `fresh`, those of this call
         alone, ends the head. True when all of it left our buffer."""
         call = self.call
         assert call is not None
         self._keep = self._keep and self._body is None and not self._edge.serve.draining
-        raw, self._chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
-        return self._send(raw + fresh + (self._frame(data, ended) if self._chunked else data))
+        raw, chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
+        if chunked:
+            self._chunks = OURS if framed is None else THEIRS
+            data = self._frame(data, ended) if framed is None else framed
+        choked = self._unsent  # by a hint: that was nobody's business then
+        sent = self._send(raw + fresh + data)
+        if choked and not sent:
+            self._edge.serve.on_choked(call)
+        return sent
 
     def switch(
         self, head: ResponseHead, drops: Drops, extra: bytes, fresh: bytes, up: UpstreamConnection, data: bytes
@@ -417,12 +449,14 @@ class Downstream(asyncio.Protocol):
         tunnel.open(switch_head(head, drops, extra, call.upgrade.protocol) + fresh, early, data)
         return tunnel
 
-    def write(self, data: bytes) -> None:
-        self._send(self._frame(data, False) if self._chunked else data)
+    def write(self, data: bytes, framed: bytes | None = None) -> None:
+        if self._chunks is not NO_CHUNKS:
+            data = self._frame(data, False) if framed is None else framed
+        self._send(data)
 
     def finish(self) -> bool:
         """The answer is complete. True when all of it left our buffer."""
-        return self._send(b"0\r\n\r\n") if self._chunked else not self._unsent
+        return self._send(b"0\r\n\r\n") if self._chunks is OURS else not self._unsent
 
     def _frame(self, data: bytes, ended: bool) -> bytes:
         framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
@@ -445,9 +479,13 @@ class Downstream(asyncio.Protocol):
         if not self._unsent:
             return
         self._unsent = False
-        self._arm(NEVER)
+        self._arm(self._edge.limits.body_idle_timeout if self._phase is BODY and not self._reading_paused else NEVER)
         if self.call is not None:
             self._edge.serve.on_drained(self.call)
+
+    def cut(self) -> None:
+        """Ends an answer on its way, visibly; what was written still leaves, unless only a reset shows the cut."""
+        self.abort(reset=self._chunks is NO_CHUNKS)
 
     def abort(self, *, reset: bool) -> None:
         """Breaks the connection off. With `reset` the client sees RST where a plain end could look complete."""
@@ -475,7 +513,7 @@ class Downstream(asyncio.Protocol):
             self._linger()
             return
         self._phase = IDLE
-        self._chunked = False
+        self._chunks = NO_CHUNKS
         self._arm(self._edge.limits.keepalive_timeout)
         if self._buffer:
             self._resuming = True

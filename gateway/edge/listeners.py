@@ -12,7 +12,6 @@ from gateway.config.schema import Server
 from gateway.edge.accept import Acceptor
 from gateway.edge.http1 import Edge
 from gateway.edge.listen import bind, unbind
-from gateway.edge.tls import Certificates
 
 logger = logging.getLogger("gateway")
 
@@ -23,7 +22,6 @@ class Listeners:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, edge: Edge, server: Server, tls: ssl.SSLContext | None) -> None:
         self.ports: list[int] = []
-        self._certificates = Certificates(tls) if tls is not None else None
         self._acceptors: list[Acceptor] = []
         self._bound = list(server.listen)
         bound: list[tuple[Listen, socket.socket]] = []
@@ -35,21 +33,17 @@ class Listeners:
                 unbind(address)
             raise
         for address, sock in bound:
-            self._open(loop, edge, address, sock)
-
-    def _open(self, loop: asyncio.AbstractEventLoop, edge: Edge, address: Listen, sock: socket.socket) -> None:
-        if address.path is not None:
-            context = None  # who can reach a unix socket is on this machine
-        else:
-            self.ports.append(sock.getsockname()[1])
-            context = self._certificates.context if self._certificates is not None else None
-        self._acceptors.append(Acceptor(loop, edge, sock, context))
-        logger.info("listening on %s", address)
+            if address.path is None:
+                self.ports.append(sock.getsockname()[1])
+            here = address.path is not None  # who can reach a unix socket is on this machine
+            self._acceptors.append(Acceptor(loop, edge, sock, None if here else tls))
+            logger.info("listening on %s", address)
 
     def show(self, tls: ssl.SSLContext | None) -> None:
-        """Shows other certificates from the next handshake on."""
-        if self._certificates is not None and tls is not None:
-            self._certificates.use(tls)
+        """Shows, and asks for, other certificates from the next handshake on."""
+        for acceptor in self._acceptors:
+            if acceptor.tls is not None and tls is not None:
+                acceptor.tls = tls
 
     def close(self) -> None:
         """Takes nobody new; who is connected stays."""

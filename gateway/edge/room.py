@@ -22,12 +22,15 @@ class Shed(StrEnum):
     ADDRESS = "address"  # per_address is reached
     DESCRIPTORS = "descriptors"  # the system has no descriptor left
     HOLD = "hold"  # nearly full: no new poll is held
+    NO_PROXY = "no_proxy"  # only proxies may connect (proxy_protocol), and this is none
+    PROXY_HEADER = "proxy_header"  # a proxy did not say whose connection it is
+    CERTIFICATE = "certificate"  # a client showed none, or none that somebody vouches for
 
 
 class Room:
     """`limit` connections in all, `per_address` from one address (None: any number) but for those `exempt`."""
 
-    __slots__ = ("_by_address", "_exempt", "_wanting", "away", "limit", "open", "per_address", "shed")
+    __slots__ = ("_by_address", "_exempt", "_wanting", "away", "last", "limit", "open", "per_address", "shed")
 
     def __init__(self, limit: int = sys.maxsize) -> None:
         self.limit = limit
@@ -35,6 +38,7 @@ class Room:
         self.open = 0
         self.away = 0
         self.shed = dict.fromkeys(Shed, 0)
+        self.last = dict.fromkeys(Shed, "")  # who was turned away last, where that is told
         self._exempt: Networks = ()
         self._by_address: dict[str, int] = {}
         self._wanting: list[Callable[[], None]] = []
@@ -47,6 +51,12 @@ class Room:
             "it in server.trusted_proxies",
             Shed.DESCRIPTORS: "the system has no file descriptor left",
             Shed.HOLD: f"the last of {self.limit} connections are not for polls (server.max_connections)",
+            Shed.NO_PROXY: "server.proxy_protocol takes connections of server.trusted_proxies only; the last came from "
+            f"{self.last[Shed.NO_PROXY]}",
+            Shed.CERTIFICATE: "server.tls.client_ca wants a certificate that it vouches for; the last came from "
+            f"{self.last[Shed.CERTIFICATE]}",
+            Shed.PROXY_HEADER: "server.proxy_protocol wants a PROXY header (v1 or v2) first; the last came from "
+            f"{self.last[Shed.PROXY_HEADER]}",
         }
         return f"turned away {times}: {why[shed]}"
 
@@ -69,25 +79,41 @@ class Room:
         """Counts a connection in; or says why it must not be. `peer` is empty where there is no address."""
         if self.open >= self.limit:
             return Shed.CONNECTIONS
-        if peer:
-            address = counted(peer)
-            there = self._by_address.get(address, 0)
-            if self.per_address is not None and there >= self.per_address and not within(peer, self._exempt):
-                return Shed.ADDRESS
-            self._by_address[address] = there + 1
-        self.open += 1
-        return None
+        shed = self._count(peer)
+        if shed is None:
+            self.open += 1
+        return shed
+
+    def rename(self, proxy: str, client: str) -> Shed | None:
+        """Counts a connection that came from a proxy as its client's; or says why that must not be."""
+        shed = self._count(client)
+        if shed is None:
+            self._uncount(proxy)
+        return shed
 
     def leave(self, peer: str) -> None:
         """Counts a connection out that `enter` let in."""
         self.open -= 1
+        self._uncount(peer)
+        if self._wanting:
+            self._call()
+
+    def _count(self, peer: str) -> Shed | None:
+        if not peer:
+            return None
+        address = counted(peer)
+        there = self._by_address.get(address, 0)
+        if self.per_address is not None and there >= self.per_address and not within(peer, self._exempt):
+            return Shed.ADDRESS
+        self._by_address[address] = there + 1
+        return None
+
+    def _uncount(self, peer: str) -> None:
         if peer:
             address = counted(peer)
             there = self._by_address.pop(address, 1) - 1
             if there:
                 self._by_address[address] = there
-        if self._wanting:
-            self._call()
 
     def turn_away(self, ended: bool) -> None:
         """Counts those who are being told that there is no room."""

@@ -100,8 +100,12 @@ def _lost(play: Play, mask: Mask) -> Event:
             return _ended(name, scene, mask, "not sent again: ")
         where = "the same" if call.endpoint is endpoint else "another"
         left = f" with {seconds(call.wait_sent)} left of the hold" if call.wait_sent is not None else ""
-        scene.lose()
-        again = f"say after {seconds(scene.now)}: sent once more, to {where} endpoint{left}; lost again: "
+        lost = scene.now
+        while call.outcome is None:
+            scene.lose()
+        more = call.attempts - attempts
+        times = "once more" if more == 1 else f"{more} times more"
+        again = f"say after {seconds(lost)}: sent {times}, to {where} endpoint{left}; lost again: "
         return replace(_ended(name, scene, mask, again), replayed=True)
 
 

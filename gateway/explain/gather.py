@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.config.compile import compile_config
 from gateway.config.merge import Merged, merge_route
 from gateway.explain.admission import caller, lenient
+from gateway.explain.client import client_story
 from gateway.explain.clocks import clock_stories, race
 from gateway.explain.dialect import rules
 from gateway.explain.events import Play, events, silence
@@ -58,6 +59,8 @@ def explain(
         truth, sent = verdict(config, scene, mask), forwarded(scene, head, mask) if head is not None else None
     target = f"{head.path}{'?' + head.query if head.query else ''}" if head is not None else request.target
     found = Explanation(request.method, mask.target(target), mask.text(host), request.peer, truth)
+    if head is not None:
+        found = replace(found, client=client_story(config, snapshot, request.peer, head))
     if merged is None or head is None:
         return found
     found = replace(found, route=route_story(config, merged), settings=settings_of(merged, every))
@@ -117,7 +120,7 @@ def _end(raw: bytes) -> int:
 
 def _head_of(scene: Scene, raw: bytes) -> RequestHead | None:
     """The head as it came, which the call no longer has once it was forwarded, and what was read of the body."""
-    parsed = scene.parsers.request(raw[: _end(raw)], "http")
+    parsed = scene.parsers.request(raw[: _end(raw)], scene.scheme)
     if isinstance(parsed, Refusal):
         return None
     head = parsed[0]

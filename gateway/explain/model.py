@@ -39,6 +39,18 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientStory:
+    """Who counts as the client, with the scheme it used, and `why`. `announced`: connections begin with a PROXY header,
+    and `--from` is whom it names. `certificate`: "require" or "ask" where clients are asked for one."""
+
+    address: str
+    scheme: str
+    why: str
+    announced: bool
+    certificate: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """A policy of the route, where it was written and the kinds it brings."""
 
@@ -56,7 +68,10 @@ class RouteStory:
     methods: tuple[str, ...]
     upstream: str
     endpoints: tuple[str, ...]
+    names: tuple[str, ...]  # of endpoints, that are looked up every `dns_refresh` seconds
+    dns_refresh: float
     balance: str
+    watched: tuple[str, ...]  # what takes an endpoint out, a sentence each
     rewrite: str | None
     policies: tuple[Named, ...]
     own_kinds: tuple[str, ...]  # tables written on the route itself
@@ -116,9 +131,11 @@ class LimitStory:
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """The request as an endpoint would get it. `body` is None where it cannot be shown, or there is none."""
+    """The request as an endpoint would get it. `body` is None where it cannot be shown, or there is none. `chosen` says
+    why it is this endpoint, where there are others."""
 
     endpoint: str
+    chosen: str
     lines: tuple[str, ...]
     body_bytes: int
     body: str | None = None
@@ -186,6 +203,7 @@ class Explanation:
     host: str
     peer: str
     verdict: Verdict
+    client: ClientStory | None = None
     route: RouteStory | None = None
     admission: tuple[StepStory, ...] = ()
     as_if_admitted: bool = False

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.config.addresses import is_name
 from gateway.explain.model import Named, RouteStory
+from gateway.explain.watched import watched_by
 from gateway.routing import Found
 from gateway.target import canonical_host, parse_target
 
@@ -30,7 +32,10 @@ def route_story(config: Config, merged: Merged) -> RouteStory:
         methods=route.match.methods,
         upstream=route.upstream,
         endpoints=tuple(str(each.url) for each in merged.upstream.endpoints),
+        names=tuple(dict.fromkeys(each.url.host for each in merged.upstream.endpoints if is_name(each.url.host))),
+        dns_refresh=merged.upstream.dns_refresh,
         balance=str(merged.upstream.balance),
+        watched=watched_by(merged.upstream),
         rewrite=route.rewrite,
         policies=policies,
         own_kinds=_kinds(route),

@@ -27,6 +27,7 @@ from gateway.state.prepared import Prepared
 from gateway.telemetry.trace import arrivals
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.http1 import UpstreamConnection
+from gateway.upstream.repeat import Pause
 
 if TYPE_CHECKING:
     from gateway.config.settings import Config
@@ -83,9 +84,9 @@ class Scene:
         self.serve.arrives = arrivals(config.telemetry.otlp is not None, config.telemetry.trust_incoming)
         self._connections: list[tuple[UpstreamConnection, Wire]] = []
         self._stock(timers)
-        scheme = "https" if config.server.tls else "http"
+        self.scheme = "https" if config.server.tls else "http"
         edge = Edge(self.serve, self.parsers, timers, snapshot.edge, config.server.half_close, Room())
-        self._connect = partial(Downstream, edge, scheme, peer)
+        self._connect = partial(Downstream, edge, self.scheme, peer)
         self._client, self._wire = self._connect(), Wire(peer)
         self._client.connection_made(self._wire)
 
@@ -97,7 +98,7 @@ class Scene:
                 for _ in range(_CONNECTIONS):
                     connection, wire = UpstreamConnection(endpoint, self.parsers, timers), Wire("")
                     connection.connection_made(wire)
-                    connection.keepalive = NEVER
+                    connection.keepalive = connection.idle_since = NEVER
                     endpoint.idle.append(connection)
                     self._connections.append((connection, wire))
 
@@ -182,8 +183,11 @@ class Scene:
         """The upstream closes the connection that carries the call."""
         pair = self.upstream
         assert pair is not None
+        pair[0].idle_since = 0.0  # it was not idle before
         pair[1].close()
         pair[0].connection_lost(None)
+        if isinstance(self.call.up, Pause):
+            self.run_out()
 
     def again(self, raw: bytes) -> Answer | None:
         """The same request comes from another connection. What that one is told; None: it waits, or was forwarded."""

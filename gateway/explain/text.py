@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from gateway.explain.clocks import DUE
 from gateway.explain.layout import WIDTH as WIDTH
 from gateway.explain.layout import rows
-from gateway.explain.model import ClockStory, Explanation, LimitStory, OwnWords, RouteStory, Setting, StepStory
+from gateway.explain.model import (
+    ClientStory,
+    ClockStory,
+    Explanation,
+    LimitStory,
+    OwnWords,
+    RouteStory,
+    Setting,
+    StepStory,
+)
 from gateway.explain.text_hold import hold_lines
 from gateway.explain.words import seconds
 
@@ -23,6 +32,7 @@ def render(story: Explanation) -> str:
     sections = [
         ("", [f"{story.method} {story.target}", f"to {story.host} from {story.peer}"]),
         ("Result", list(rows(_result(story)))),
+        ("Client", list(rows(_client(story.client))) if story.client is not None else []),
         ("Route", list(rows(_route(story.route))) if story.route is not None else []),
         ("Admission", list(rows(_admission(story)))),
         ("Hold", list(hold_lines(story.hold)) if story.hold is not None else []),
@@ -59,12 +69,27 @@ def _result(story: Explanation) -> Iterator[tuple[str, str]]:
         yield "", "What follows is shown as if the call had been admitted."
 
 
+def _client(client: ClientStory) -> Iterator[tuple[str, str]]:
+    yield "address", f"{client.address}, over {client.scheme}"
+    yield "", client.why
+    if client.announced:
+        yield "", "--from is taken as whom the PROXY header names, which server.trusted_proxies send"
+    if client.certificate is not None:
+        need = (
+            "it must show a certificate that" if client.certificate == "require" else "it may show a certificate, which"
+        )
+        yield "", f"{need} server.tls.client_ca vouches for"
+
+
 def _route(route: RouteStory) -> Iterator[tuple[str, str]]:
     yield "name", f"{route.name} ({route.file})"
     yield "match", f"{','.join(route.methods) or '*'} {route.host or '*'}{route.path}"
     if route.rewrite is not None:
         yield "rewrite", route.rewrite
     yield "upstream", f"{route.upstream}: {', '.join(route.endpoints)} ({route.balance})"
+    if route.names:
+        yield "", f"{', '.join(route.names)}: looked up every {seconds(route.dns_refresh)}, each address is an endpoint"
+    yield from (("", sentence) for sentence in route.watched)
     label = "policies"
     for policy in route.policies:
         yield label, f"{policy.name} ({policy.file}): {', '.join(policy.kinds)}"
@@ -125,8 +150,7 @@ def _forwarded(story: Explanation) -> Iterator[str]:
     sent = story.forwarded
     if sent is None:
         return
-    several = story.route is not None and len(story.route.endpoints) > 1
-    yield f"  to {sent.endpoint}{' first, when none is busier' if several else ''}"
+    yield f"  to {sent.endpoint}{sent.chosen}"
     yield from (f"  | {line}" for line in sent.lines)
     if sent.body_bytes:
         yield f"  | and a body of {sent.body_bytes} bytes"

@@ -19,7 +19,7 @@ from gateway.holds.predicate import compile_when
 
 AnswerPlace = Callable[[ResponseHead, bytes], str | None]
 _DECODER: Final = json.JSONDecoder()
-_HINT = 'write "json:/sid", "header:X-Session" or "xml:@sid"'
+_HINT = 'write "json:/sid", "header:X-Session", "cookie:sid" or "xml:@sid"'
 
 
 def compile_session(
@@ -58,12 +58,25 @@ def compile_answer_place(text: str, skip: str = "") -> AnswerPlace:
     kind, _, name = text.partition(":")
     if kind == "header" and is_token(name):
         return lambda head, body: head.headers.get(name)
+    if kind == "cookie" and is_token(name):
+        return _set_cookie(name)
     before = compile_skip(skip)
     if kind == "json" and name:
         return _in_json(name, text, before)
     if kind == "xml" and name.startswith("@"):
         return _in_root(name[1:], before)
     raise ValueError(f"`{text}` is not a place in an answer; {_HINT}")
+
+
+def _set_cookie(name: str) -> AnswerPlace:
+    def read(head: ResponseHead, body: bytes) -> str | None:
+        for line in head.headers.getall("Set-Cookie", ()):
+            found, _, value = line.partition(";")[0].partition("=")
+            if found.strip(" \t") == name:
+                return value.strip(" \t").removeprefix('"').removesuffix('"')
+        return None
+
+    return read
 
 
 def compile_skip(text: str) -> re.Pattern[bytes] | None:

@@ -142,7 +142,7 @@ def _read_lines(connection: duckdb.DuckDBPyConnection, files: Files, window: Win
         [[f"/dev/fd/{each}" for each in files.lines], text_of(window.since), text_of(window.until)],
     )
     unreadable, others = _one_row(connection, (
-        f"SELECT count(*) FILTER (v IS NULL OR (v = {VERSION} AND (time IS NULL OR id IS NULL))), "
+        f"SELECT count(*) FILTER (v IS NULL OR (v = {VERSION} AND (time IS NULL OR (id IS NULL AND {KIND} IS NULL)))), "
         f"count(*) FILTER (v <> {VERSION}) FROM recent"
     ))  # fmt: skip
     return _Lines(max(unreadable - (torn or files.torn()), 0), others)

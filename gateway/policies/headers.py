@@ -22,6 +22,12 @@ UNTOUCHABLE = frozenset(
     | {"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 
+# What the gateway says of a call in each request to an upstream. A rule for one of these would stand beside it.
+SAID = frozenset(
+    {"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent",
+     "gateway-hold"}
+)  # fmt: skip
+
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e]*")  # RFC 9110 5.5, without obs-text
 

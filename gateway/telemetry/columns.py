@@ -25,6 +25,7 @@ COLUMNS: dict[str, str] = {
     "attempts": "INTEGER",
     "consumer": "VARCHAR",
     "tenant": "VARCHAR",
+    "certificate": "VARCHAR",
     "query": "VARCHAR[]",
     "query_values": "MAP(VARCHAR, VARCHAR)",
     "endpoint": "VARCHAR",

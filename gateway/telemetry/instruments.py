@@ -6,17 +6,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gateway.telemetry.histogram import HOLD, NEWS, REQUEST, Histogram
 from gateway.telemetry.tallies import Tallies
 
 if TYPE_CHECKING:
     from gateway.edge.room import Shed
+    from gateway.upstream.resolve import Name
 
 Value = int | float | Histogram
 Label = str | int
 Points = Iterable[tuple[tuple[Label, ...], Value]]  # no label where there should be some: all that is not told apart
+
+
+class Watched(NamedTuple):
+    """How an endpoint stands: whether it takes calls, what happened to it by kind, its probes by result."""
+
+    taking: bool
+    events: Mapping[str, int]
+    probes: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +42,14 @@ class Gauges:
     reloads_failed: int = 0
     last_reload_ok: bool = True
     last_reload_at: float = 0.0  # of the last one, whether it went well or not; 0 before the first
+    endpoints: Mapping[tuple[str, str], Watched] = field(default_factory=dict)  # by upstream and endpoint
     endpoint_held: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by upstream and endpoint
+    sessions_moved: Mapping[str, int] = field(default_factory=dict)  # by upstream, of those that keep sessions
+    sent_again: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by upstream and "sent" or "denied"
+    circuits: Mapping[str, tuple[bool, int]] = field(default_factory=dict)  # by upstream: open now, opened so often
     spans: tuple[int, int] | None = None  # kept and dropped; None where no traces are sent
     tallies: Tallies | None = None
+    names: Mapping[str, Name] = field(default_factory=dict)  # that endpoints have
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +134,12 @@ def _endpoint_calls(seen: Gauges) -> Points:
         yield from (((upstream, endpoint, outcome.value), count) for outcome, count in outcomes.items())
 
 
+def _endpoint_counts(read: Callable[[Watched], Mapping[str, int]]) -> Callable[[Gauges], Points]:
+    return lambda seen: (
+        ((*key, what), number) for key, each in seen.endpoints.items() for what, number in read(each).items()
+    )
+
+
 def _consumer_calls(seen: Gauges) -> Points:
     labelled = seen.tallies.labelled if seen.tallies is not None else None
     for consumer, tally in labelled.items() if labelled is not None else ():
@@ -129,6 +149,12 @@ def _consumer_calls(seen: Gauges) -> Points:
 def _consumer_held(seen: Gauges) -> Points:
     labelled = seen.tallies.labelled if seen.tallies is not None else None
     return (((consumer,), tally.held) for consumer, tally in (labelled or {}).items())
+
+
+def _lookups(seen: Gauges) -> Points:
+    for host, name in seen.names.items():
+        yield (host, "ok"), name.ok
+        yield (host, "failed"), name.failed
 
 
 def _tallied(read: Callable[[Tallies], float]) -> Callable[[Gauges], Points]:
@@ -161,6 +187,26 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                ("upstream", "endpoint", "outcome"), _endpoint_calls),
     Instrument("longpoll.endpoint.held", "gauge", "{call}", "Calls that an endpoint has now.",
                ("upstream", "endpoint"), lambda seen: seen.endpoint_held.items()),
+    Instrument("longpoll.dns.lookups", "counter", "{lookup}", "Names of endpoints looked up.", ("name", "result"),
+               _lookups),
+    Instrument("longpoll.dns.addresses", "gauge", "{address}", "Addresses of a name that are endpoints.", ("name",),
+               lambda seen: (((host,), len(name.places)) for host, name in seen.names.items())),
+    Instrument("longpoll.dns.last_lookup_timestamp", "gauge", "s", "When a name was last found.", ("name",),
+               lambda seen: (((host,), name.found_at) for host, name in seen.names.items())),
+    Instrument("longpoll.endpoint.taking", "gauge", "", "Whether an endpoint takes new calls.",
+               ("upstream", "endpoint"), lambda seen: ((at, int(one.taking)) for at, one in seen.endpoints.items())),
+    Instrument("longpoll.endpoint.events", "counter", "{event}", "Endpoints that were ejected, went out or came back.",
+               ("upstream", "endpoint", "kind"), _endpoint_counts(lambda each: each.events)),
+    Instrument("longpoll.endpoint.probes", "counter", "{probe}", "Active probes of an endpoint.",
+               ("upstream", "endpoint", "result"), _endpoint_counts(lambda each: each.probes)),
+    Instrument("longpoll.sessions.moved", "counter", "{session}", "Sessions whose endpoint took no calls any more.",
+               ("upstream",), lambda seen: (((upstream,), count) for upstream, count in seen.sessions_moved.items())),
+    Instrument("longpoll.retries", "counter", "{attempt}", "Attempts that followed one an upstream may have seen.",
+               ("upstream", "result"), lambda seen: seen.sent_again.items()),
+    Instrument("longpoll.circuit.open", "gauge", "", "Whether no endpoint of an upstream can be reached.",
+               ("upstream",), lambda seen: (((name,), int(now)) for name, (now, _) in seen.circuits.items())),
+    Instrument("longpoll.circuit.opened", "counter", "{outage}", "How often no endpoint could be reached.",
+               ("upstream",), lambda seen: (((name,), often) for name, (_, often) in seen.circuits.items())),
     Instrument("longpoll.consumer.calls", "counter", "{call}", "Calls by consumer.", ("consumer", "outcome"),
                _consumer_calls),
     Instrument("longpoll.consumer.held_seconds", "counter", "s", "Time that polls of a consumer were held.",
@@ -175,7 +221,7 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                lambda seen: [((), seen.connections)]),
     Instrument("longpoll.max_connections", "gauge", "{connection}", "Client connections there may be.", (),
                lambda seen: [((), seen.max_connections)]),
-    Instrument("longpoll.shed", "counter", "{call}", "Calls and connections turned away for want of room.",
+    Instrument("longpoll.shed", "counter", "{call}", "Calls and connections turned away at the door.",
                ("reason",), lambda seen: (((reason,), count) for reason, count in seen.shed.items())),
     Instrument("longpoll.log.lines.dropped", "counter", "{line}", "Lines of the call log that were lost.", (),
                lambda seen: [((), seen.log_lines_dropped)]),

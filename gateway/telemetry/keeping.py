@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gateway.telemetry import events
 from gateway.telemetry.lag import Lag
 from gateway.telemetry.log import CLOSE_WITHIN, CallLog
 from gateway.telemetry.places import log_file, open_places
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.telemetry.instruments import Gauges
     from gateway.telemetry.otlp_metrics import Pusher
     from gateway.telemetry.otlp_traces import Traces
+    from gateway.upstream.standing import Event
 
 
 TOGETHER = 64  # calls: what is done for each of them in a row costs a third of what it does alone, in cold caches
@@ -109,6 +111,11 @@ class Telemetry:
     def parked(self, call: Call, snapshot: Snapshot) -> None:
         """A hold began: a line says so, where the operator wants it."""
         self.log.write(start(call, self._clock.wall(), self._timers.now(), snapshot))
+
+    def happened(self, event: Event) -> None:
+        """Something happened to an endpoint: a line says so, behind those of the calls that led to it."""
+        self.catch_up()
+        self.log.write(events.of_endpoint(event, self._clock.wall()))
 
     def close(self) -> None:
         """Takes at most CLOSE_WITHIN, whatever hangs."""

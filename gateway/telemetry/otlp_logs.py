@@ -35,6 +35,14 @@ SEVERITY = {
     "error": SeverityNumber.SEVERITY_NUMBER_ERROR,
 }
 
+NAMES = {  # of the event, by `kind`; a record of a call has none
+    "call": "longpoll.call",
+    "start": "longpoll.hold.start",
+    "eject": "longpoll.endpoint.eject",
+    "probe": "longpoll.endpoint.probe",
+    "restore": "longpoll.endpoint.restore",
+}
+
 
 class Collector:
     """A sink. A request that the collector does not take in time is lost; what comes meanwhile waits in the queue of
@@ -98,13 +106,14 @@ def request(lines: Sequence[bytes], resource: Resource, now: int) -> ExportLogsS
 
 def _fill(made: LogRecord, record: dict[str, Any]) -> None:
     """It happened when the call ended: collectors want what they get in order."""
-    starts, level = KIND in record, record.get("level", "info")
+    kind, level = record.get(KIND, "call"), record.get("level", "info")
     began = datetime.fromisoformat(record["time"]).timestamp()
     made.time_unix_nano = round((began + record.get("took", 0.0)) * 1e6) * 1000
     made.severity_text, made.severity_number = level, SEVERITY[level]
-    made.event_name = "longpoll.hold.start" if starts else "longpoll.call"
-    made.body.string_value = _began(record) if starts else _ended(record)
-    made.trace_id, made.span_id = _bytes(record["trace"], 16), _bytes(record["id"][:14] + "00", 8)  # `trace.span_id`
+    made.event_name = NAMES[kind]
+    made.body.string_value = _SAID.get(kind, _happened)(record)
+    if "trace" in record:
+        made.trace_id, made.span_id = _bytes(record["trace"], 16), _bytes(record["id"][:14] + "00", 8)
     for name, value in record.items():
         if value is not None:
             _put(made.attributes.add(key=name).value, value)
@@ -133,6 +142,14 @@ def _ended(record: dict[str, Any]) -> str:
 
 def _began(record: dict[str, Any]) -> str:
     return f"{record['path']}: held until {record['ends_at'] or 'somebody ends it'}"
+
+
+def _happened(record: dict[str, Any]) -> str:
+    left = f"{record['taking']} of {record['members']} take calls"
+    return f"{record['upstream']}: {record['endpoint']}: {record[KIND]} ({record['why']}), {left}"
+
+
+_SAID = {"call": _ended, "start": _began}
 
 
 def _bytes(digits: str, size: int) -> bytes:

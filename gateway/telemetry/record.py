@@ -35,7 +35,7 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
     ending = ENDINGS[outcome]
     took = ended - call.started
     held = call.held(ended) if call.hold is not None else 0.0
-    tunnelled = call.tunnelled(ended) if call.upgrade is not None else 0.0
+    passed = call.passing(ended) if call.lasts else 0.0
     record: dict[str, object] = {
         "v": VERSION,
         "time": timestamp(wall - (now - call.started)),
@@ -50,7 +50,7 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
         "level": ending.level,
         "peer": call.peer if snapshot.log_peer == "full" else shown_peer(call.peer, snapshot.log_peer),
         "took": int(took * 1e6) / 1e6,  # to the microsecond; `round` costs five times as much
-        "work": int((took - held - tunnelled - call.waited) * 1e6) / 1e6,
+        "work": int((took - held - passed - call.waited) * 1e6) / 1e6,
         "bytes_in": call.bytes_in,
         "bytes_out": call.bytes_out,
         "attempts": call.attempts,
@@ -58,6 +58,8 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
     if call.identity is not None:
         record["consumer"] = call.identity.consumer
         record["tenant"] = call.identity.tenant
+    if call.conn.certificate is not None:
+        record["certificate"] = clean(call.conn.certificate[:MAX_TEXT])
     if call.query:
         record["query"], values = _query(call, snapshot.log_values)
         if values:
@@ -74,8 +76,8 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
         record["held"] = int(held * 1e6) / 1e6
         if call.news_latency is not None and outcome is Outcome.NEWS:
             record["news_latency"] = int(call.news_latency * 1e6) / 1e6
-        if call.cursor is not None and snapshot.log_cursor:
-            record["cursor"] = _text(call, call.cursor)
+    if call.cursor is not None and snapshot.log_cursor:
+        record["cursor"] = _text(call, call.cursor)
     if call.waited:
         record["waited"] = int(call.waited * 1e6) / 1e6
     if call.note is not None:

@@ -40,6 +40,15 @@ _OWN: dict[str, dict[str, Any]] = {
     "level": {"enum": ["info", "notice", "warning", "error"]},
     "clamped_by": {"enum": ["min", "max", "token", "drain", "front"]},
 }
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_TEXT: dict[str, Any] = _KINDS["VARCHAR"]
+_OF_EVENTS: dict[str, dict[str, Any]] = {
+    "v": _OWN["v"], "time": _TIME, "level": _OWN["level"], "upstream": _TEXT, "endpoint": _TEXT, "why": _TEXT,
+    "taking": _COUNT, "members": _COUNT,
+}  # fmt: skip
+_OF_EJECTIONS: dict[str, dict[str, Any]] = {
+    "until": _TIME, "lasts": {"type": "number", "minimum": 0}, "strikes": _COUNT, "times": _COUNT,
+}  # fmt: skip
 _NOT_NEGATIVE = ("took", "work", "waited", "first_byte", "news_latency", "held")
 
 
@@ -48,7 +57,7 @@ def record_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A line of the call log",
-        "oneOf": [_call(), _start()],
+        "oneOf": [_call(), _start(), _event(("eject",)), _event(("probe", "restore"))],
     }
 
 
@@ -70,6 +79,17 @@ def _start() -> dict[str, Any]:
         "type": "object",
         "properties": {name: fields.get(name) or _field(name, name in NULLABLE) for name in OF_START},
         "required": list(OF_START),
+    }
+
+
+def _event(kinds: tuple[str, ...]) -> dict[str, Any]:
+    ejected = kinds == ("eject",)
+    fields = {KIND: {"enum": list(kinds)}} | _OF_EVENTS | (_OF_EJECTIONS if ejected else {})
+    return {
+        "title": "An endpoint that was ejected" if ejected else "An endpoint that went out or came back by its health",
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
     }
 
 

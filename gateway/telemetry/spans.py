@@ -110,7 +110,8 @@ class Spans:
 def attempts(call: Call) -> Iterator[Attempt]:
     """What was tried, in order: what failed before, and the last one as the call's ending says."""
     for each in call.tries:
-        yield Attempt(each.endpoint, each.began, each.ended, 0, each.outcome.value)
+        fault = str(each.status) if each.status else each.outcome.value
+        yield Attempt(each.endpoint, each.began, each.ended, each.status, fault)
     if call.endpoint is None or call.attempts <= len(call.tries):
         return
     before = call.tries[-1].ended if call.tries else call.started + call.waited
@@ -166,7 +167,7 @@ def _client_attributes(call: Call, attempt: Attempt, number: int, path: str) -> 
     found: Attributes = {
         "server.address": endpoint.host,
         "server.port": endpoint.port,
-        "url.full": f"{scheme}://{endpoint.name}{endpoint.prefix}{path}",
+        "url.full": f"{scheme}://{endpoint.authority}{endpoint.prefix}{path}",
         "longpoll.endpoint": endpoint.name,
         "longpoll.upstream": endpoint.upstream.name,
     }

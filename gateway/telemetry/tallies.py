@@ -85,11 +85,10 @@ class Tallies:
         held = 0.0
         if call.hold is None:
             tally.calls[outcome] = tally.calls.get(outcome, 0) + 1
-            tunnelled = 0.0
+            took = ended - call.started
+            self._request(call, outcome).record(took - call.passing(ended) if call.lasts else took)
             if call.upgrade is not None:
-                tunnelled = call.tunnelled(ended)
                 tally.evictions += outcome is EVICTED and (call.note or "").startswith("for ")
-            self._request(call, outcome).record(ended - call.started - tunnelled)
         else:
             held = call.held(ended)
             self._poll(tally, call, outcome, ended - call.started, held)
@@ -111,7 +110,7 @@ class Tallies:
             if hold is None:
                 hold = tally.holds[outcome] = Histogram(HOLD)
             hold.record(held)
-        tally.work.record(took - held - call.waited)
+        tally.work.record(took - held - call.waited - (call.passing(call.started + took) if call.lasts else 0.0))
         if outcome is NEWS_CAME and call.news_latency is not None:
             tally.news.record(call.news_latency)
         elif outcome is EVICTED and call.note is not None and call.note.startswith("for "):
@@ -124,7 +123,7 @@ class Tallies:
         outcome, ended = call.outcome or INTERNAL_ERROR, call.ended if call.ended is not None else call.started
         took, held = ended - call.started, call.held(ended)
         if call.hold is None:
-            self._request(call, outcome).mark(took - call.tunnelled(ended), trace, span, wall)
+            self._request(call, outcome).mark(took - call.passing(ended), trace, span, wall)
             return
         tally = self._route(call.plan.route if call.plan is not None else "")
         tally.work.mark(took - held - call.waited, trace, span, wall)

@@ -72,12 +72,26 @@ def state(seen: Seen) -> str:
     held, open_ = _table(told, "held"), _table(told, "connections")
     parts = [
         text(told.get("detail")),
+        *_out(held),
         f"{_count(held, 'total')} held ({_count(held, 'waiting')} waiting)",
         f"{_count(open_, 'open')} of {_count(open_, 'limit')} connections",
     ]
     if told.get("rates") is not None:
         parts.append(f"{sum(_rates(told).values()):.1f} calls/s")
     return ", ".join(parts)
+
+
+def _out(held: Mapping[str, Any]) -> list[str]:
+    """Which endpoints take no calls, and why; nothing where all do."""
+    listed = held.get("endpoints")
+    known = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    ill = [each for each in known if each.get("state") == "out"]
+    if not ill:
+        return []
+    first, why = ill[0], ill[0].get("why")
+    reasons = ", ".join(map(text, why)) if isinstance(why, list) else NOTHING
+    more = f" and {len(ill) - 1} more" if len(ill) > 1 else ""
+    return [f"{text(first.get('upstream'))} {text(first.get('endpoint'))}{more} out ({reasons})"]
 
 
 def shown(seen: Seen, sort: str, filtered: str) -> str:

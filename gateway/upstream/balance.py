@@ -9,35 +9,71 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from gateway.config.balances import LEAST_HELD, Balance
+from gateway.upstream.budget import Budget
+from gateway.upstream.circuit import Circuit
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.pick import Picker, compile_picker
+from gateway.upstream.slow_start import SlowStart
+from gateway.upstream.standing import ILL
+from gateway.upstream.sticky import Sessions, Sticky
 
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.outcome import Outcome
+    from gateway.upstream.ejection import Ejection
+    from gateway.upstream.health import Health
+    from gateway.upstream.member import Member
 
-Watch = Callable[[Endpoint, "Outcome", int], None]  # told how a call, or one attempt, at an endpoint ended; its status
+Watch = Callable[[Endpoint, "Outcome", int, float | None], None]  # how a call, or one attempt, at an endpoint ended
 
 
 class Upstream:
-    """A named group of endpoints. `keepalive` is in seconds, `max_held` counts calls over all endpoints.
+    """A named group of endpoints. `keepalive` is in seconds, `max_held` counts calls over all endpoints, `calls` those
+    there have ever been.
 
     `endpoints` are its members, `choice` those of them that take new calls: an endpoint can be taken out for a reason
     and is back when no reason is left. When none would be left, all of them are: then trying is better than refusing.
     """
 
-    __slots__ = ("_endpoints", "_picker", "balance", "choice", "held", "keepalive", "max_held", "name", "watch")
+    __slots__ = (
+        "_changed", "_endpoints", "_guard", "_leaving", "_picker", "balance", "budget", "calls", "choice", "circuit",
+        "dns_refresh", "drained", "eased", "ejection", "health", "held", "keepalive", "max_held", "members", "moved",
+        "name", "sessions", "slow_start", "watch",
+    )  # fmt: skip
 
-    def __init__(self, name: str, balance: str = "least-held", keepalive: float = 4.0, max_held: int = 20000) -> None:
+    def __init__(
+        self, name: str, balance: Balance = LEAST_HELD, keepalive: float = 4.0, max_held: int = 20000,
+        sessions: Sessions | None = None, slow_start: float = 0.0,
+    ) -> None:  # fmt: skip
         self.name = name
         self.balance = balance
         self.keepalive = keepalive
         self.max_held = max_held
         self.held = 0
+        self.members: tuple[Member, ...] = ()  # the endpoints as they are written; `members` makes `endpoints` of them
+        self.drained: frozenset[str] = frozenset()  # names of members or endpoints that operators want no calls at
+        self.dns_refresh = 30.0  # seconds
+        self.ejection: Ejection | None = None
+        self.health: Health | None = None
+        self.calls = 0
+        self.budget = Budget()
+        self.circuit = Circuit()
         self.watch: Watch | None = None
+        self._guard: Watch | None = None
+        self._changed: Callable[[], None] | None = None
         self.choice: tuple[Endpoint, ...] = ()
-        self._picker: Picker = compile_picker(balance)
+        self.moved = 0  # sessions whose endpoint took no calls any more
+        self.slow_start = SlowStart(slow_start)
+        self._choose_by(compile_picker(balance, sessions))
         self._endpoints: tuple[Endpoint, ...] = ()
+        self._leaving: tuple[Endpoint, ...] = ()
+
+    @property
+    def leaving(self) -> tuple[Endpoint, ...]:
+        """Those that are members no more and have not ended all they carry."""
+        self._leaving = tuple(each for each in self._leaving if each.held or each.open)
+        return self._leaving
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -47,6 +83,15 @@ class Upstream:
     def endpoints(self, members: Iterable[Endpoint]) -> None:
         self._endpoints = tuple(members)
         self._renew()
+        self.guard(self._guard, self._changed)
+        if self._changed is not None:
+            self._changed()
+
+    def guard(self, watch: Watch | None, changed: Callable[[], None] | None) -> None:
+        """Who is told how calls end, and when there are other endpoints. Where there is one, nobody is told of calls:
+        there is no other to go to."""
+        self._guard, self._changed = watch, changed
+        self.watch = watch if len(self._endpoints) > 1 else None
 
     def take_out(self, endpoint: Endpoint, why: str) -> None:
         """It takes no new calls until this reason is gone; what it carries is not touched."""
@@ -57,9 +102,18 @@ class Upstream:
         endpoint.out -= {why}
         self._renew()
 
+    def _choose_by(self, picker: Picker) -> None:
+        self._picker = picker
+        self.eased = picker.eased  # endpoints that gave a call back, where the picker has to know
+        self.sessions = picker if isinstance(picker, Sticky) else None
+
     def _renew(self) -> None:
-        self.choice = tuple(each for each in self._endpoints if not each.out) or self._endpoints
+        before = self.choice
+        well = tuple(each for each in self._endpoints if not each.out)
+        self.choice = well or tuple(each for each in self._endpoints if each.out <= ILL) or self._endpoints
+        self.slow_start.renew(before if well else (), self.choice)
         self._picker.renew(self.choice)
+        self.circuit.look_again()
 
     def adopt(self, fresh: Upstream) -> None:
         """Goes on as a new configuration describes it: counts, connections and held calls stay with the endpoints that
@@ -67,27 +121,43 @@ class Upstream:
         if fresh is self:
             return
         self.keepalive, self.max_held = fresh.keepalive, fresh.max_held
-        if fresh.balance != self.balance:
-            self.balance, self._picker = fresh.balance, fresh._picker
+        self.members, self.drained, self.dns_refresh = fresh.members, fresh.drained, fresh.dns_refresh
+        self.ejection, self.health = fresh.ejection, fresh.health
+        self.balance, self.slow_start.seconds = fresh.balance, fresh.slow_start.seconds
+        if self.sessions is not None and fresh.sessions is not None:
+            fresh.sessions.pins = self.sessions.pins
+        self._choose_by(fresh._picker)
         self.become(fresh.endpoints)
 
     def become(self, wanted: Iterable[Endpoint]) -> None:
-        """Has these members from now on. One at an address that is a member already is that member; who is none of
-        them any more ends what it carries and takes nothing new."""
+        """Has these members from now on. One at an address that is a member already, or was and has not left yet, is
+        that member; who is none of them any more ends what it carries and takes nothing new."""
         known = defaultdict[tuple[object, ...], deque[Endpoint]](deque)  # an address may be written more than once
-        for endpoint in self.endpoints:
+        for endpoint in (*self.endpoints, *self.leaving):
             known[endpoint.address].append(endpoint)
         self.endpoints = tuple(
             known[each.address].popleft().adopt(each) if known[each.address] else each.join(self) for each in wanted
         )
-        for gone in chain.from_iterable(known.values()):
+        self._leaving = tuple(chain.from_iterable(known.values()))
+        for gone in self._leaving:
             gone.retire()
 
-    def pick(self, tried: Collection[Endpoint] = (), call: Call | None = None) -> Endpoint | None:
-        """An endpoint for the next call, none of those already tried; None when all were."""
-        return self._picker.pick(call, tried)
+    def pick(
+        self, tried: Collection[Endpoint] = (), call: Call | None = None, now: float = 0.0
+    ) -> Endpoint | None:  # fmt: skip
+        """An endpoint for the next call, none of those already tried; None when all were. One that is thought to be
+        ill comes last: it may be well by now, and those before it are not."""
+        if now >= self.slow_start.due:
+            self.slow_start.grow(now)
+            self._picker.renew(self.choice)
+        found = self._picker.pick(call, tried, now)
+        if found is None and len(self.choice) < len(self._endpoints):
+            left = [each for each in self._endpoints if each.out and each.out <= ILL and each not in tried]
+            found = min(left, key=lambda each: each.held / each.weight, default=None)
+        return found
 
-    def told(self, endpoint: Endpoint, outcome: Outcome, status: int = 0) -> None:
-        """How a call, or one attempt of it, at an endpoint ended; `status` 0: it was not answered."""
+    def told(self, endpoint: Endpoint, outcome: Outcome, status: int = 0, since: float | None = None) -> None:
+        """How a call, or one attempt of it, at an endpoint ended; `status` 0: it was not answered. `since`: when the
+        endpoint was given it, in loop seconds."""
         if self.watch is not None:
-            self.watch(endpoint, outcome, status)
+            self.watch(endpoint, outcome, status, since)

@@ -5,6 +5,7 @@ crowd that arrives together is let in at the pace at which the endpoint accepts,
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -104,14 +105,7 @@ class Dialer:
         endpoint = dial.endpoint
         connection = UpstreamConnection(endpoint, self._parsers, self._timers)
         try:
-            await self._loop.create_connection(
-                lambda: connection,
-                endpoint.host,
-                endpoint.port,
-                ssl=endpoint.tls,
-                server_hostname=endpoint.server_name,
-                ssl_shutdown_timeout=GOODBYE if endpoint.tls is not None else None,
-            )
+            await self._reach(endpoint, connection)
         except (OSError, UnicodeError) as error:  # a name that is no host name is a UnicodeError
             if not dial.cancelled:
                 self._failed(dial, error)
@@ -121,6 +115,31 @@ class Dialer:
         else:
             dial.task = None
             self._take(dial, connection)
+
+    async def _reach(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
+        """Connects at the first of its places, or where that does not let us at the next: a service may listen on one
+        of IPv4 and IPv6 only while its name has both."""
+        *others, last = endpoint.places
+        for place in others:
+            try:
+                await self._open(endpoint, place, connection)
+                return
+            except ssl.SSLError:
+                raise  # somebody is there, and is not who he should be
+            except OSError:
+                pass
+        await self._open(endpoint, last, connection)
+
+    async def _open(self, endpoint: Endpoint, place: str, connection: UpstreamConnection) -> None:
+        secure = endpoint.tls is not None
+        await self._loop.create_connection(
+            lambda: connection,
+            place,
+            endpoint.port,
+            ssl=endpoint.tls,
+            server_hostname=(endpoint.server_name or endpoint.host) if secure else None,
+            ssl_shutdown_timeout=GOODBYE if secure else None,
+        )
 
     def _take(self, dial: Dial, connection: UpstreamConnection) -> None:
         if dial.cancelled:

@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gateway.call import Lease
+from gateway.upstream.standing import Standing
 
 if TYPE_CHECKING:
     from gateway.upstream.balance import Upstream
@@ -23,24 +24,25 @@ class Endpoint:
     """One address of an upstream. `held` counts the calls it carries, `overruns` polls in a row left unanswered."""
 
     __slots__ = (
-        "dialing", "host", "idle", "lease", "most_idle", "name", "open", "out", "overruns", "port", "prefix",
-        "server_name", "tls", "upstream", "waiting", "weight",
+        "authority", "dialing", "host", "idle", "lease", "most_idle", "name", "open", "out", "overruns", "places",
+        "port", "prefix", "server_name", "share", "standing", "tls", "upstream", "waiting", "wary", "weight",
     )  # fmt: skip
 
     def __init__(
         self, upstream: Upstream, host: str, port: int, weight: int = 1, tls: ssl.SSLContext | None = None,
-        server_name: str | None = None, prefix: str = "",
+        server_name: str | None = None, prefix: str = "", places: tuple[str, ...] = (), one_of_many: bool = False,
     ) -> None:  # fmt: skip
         self.upstream = upstream
         self.host = host
         self.port = port
         self.weight = weight
+        self.share: float = weight  # its part of the calls just now: see `slow_start`
         self.tls = tls
         self.server_name = server_name
         self.prefix = prefix  # put before every path
-        default = 443 if tls is not None else 80
-        bracketed = f"[{host}]" if ":" in host else host
-        self.name = bracketed if port == default else f"{bracketed}:{port}"  # what Host says, and the label
+        self.places = places or (host,)  # where it is dialled: at the first, or if nobody listens there at the next
+        self.authority = authority(host, port, tls is not None)  # what Host says
+        self.name = self.full_name if one_of_many else self.authority  # what it is called: in records, in metrics
         self.idle: deque[UpstreamConnection] = deque()
         self.most_idle = MAX_IDLE
         self.open = 0  # connections, idle ones included
@@ -49,6 +51,8 @@ class Endpoint:
         self.dialing = 0  # connections being made, and the dials that wait for their turn
         self.waiting: deque[Dial] = deque()
         self.lease = EndpointLease(self)
+        self.standing = Standing()
+        self.wary = True  # whether an answer says something new: there are strikes, or some answers are strikes
 
     @property
     def held(self) -> int:
@@ -57,13 +61,20 @@ class Endpoint:
     @property
     def address(self) -> tuple[object, ...]:
         """What makes it the same endpoint in another configuration."""
-        return (self.host, self.port, self.tls is not None, self.server_name, self.prefix)
+        return (self.host, self.places[0], self.port, self.tls is not None, self.server_name, self.prefix)
+
+    @property
+    def full_name(self) -> str:
+        """Its name where its host has several addresses, each an endpoint: `host@address:port`."""
+        return f"{self.host}@{authority(self.places[0], self.port, self.tls is not None)}"
 
     def adopt(self, fresh: Endpoint) -> Endpoint:
-        """Goes on as a new configuration describes it. TLS connections were made with the old certificates: idle ones
-        are closed, those under way are not used again."""
-        self.weight, self.tls = fresh.weight, fresh.tls
-        if self.tls is not None:
+        """Goes on as a new configuration, or another look at its name, describes it. Connections made with certificates
+        of before are closed when idle; those under way are not used again."""
+        renewed = fresh.tls is not self.tls
+        self.weight, self.tls, self.places, self.name = fresh.weight, fresh.tls, fresh.places, fresh.name
+        self.most_idle = fresh.most_idle
+        if renewed:
             self.close_idle()
         return self
 
@@ -110,13 +121,20 @@ class Endpoint:
         return None
 
 
+def authority(host: str, port: int, secure: bool) -> str:
+    """`host:port` as a URL has it: without the port that its scheme stands for."""
+    bracketed = f"[{host}]" if ":" in host else host
+    return bracketed if port == (443 if secure else 80) else f"{bracketed}:{port}"
+
+
 class EndpointLease(Lease):
     """A place at an endpoint. One object per endpoint serves every call: what it lends is a count."""
 
-    __slots__ = ("_upstream", "held")
+    __slots__ = ("_endpoint", "_upstream", "held")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.held = 0
+        self._endpoint = endpoint
         self._upstream = endpoint.upstream
 
     def take(self) -> Lease:
@@ -127,3 +145,6 @@ class EndpointLease(Lease):
     def release(self) -> None:
         self.held -= 1
         self._upstream.held -= 1
+        eased = self._upstream.eased
+        if eased is not None:
+            eased.add(self._endpoint)

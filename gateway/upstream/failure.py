@@ -14,6 +14,13 @@ from gateway.pipeline import Refusal
 REFUSED = Refusal(
     Outcome.UPSTREAM_REFUSED, 502, "upstream_refused", "The service behind this gateway cannot be reached."
 )
+UNRESOLVED = Refusal(
+    Outcome.UPSTREAM_REFUSED,
+    503,
+    "upstream_unresolved",
+    "The service behind this gateway has no known address just now.",
+    retry_after=2,
+)
 RESET = Refusal(Outcome.UPSTREAM_RESET, 502, "upstream_reset", "The service behind this gateway closed the connection.")
 BAD = Refusal(Outcome.UPSTREAM_BAD, 502, "upstream_bad", "The service behind this gateway sent a malformed answer.")
 TIMEOUT = Refusal(
@@ -31,6 +38,11 @@ CONNECT_TIMEOUT = Refusal(
 TOO_LATE = Refusal(
     Outcome.UPSTREAM_TIMEOUT, 504, "upstream_too_late", "No time was left to ask the service behind this gateway."
 )
+STALE = replace(RESET)  # the connection was used before, and may have been closed before the request came there
+CIRCUIT_OPEN = Refusal(
+    Outcome.UPSTREAM_REFUSED, 503, "circuit_open", "The service behind this gateway cannot be reached just now."
+)
+COMES_BACK = 5  # seconds over which those are spread who were told so
 OVERLOADED = Refusal(
     Outcome.OVERLOADED,
     503,
@@ -57,6 +69,11 @@ def of_connect(error: BaseException) -> tuple[Refusal, str]:
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return NO_ROOM, "descriptors"
     return REFUSED, type(error).__name__
+
+
+def circuit_open(share: float) -> Refusal:
+    """Nobody waits for what is not there; `share` (0 to 1) is drawn, so that not all come back together."""
+    return replace(CIRCUIT_OPEN, retry_after=1 + int(COMES_BACK * share))
 
 
 def of_loss(error: BaseException | None) -> tuple[Refusal, str]:

@@ -1,11 +1,13 @@
-"""From an admitted call to a request on an endpoint's connection: choose, connect, send, and the one replay a cursor
-poll may have. Nothing is sent twice that an upstream may have seen, except such a poll (DESIGN.md section 4).
+"""From an admitted call to a request on an endpoint's connection: choose, connect, send, and send again what may be.
+Nothing is sent twice that an upstream may have seen, except a cursor poll and what `policies.retry` names.
 A parsed head is turned into the bytes to send at once: what waits for a connection, or for a replay, is one string.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 from typing import TYPE_CHECKING
 
 from gateway.call import Try
@@ -18,7 +20,9 @@ from gateway.holds.rewrite import Rewrite
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
+from gateway.policies import retry
 from gateway.sockets import VANISHED_AFTER
+from gateway.sparing import Sparing
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial, Dialer
 from gateway.upstream.headers import request_bytes
@@ -31,11 +35,13 @@ if TYPE_CHECKING:
     from gateway.upstream.endpoint import Endpoint
 
 MAX_DIALS = 3  # endpoints tried for one call before it fails
-REPEATED_MOST = 16 * 1024  # bytes of a request that are kept while it is parked, to be sent again
+OPENED = "upstream %s: no endpoint can be reached; until one can, calls get 503 at once"
+CLOSED = "upstream %s: it can be reached again"
+logger = logging.getLogger("gateway")
 
 
 class Forwarder:
-    __slots__ = ("_dialer", "_loop", "_parsers", "_timers")
+    __slots__ = ("_closed", "_dialer", "_loop", "_opened", "_parsers", "_timers")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers, vanished_after: float = VANISHED_AFTER
@@ -43,6 +49,8 @@ class Forwarder:
         self._loop = loop
         self._parsers = parsers
         self._timers = timers
+        self._opened = Sparing[str](loop, lambda name, _: logger.warning(OPENED, name))
+        self._closed = Sparing[str](loop, lambda name, _: logger.warning(CLOSED, name))
         self._dialer = Dialer(loop, parsers, timers, self._connected, self._failed, vanished_after)
 
     def allow(self, connections: int) -> None:
@@ -54,19 +62,23 @@ class Forwarder:
         upstream = plan.upstream
         if upstream.held >= upstream.max_held:
             return failure.OVERLOADED
-        endpoint = upstream.pick(tried, call)
-        if endpoint is None:
-            return failure.REFUSED
         now = self._timers.now()
+        endpoint = upstream.pick(tried, call, now)
+        if endpoint is None:
+            return failure.REFUSED if tried else _unresolved(call)
         if not self._prepare(call, plan, endpoint, now):
             return failure.TOO_LATE
+        fresh = call.hold is None or call.sent_at is not None or REPLAY[call.hold.replay].fresh
+        connection = endpoint.take_idle(now, fresh)
+        if connection is None and not upstream.circuit.lets(call, now):
+            return failure.circuit_open(random.random())
         call.endpoint = endpoint
         call.leases = (*call.leases, endpoint.lease.take())
         call.attempts += 1
-        connection = endpoint.take_idle(now, fresh=call.hold is None or REPLAY[call.hold.replay].fresh)
         if connection is not None:
             self._send(call, plan, connection, now)
         else:
+            upstream.budget.begin(now)
             self._timers.arm(call, min(now + plan.connect_timeout, call.deadline))
             call.up = self._dialer.dial(call, (*tried, endpoint))
         return None
@@ -108,6 +120,8 @@ class Forwarder:
         call = dial.call
         plan, now = call.plan, self._timers.now()
         assert plan is not None
+        if plan.upstream.circuit.connected(now) is not None:
+            self._closed(plan.upstream.name)
         try:
             self._refresh(call, plan, dial.endpoint, now, connection)
         except Exception as error:
@@ -127,12 +141,15 @@ class Forwarder:
     def _send(self, call: Call, plan: Plan, connection: UpstreamConnection, now: float) -> None:
         raw = call.wire
         assert raw is not None
-        hold, again = call.hold, call.framing is None and len(raw) <= REPEATED_MOST
-        if hold is None or call.sent_at is not None or not again or not repeatable(hold):
-            call.wire = None  # it may not be sent again
+        hold = call.hold
+        if call.framing is not None or len(raw) > retry.KEPT:
+            call.wire = None  # it cannot be sent again
+        elif hold is not None and (call.sent_at is not None or not repeatable(hold)):
+            call.wire = None  # nor may this
         call.up = connection
         call.sent_at = now
-        self._timers.arm(call, call.deadline if call.hold is not None else now + plan.response_timeout)
+        first = hold is None and not call.tries
+        self._timers.arm(call, now + plan.response_timeout if first else due(call, plan, now))
         connection.start(call, raw)
         if call.framing is not None:
             call.conn.start_upload()
@@ -151,30 +168,39 @@ class Forwarder:
         call = dial.call
         call.up = None
         call.tries = (*call.tries, Try(dial.endpoint, dial.since, self._timers.now(), False, refusal.outcome))
-        self._give_back(call, dial.endpoint)
-        plan.upstream.told(dial.endpoint, refusal.outcome)
+        self.give_back(call, dial.endpoint)
+        self._note_refused(dial, plan, refusal)
         verdict = refusal if len(dial.tried) >= MAX_DIALS else self.forward(call, plan, dial.tried)
         if verdict is failure.TOO_LATE:
             call.serve.on_late(call)
         elif verdict is not None:
             call.serve.on_failure(call, refusal, note)
 
-    def _give_back(self, call: Call, endpoint: Endpoint) -> None:
+    def _note_refused(self, dial: Dial, plan: Plan, refusal: Refusal) -> None:
+        upstream = plan.upstream
+        upstream.told(dial.endpoint, refusal.outcome, since=dial.since)
+        if refusal.outcome is not Outcome.UPSTREAM_REFUSED:  # but that we have no descriptor left
+            return
+        if upstream.circuit.refused(dial.endpoint, upstream.endpoints, self._timers.now()):
+            self._opened(upstream.name)
+
+    def give_back(self, call: Call, endpoint: Endpoint) -> None:
         endpoint.lease.release()
         call.leases = tuple(lease for lease in call.leases if lease is not endpoint.lease)
 
-    def may_replay(self, call: Call) -> bool:
-        """Whether a call whose connection died may be sent once more: only a poll that kept its bytes for it."""
-        return call.wire is not None and call.sent_at is not None
 
-    def replay(self, call: Call, plan: Plan) -> Refusal | None:
-        """Sends a cursor poll once more, on another endpoint where there is one, with what is left of its hold."""
-        endpoint = call.endpoint
-        assert endpoint is not None and call.sent_at is not None
-        call.tries = (*call.tries, Try(endpoint, call.sent_at, self._timers.now(), True, Outcome.UPSTREAM_RESET))
-        self._give_back(call, endpoint)
-        plan.upstream.told(endpoint, Outcome.UPSTREAM_RESET)
-        return self.forward(call, plan, (endpoint,) if len(plan.upstream.endpoints) > 1 else ())
+def due(call: Call, plan: Plan, now: float) -> float:
+    """Until when a call that is sent waits for its answer, however often it is: a poll to its deadline."""
+    if call.hold is not None:
+        return call.deadline
+    since = call.parked_at if call.tries else now
+    return min((since if since is not None else now) + plan.response_timeout, call.deadline)
+
+
+def _unresolved(call: Call) -> Refusal:
+    """Its upstream has no endpoint at all: nobody knows where their names are."""
+    call.note = "unresolved"
+    return failure.UNRESOLVED
 
 
 def _still_fits(call: Call, now: float) -> bool:

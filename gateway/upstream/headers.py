@@ -35,7 +35,6 @@ OURS = frozenset(
 _KEPT = frozenset({b"content-length", b"content-type", b"host"})  # naming these in Connection changes nothing
 Drops = Callable[[bytes], bool]  # whether a field of that name, as it was spelled, ends here
 _PLACE = re.compile(r"\{([^}]*)\}|(?<=/)\*\*$")
-_FORWARDED_FOR = re.compile(r'(?:^|[;,])\s*for="?([^;,"]*)', re.IGNORECASE)  # RFC 7239 4
 _KEEP_ALIVE = re.compile(r"\btimeout=(\d{1,6})", re.IGNORECASE)
 _TOKENS = re.compile(rb"[^\s,]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -89,7 +88,7 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
         fields = _without(fields, b"content-length")
     if call.upgrade is not None:
         fields = _without(fields, b"sec-websocket-protocol")
-    host = head.host if shape.keep_host and head.host else endpoint.name
+    host = head.host if shape.keep_host and head.host else endpoint.authority
     lines = [f"{head.method} {target} HTTP/1.1\r\nHost: {host}\r\n".encode("latin-1")]
     lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
     if wish.header is not None:
@@ -149,17 +148,23 @@ def _forwarded(peer: str, scheme: str, host: str) -> bytes:
 
 def _identity_lines(call: Call, names: tuple[tuple[bytes, str], ...]) -> bytes:
     """The verified caller in headers. A value that is no visible ASCII is percent-encoded, never sent raw."""
-    identity = call.identity
-    if identity is None:
-        return b""
     out = b""
     for name, what in names:
-        value = identity.consumer if what == "consumer" else identity.tenant if what == "tenant" else None
-        if value is None and what.startswith("claims."):
-            value = _claim_text(identity.claims.get(what[7:]))
+        value = _told(call, what)
         if value:
             out += b"%b: %b\r\n" % (name, header_value(value))
     return out
+
+
+def _told(call: Call, what: str) -> str | None:
+    identity = call.identity
+    if what == "certificate":
+        return call.conn.certificate
+    if identity is None:
+        return None
+    if what.startswith("claims."):
+        return _claim_text(identity.claims.get(what[7:]))
+    return identity.consumer if what == "consumer" else identity.tenant
 
 
 def _claim_text(value: object) -> str | None:
@@ -182,7 +187,7 @@ def response_head(head: ResponseHead, drops: Drops, extra: bytes) -> bytes:
     fields = head.raw_headers
     if "Connection" in head.headers and (listed := named_by_connection(fields)):
         fields = tuple(field for field in fields if field[0].lower() not in listed)
-    if head.status in (101, 204):  # has no length (RFC 9110 8.6)
+    if head.status == 204 or head.status < 200:  # have no length (RFC 9110 8.6)
         fields = _without(fields, b"content-length")
     lines = [b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason.encode("utf-8", "surrogateescape"))]
     lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
@@ -206,38 +211,15 @@ def keepalive(said: str, otherwise: float) -> float:
 Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 
-def client_address(peer: str, head: RequestHead, trusted: Networks) -> str:
-    """Who the client is: the peer, or behind trusted proxies the right-most address in X-Forwarded-For that is none of
-    them. What cannot be read as an address ends the search: nothing a stranger wrote is believed."""
-    address = peer
-    hops = [hop.strip() for line in head.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
-    if not hops:
-        hops = [match[1] for line in head.headers.getall("Forwarded", ()) for match in _FORWARDED_FOR.finditer(line)]
-    while hops and within(address, trusted):
-        known = _parse_address(hops.pop())
-        if known is None:
-            break
-        address = known
-    return address
-
-
-def _parse_address(text: str) -> str | None:
-    text = text.strip('"')
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        found = ipaddress.ip_address(text)
-        return None if "%" in text else str(getattr(found, "ipv4_mapped", None) or found)  # a zone means nothing here
-    except ValueError:
-        return None
-
-
 def within(address: str, trusted: Networks) -> bool:
     """Whether an address belongs to one of the networks; what is no address does not."""
+    parsed = _parsed(address)
+    return parsed is not None and any(parsed in network for network in trusted)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        parsed = ipaddress.ip_address(address)
+        return ipaddress.ip_address(address)
     except ValueError:
-        return False
-    return any(parsed in network for network in trusted)
+        return None

@@ -5,15 +5,16 @@ task, only this object and its socket. It reads one answer at a time and tells `
 from __future__ import annotations
 
 import asyncio
-import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from gateway.bodies import BadBodyError, Body, CloseBody
+from gateway.bodies import BadBodyError, Body, ChunkedBody, CloseBody
 from gateway.call import Call
 from gateway.clock import NEVER, Timers
 from gateway.head import ResponseHead
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
+from gateway.sockets import left_in
 from gateway.upstream import failure
 from gateway.upstream.headers import keepalive
 
@@ -25,7 +26,7 @@ MAX_FIELDS = 256
 MAX_INFORMATIONAL = 16  # 1xx answers before the real one
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(asyncio.BufferedProtocol):
     __slots__ = (
         "_body", "_buffer", "_informational", "_keep", "_parsers", "_timers", "call", "due", "endpoint",
         "idle_since", "keepalive", "reading_paused", "tick", "transport", "upload_done", "uploading",
@@ -82,6 +83,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- the answer ----------------------------------------------------------------------------------------------
 
+    @property
+    def get_buffer(self) -> Callable[[int], memoryview]:  # a method would cost 64 bytes each
+        return self._parsers.inbox.room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(self._parsers.inbox.view[:nbytes].tobytes())
+
     def data_received(self, data: bytes) -> None:
         call = self.call
         if call is None:
@@ -127,6 +135,10 @@ class UpstreamConnection(asyncio.Protocol):
             if head.status == 101 or self._informational > MAX_INFORMATIONAL:
                 self._fail(failure.BAD, "unasked 101" if head.status == 101 else "too many 1xx")
                 return
+            if head.status != 100:  # that one is about the request's body, which goes on without it
+                call.serve.on_interim(call, head)
+                if self.call is not call:
+                    return
 
     def _answer(self, call: Call, head: ResponseHead, body: Body | None, rest: bytes) -> None:
         self._keep = head.keep_alive and not isinstance(body, CloseBody)
@@ -142,7 +154,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._done(bool(rest))
         else:
             self._body = body
-        call.serve.on_head(call, head, content, ended)
+        call.serve.on_head(call, head, content, ended, body.framed if body is not None else None)
 
     def _read_body(self, call: Call, data: bytes) -> None:
         body = self._body
@@ -150,10 +162,15 @@ class UpstreamConnection(asyncio.Protocol):
         content, taken = body.feed(data)
         if body.ended:
             self._done(taken < len(data))
-            call.serve.on_body(call, content)
+            call.serve.on_body(call, content, body.framed)
             call.serve.on_end(call)
-        elif content:
-            call.serve.on_body(call, content)
+        elif content or body.framed:
+            call.serve.on_body(call, content, body.framed)
+
+    @property
+    def within_chunk(self) -> bool:
+        """Whether what was told of the answer ends within one of its chunks."""
+        return isinstance(self._body, ChunkedBody) and not self._body.between
 
     def _done(self, garbage: bool) -> None:
         """The answer is complete: the connection rests with its endpoint, or closes when it cannot be used again."""
@@ -224,7 +241,10 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         call = self.call
         if exc is not None and call is not None and (call.framing or call.bytes_in) and self.endpoint.tls is None:
-            self._read_last()
+            for data in left_in(cast("asyncio.Transport", self.transport)):  # the answer that says why (RFC 9112 9.5)
+                if self.call is None:
+                    break
+                self.data_received(data)
         self.transport = None
         self._timers.cancel(self)
         call, body = self.call, self._body
@@ -236,13 +256,7 @@ class UpstreamConnection(asyncio.Protocol):
         if isinstance(body, CloseBody) and exc is None:
             call.serve.on_end(call)
         else:
-            call.serve.on_failure(call, *failure.of_loss(exc))
-
-    def _read_last(self) -> None:
-        """A failed write ended the transport, but the answer that says why may lie in the socket (RFC 9112 9.5)."""
-        try:
-            descriptor = cast("asyncio.Transport", self.transport).get_extra_info("socket").fileno()
-            while self.call is not None and (data := os.read(descriptor, 65536)):
-                self.data_received(data)
-        except OSError:
-            pass  # nothing more has come
+            refusal, note = failure.of_loss(exc)
+            if self.idle_since and not (self._buffer or self._informational or body):
+                refusal = failure.STALE
+            call.serve.on_failure(call, refusal, note)

@@ -24,6 +24,7 @@ from .pages import pages
 from .process import MeasureError, core_speed, pin
 from .proxies import LOAD_CORE, PROXIES, PROXY_CORE, stage
 from .shelf import shelf
+from .streams import chunks, slow
 from .table import added, lay_out, median, render
 from .tunnels import tunnels
 from .wire import raise_descriptors
@@ -32,8 +33,11 @@ Samples = dict[str, list[Figures]]
 
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
-OWN = ("pages", "asks", "tunnels", "shelf")  # what only the gateway has
-MEASURES = {**OF_CALLS, "pages": pages, "asks": asks, "tunnels": tunnels, "shelf": shelf}
+OWN = ("chunks", "slow-readers", "pages", "asks", "tunnels", "shelf")  # what the naive proxy has none of
+MEASURES = {
+    **OF_CALLS, "chunks": chunks, "slow-readers": slow, "pages": pages, "asks": asks, "tunnels": tunnels,
+    "shelf": shelf,
+}  # fmt: skip
 
 
 def _say(text: str) -> None:

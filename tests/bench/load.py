@@ -182,6 +182,7 @@ class Control:
     """A connection to the upstream itself, for its counters, or to the gateway's admin listener."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.port: int = writer.get_extra_info("peername")[1]
         self._reader = reader
         self._writer = writer
 

@@ -61,6 +61,12 @@ upstream = "bench"
 policies = {now}
 
 [[route]]
+name = "streams"
+match = {{ path = "/{{what}}", methods = ["GET"] }}
+upstream = "bench"
+policies = {now}
+
+[[route]]
 name = "echo"
 match = {{ path = "/echo", methods = ["GET"] }}
 upstream = "bench"

@@ -1,6 +1,6 @@
 """The upstream of the bench, a process of its own: `/now` answers at once, `/poll` is held until somebody
-says `POST /publish`, or with `?for=5` for five seconds; `/held` and `/stats` count. Raw asyncio so that it costs
-little beside what is measured.
+says `POST /publish`, or with `?for=5` for five seconds; `/ticks` is a stream without an end, `/big` an answer of
+1 MiB, `/held` and `/stats` count. Raw asyncio so that it costs little beside what is measured.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ def answer(body: bytes) -> bytes:
     return f"{head}{len(body)}\r\n\r\n".encode() + body
 
 
+TICK = 0.02  # seconds from one chunk to the next
+TICKS = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+BIG = answer(bytes(1024 * 1024))
 NOW = answer(b'{"events":[],"cursor":1}')
 TIMED = re.compile(rb"GET \S*[?&]for=([0-9.]+)")
 
@@ -83,11 +86,12 @@ class Board:
 class Connection(asyncio.Protocol):
     """Reads heads, nothing else: no request of the bench has a body."""
 
-    __slots__ = ("_board", "_buffer", "transport", "write")
+    __slots__ = ("_board", "_buffer", "ticking", "transport", "write")
 
     def __init__(self, board: Board) -> None:
         self._board = board
         self._buffer = b""
+        self.ticking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
@@ -103,6 +107,11 @@ class Connection(asyncio.Protocol):
             self.write(NOW)
         elif head.startswith(b"GET /poll"):
             self._board.hold(self, head)
+        elif head.startswith(b"GET /ticks"):
+            self.write(TICKS)
+            self._tick()
+        elif head.startswith(b"GET /big"):
+            self.write(BIG)
         elif head.startswith(b"GET /echo"):
             self.transport.set_protocol(Echo(self.write))
             self.write(SWITCHING)
@@ -115,7 +124,14 @@ class Connection(asyncio.Protocol):
         else:
             self.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
+    def _tick(self) -> None:
+        line = b"sent %.6f\n" % time.monotonic()
+        self.write(b"%x\r\n%b\r\n" % (len(line), line))
+        self.ticking = asyncio.get_running_loop().call_later(TICK, self._tick)
+
     def connection_lost(self, error: Exception | None) -> None:
+        if self.ticking is not None:
+            self.ticking.cancel()
         self._board.leave(self)
 
 

@@ -19,7 +19,8 @@ from .stage import Chaos
 from .waiting import reached
 
 KIB, MIB = 1024, 1024 * 1024
-PIECE = 256 * KIB  # the most a loop reads at once, and so the most that waits for a client that reads slowly
+PIECE = 256 * KIB  # the most a loop reads at once
+UNREAD = 64 * KIB  # the most that waits for a client that reads slowly
 BUFFERS = PIECE + 64 * KIB + 64 * KIB  # of a connection: and a body before its admission, and one towards the service
 SLACK = 8 * MIB  # of the process: records under way, the allocator's free lists
 Said = tuple[str, bytes]  # a status, or how the connection ended without one, and everything that came
@@ -47,7 +48,7 @@ async def memory(sheet: Sheet, folder: Path) -> None:
             "answers to them", n := sum(data.count(b"HTTP/1.1 404") for _, data in said), n == 100_000, "100,000"
         )
         await _bombs(sheet, on, meter)
-        async with meter.growth("1,000 readers that take nothing of 1 MiB", 1000, 1000 * MIB):
+        async with meter.growth("1,000 readers that take nothing of 1 MiB", 1000, 1000 * MIB, UNREAD):
             said = await everybody(1000, lambda: _stare(on))
         sheet.note("how they ended", dict(Counter(how for how, _ in said)))
         freed = await reached(
@@ -85,7 +86,7 @@ class Meter:
             await asyncio.sleep(0.05)
 
     @asynccontextmanager
-    async def growth(self, what: str, connections: int, size: int) -> AsyncIterator[None]:
+    async def growth(self, what: str, connections: int, size: int, each: int = BUFFERS) -> AsyncIterator[None]:
         """`size` bytes came in, over so many connections, and memory grew by what they may cost."""
         before, self._most = self._now(), 0
         watching = asyncio.create_task(self._watch())
@@ -93,7 +94,7 @@ class Meter:
             yield
         finally:
             watching.cancel()
-        grown, most = max(self._most - before, 0), connections * BUFFERS + SLACK
+        grown, most = max(self._most - before, 0), connections * each + SLACK
         per = f"{grown / MIB:.1f} MiB, {grown / connections / KIB:.0f} KiB each"
         ok = grown <= most and grown < 100 * size + SLACK
         self._sheet.check(what, per, ok, f"at most {most / MIB:.0f} MiB, and 100 x what came in")

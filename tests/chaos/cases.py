@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import caps, descriptors, drains, herds, reloads, storms
+from . import caps, descriptors, drains, herds, lost, names, outages, reloads, storms
 from .abuse_cases import ABUSE
 from .sheet import Sheet
 
@@ -27,5 +27,13 @@ CASES: dict[str, tuple[Case, str]] = {
     "files-asyncio": (descriptors.asyncio_loop, "the same on the loop of the standard library (row 23)"),
     "herd": (herds.herd, "a restart under 1,000 clients that obey Retry-After: they come back spread (row 37)"),
     "cap": (caps.cap_of_three, "a route's cap of 3 under 1,000 polls at once: never 4 at the upstream"),
+    "names": (names.names, "a name moves under 200 held polls, does not exist, and hangs for 12 s (row 31)"),
+    "killed": (lost.killed, "SIGKILL of the only endpoint under 1,000 polls, and it is back at once (row 4)"),
+    "one-of-100": (lost.one_of_many, "one endpoint of 100 is killed under 5,000 polls: only its own are touched"),
+    "restarts": (
+        outages.restarts,
+        "five outages under 200 polls a second: in-flight ones only, none twice (row 20)",
+    ),
+    "silent": (outages.silent, "1,000 calls and polls that nobody answers, or at a byte a second (rows 18, 19)"),
     **ABUSE,
 }

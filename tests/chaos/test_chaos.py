@@ -5,12 +5,16 @@ time limits belong to `make chaos`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from . import __main__ as command
 from .caps import cap_of_three
 from .cases import CASES
+from .lost import killed, one_of_many
+from .outages import silent
 from .sheet import Sheet
 
 
@@ -20,6 +24,21 @@ async def test_a_case_holds_scaled_down(tmp_path: Path) -> None:
     await cap_of_three(sheet, tmp_path, polls=20, rounds=2)
     assert sheet.checks >= 8
     assert not sheet.failed, lines
+
+
+@pytest.mark.parametrize(
+    ("case", "size"),
+    [
+        (killed, {"cursor": 20, "take": 20}),
+        (one_of_many, {"endpoints": 5, "held": 50}),
+        (silent, {"each": 5}),
+    ],
+)
+async def test_a_service_that_is_lost_scaled_down(tmp_path: Path, case: Any, size: dict[str, Any]) -> None:
+    lines: list[str] = []
+    sheet = Sheet(lines.append, timed=False)
+    await case(sheet, tmp_path, **size)
+    assert sheet.checks >= 6 and not sheet.failed, lines
 
 
 def test_a_sheet_says_what_was_wanted_and_what_was_seen() -> None:

@@ -1,5 +1,5 @@
-"""Calls for tests of single steps: a real `Call` with a real head, but without a connection behind it, which no
-step touches.
+"""Calls for tests of single steps: a real `Call` with a real head, but with nothing behind it but whose certificate its
+connection came with: no step touches more.
 """
 
 from __future__ import annotations
@@ -35,9 +35,12 @@ def head_of(
     )
 
 
-def call_of(head: RequestHead, peer: str = "192.0.2.7", params: dict[str, str] | None = None) -> Call:
+def call_of(
+    head: RequestHead, peer: str = "192.0.2.7", params: dict[str, str] | None = None, certificate: str | None = None
+) -> Call:
     """A call that has been opened and routed, by a gateway that keeps nothing secret."""
     serve = SimpleNamespace(snapshot=SimpleNamespace(secret_prefixes=()))
-    call = Call(cast(Any, None), cast(Any, serve), "call-1", head, peer, 0.0)
+    conn = SimpleNamespace(certificate=certificate)
+    call = Call(cast(Any, conn), cast(Any, serve), "call-1", head, peer, 0.0)
     call.params = params
     return call

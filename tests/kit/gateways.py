@@ -25,6 +25,7 @@ import jwt
 
 from gateway.app import App
 from gateway.clock import Clock
+from gateway.upstream.resolve import Resolve, system
 
 from .schema import wrongs
 from .waiting import until, until_sync
@@ -32,6 +33,7 @@ from .waiting import until, until_sync
 Record = dict[str, Any]
 
 SECRET = "a secret of the tests that is long enough for HS512, which asks for sixty-four bytes"
+OF_ENDPOINTS = ("eject", "probe", "restore")  # kinds of lines
 EVERYTHING = '[[route]]\nname = "all"\nmatch = { path = "/**" }\nupstream = "up"\n'
 SIGNED_IN = """
 [jwt.main]
@@ -149,11 +151,13 @@ class Running:
     log: Path
 
     async def records(self, count: int) -> list[Record]:
-        """The call log, once it holds `count` records."""
-        await until(lambda: len(read_records(self.log)) >= count, f"{count} records in {self.log}")
-        records = read_records(self.log)
-        assert [wrong for record in records for wrong in wrongs(record)] == []
-        return records
+        """The call log, once it holds `count` records; without the lines that tell of endpoints (`kit.endpoints`)."""
+        await until(lambda: len(self._of_calls()) >= count, f"{count} records in {self.log}")
+        assert [wrong for record in read_records(self.log) for wrong in wrongs(record)] == []
+        return self._of_calls()
+
+    def _of_calls(self) -> list[Record]:
+        return [record for record in read_records(self.log) if record.get("kind") not in OF_ENDPOINTS]
 
     async def record(self) -> Record:
         """The only record there is."""
@@ -178,7 +182,9 @@ class InProcess(Running):
 
 
 @contextlib.asynccontextmanager
-async def gateway(text: str, folder: Path, clock: Clock | None = None) -> AsyncIterator[InProcess]:
+async def gateway(
+    text: str, folder: Path, clock: Clock | None = None, resolve: Resolve = system
+) -> AsyncIterator[InProcess]:
     """A gateway on this loop. Leaving the block stops it and fails on any exception that nobody handled."""
     os.environ["GATEWAY_TEST_SECRET"] = SECRET
     file = folder / "gateway.toml"
@@ -186,7 +192,7 @@ async def gateway(text: str, folder: Path, clock: Clock | None = None) -> AsyncI
     loop = asyncio.get_running_loop()
     bugs: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: bugs.append(context))
-    app = App(file, clock)
+    app = App(file, clock, resolve)
     await app.start()
     try:
         yield InProcess(app.ports[0] if app.ports else 0, app.admin_port or 0, folder / "calls.jsonl", app)

@@ -6,9 +6,10 @@ from typing import Any, cast
 
 from gateway.outcome import Outcome
 from gateway.telemetry.histogram import HOLD, REQUEST, Histogram
-from gateway.telemetry.instruments import Gauges
+from gateway.telemetry.instruments import Gauges, Watched
 from gateway.telemetry.lag import Lag
 from gateway.telemetry.tallies import ConsumerTally, RouteTally, Tallies
+from gateway.upstream.resolve import Name
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -32,9 +33,18 @@ def gauges(**values: Any) -> Gauges:
         "held": {("updates", "parked"): 7, (NASTY, "waiting"): 1}, "connections": 9, "max_connections": 100,
         "log_lines_dropped": 3, "shed": {"connections": 4}, "reloads": 2, "reloads_failed": 1,
         "last_reload_at": 1_700_000_000.5, "draining": False, "endpoint_held": {("up", "10.0.0.1:80"): 7},
-        "spans": (12, 1), "tallies": tallies,
+        "sessions_moved": {"up": 2},
+        "spans": (12, 1), "tallies": tallies, "names": {"api.internal": _name()},
+        "endpoints": {("up", "10.0.0.1:80"): Watched(True, {"eject": 2, "restore": 2}, {"good": 40, "bad": 3})},
+        "sent_again": {("up", "sent"): 2, ("up", "denied"): 1}, "circuits": {"up": (True, 3)},
     }  # fmt: skip
     return Gauges(**cast(Any, settled | values))
+
+
+def _name() -> Name:
+    name = Name("api.internal")
+    name.places, name.found_at, name.ok, name.failed = (("10.0.0.1",),), 1_700_000_000.25, 5, 2
+    return name
 
 
 def _route() -> RouteTally:

@@ -105,8 +105,12 @@ class RawClient:
             await asyncio.wait_for(self.writer.wait_closed(), LIMIT)
 
 
-async def connect(address: int | Path, tls: ssl.SSLContext | None = None, *, receive: int | None = None) -> RawClient:
-    """Connects to a port of 127.0.0.1 or to a unix socket; `receive` is SO_RCVBUF in bytes."""
+async def connect(
+    address: int | Path, tls: ssl.SSLContext | None = None, *, receive: int | None = None, first: Sequence[bytes] = (),
+    name: str = "localhost",
+) -> RawClient:  # fmt: skip
+    """Connects to a port of 127.0.0.1 or to a unix socket; `receive` is SO_RCVBUF in bytes, `first` goes out part by
+    part before TLS begins, in which the host `name` is asked for."""
     family = socket.AF_INET if isinstance(address, int) else socket.AF_UNIX
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -116,19 +120,23 @@ async def connect(address: int | Path, tls: ssl.SSLContext | None = None, *, rec
     await asyncio.get_running_loop().sock_connect(sock, where)
     if isinstance(address, int):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for part in first:
+        await asyncio.get_running_loop().sock_sendall(sock, part)
+        await asyncio.sleep(0)
     limit = receive or 2**16
     reader, writer = await asyncio.open_connection(
-        sock=sock, ssl=tls, server_hostname="localhost" if tls else None, limit=limit
+        sock=sock, ssl=tls, server_hostname=name if tls else None, limit=limit
     )
     return RawClient(sock, reader, writer)
 
 
 @contextlib.asynccontextmanager
 async def client(
-    address: int | Path, tls: ssl.SSLContext | None = None, *, receive: int | None = None
-) -> AsyncIterator[RawClient]:
+    address: int | Path, tls: ssl.SSLContext | None = None, *, receive: int | None = None, first: Sequence[bytes] = (),
+    name: str = "localhost",
+) -> AsyncIterator[RawClient]:  # fmt: skip
     """`connect`, closed at the end of the block."""
-    raw = await connect(address, tls, receive=receive)
+    raw = await connect(address, tls, receive=receive, first=first, name=name)
     try:
         yield raw
     finally:

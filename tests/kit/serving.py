@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from gateway.call import Call, Lease, State
 from gateway.clock import NEVER, Clock, Timers
+from gateway.config.balances import Balance
 from gateway.head import RequestHead, ResponseHead
 from gateway.holds.budget import LONGEST
 from gateway.holds.plan import UNBOUNDED, HoldPlan, Template
@@ -18,7 +19,7 @@ from gateway.limits import Limits
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Reply, Step
-from gateway.plan import EdgeLimits, Plan, RequestShape, ResponseShape, Snapshot
+from gateway.plan import EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot
 from gateway.policies.caps import Cap
 from gateway.policies.rate_limit import RateLimit, Shown
 from gateway.routing import Router, Rule
@@ -43,6 +44,7 @@ POLLS: dict[str, HoldPlan] = {
     "early": hold_plan(answer="template", template=TEMPLATE, early_headers=True),
     "endless": hold_plan(template=TEMPLATE, early_headers=True, ask=(), rewrite=False, absent=UNBOUNDED, max=LONGEST),
 }
+NO_PAUSE = Retry(backoff=0.0)  # before the same endpoint is asked again
 UPDATES = Rule(None, "/updates", ())
 KINDS: tuple[str, ...] = ("ordinary", "upload", "upgrade", *POLLS)
 UPDATES = Rule(None, "/updates", ())
@@ -133,6 +135,7 @@ class Conn:
     """The client's connection. While `full`, what is written stays in its buffer, as `pause_writing` says."""
 
     scheme = "http"
+    certificate: str | None = None
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -149,18 +152,25 @@ class Conn:
     def answer(self, status: int, headers: Any, body: bytes, close: bool, fresh: bytes) -> bool:
         return self._sent("answer", status, headers, body, close)
 
-    def begin(self, head: ResponseHead, drops: Any, extra: bytes, fresh: bytes, data: bytes, ended: bool) -> bool:
+    def begin(self, head: ResponseHead, drops: Any, extra: bytes, fresh: bytes, data: bytes, ended: bool,
+              framed: bytes | None) -> bool:  # fmt: skip
         return self._sent("begin", head.status, data, ended)
 
     def switch(self, head: ResponseHead, drops: Any, extra: bytes, fresh: bytes, up: Any, data: bytes) -> Glue:
         self.log.append(("switch", head.status, data))
         return Glue(self.scene)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, framed: bytes | None = None) -> None:
         self._sent("write", data)
 
     def finish(self) -> bool:
         return self._sent("finish")
+
+    def hint(self, head: ResponseHead, drops: Any) -> None:
+        self.log.append(("hint", head.status))
+
+    def cut(self) -> None:
+        self.log.append(("cut",))
 
     def abort(self, *, reset: bool) -> None:
         self.log.append(("abort", reset))
@@ -235,7 +245,7 @@ class Scene:
         self.loop = HandLoop()
         loop = cast(asyncio.AbstractEventLoop, self.loop)
         self.timers = Timers(loop)
-        self.upstream = Upstream("up", balance="round-robin")
+        self.upstream = Upstream("up", Balance("round-robin"))
         self.upstream.endpoints = tuple(Endpoint(self.upstream, f"10.0.0.{n}", 80) for n in range(1, endpoints + 1))
         self.ups = [Up(self.loop) for _ in range(idle)]
         for endpoint in self.upstream.endpoints:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.call import Lease
+from gateway.config.balances import parse_balance
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import Endpoint
 
@@ -112,9 +113,11 @@ def test_what_answers_differently_is_another_endpoint(change: dict[str, Any]) ->
 
 
 def test_the_settings_are_those_of_the_new_configuration() -> None:
-    live = made([("a", 1, False), ("b", 1, False)], balance="least-held", keepalive=4.0, max_held=5)
-    live.adopt(made([("a", 3, False), ("b", 1, False)], balance="round-robin", keepalive=9.0, max_held=7))
-    assert (live.balance, live.keepalive, live.max_held) == ("round-robin", 9.0, 7)
+    live = made([("a", 1, False), ("b", 1, False)], balance=parse_balance("least-held"), keepalive=4.0, max_held=5)
+    live.adopt(
+        made([("a", 3, False), ("b", 1, False)], balance=parse_balance("round-robin"), keepalive=9.0, max_held=7)
+    )
+    assert (live.balance, live.keepalive, live.max_held) == (parse_balance("round-robin"), 9.0, 7)
     assert Counter(cast(Endpoint, live.pick()).host for _ in range(8)) == {"a": 6, "b": 2}
 
 

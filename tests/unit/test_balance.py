@@ -1,61 +1,13 @@
-"""Which endpoint takes the next call, and on which idle connection: by weight, leases that come back, nothing stale."""
+"""Endpoints: what they are called, and on which of their idle connections a call goes; nothing stale."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gateway.call import Lease
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import FRESH, Endpoint
-
-WEIGHTS = st.lists(st.integers(1, 5), min_size=1, max_size=5)
-
-
-def upstream(weights: list[int], balance: str = "round-robin") -> Upstream:
-    made = Upstream("up", balance)
-    made.endpoints = tuple(Endpoint(made, f"h{number}", 80, weight) for number, weight in enumerate(weights))
-    return made
-
-
-@given(WEIGHTS, st.integers(1, 4))
-def test_round_robin_gives_each_endpoint_its_weight(weights: list[int], rounds: int) -> None:
-    made = upstream(weights)
-    taken = Counter(cast(Endpoint, made.pick()).host for _ in range(rounds * sum(weights)))
-    assert taken == {f"h{number}": rounds * weight for number, weight in enumerate(weights)}
-
-
-@given(WEIGHTS, st.lists(st.booleans(), max_size=60))
-def test_least_held_never_leaves_one_behind(weights: list[int], moves: list[bool]) -> None:
-    made = upstream(weights, "least-held")
-    leases: list[Lease] = []
-    for take in moves:
-        if take or not leases:
-            endpoint = cast(Endpoint, made.pick())
-            assert endpoint.held / endpoint.weight == min(one.held / one.weight for one in made.endpoints)
-            leases.append(endpoint.lease.take())
-        else:
-            leases.pop(0).release()
-        assert made.held == len(leases) == sum(one.held for one in made.endpoints)
-
-
-def test_equals_take_turns() -> None:
-    made = upstream([1, 1, 1], "least-held")
-    assert len({cast(Endpoint, made.pick()).host for _ in range(3)}) == 3
-
-
-@pytest.mark.parametrize("balance", ["round-robin", "least-held"])
-def test_what_was_tried_is_not_picked_again(balance: str) -> None:
-    made = upstream([1, 3, 2], balance)
-    tried: tuple[Endpoint, ...] = ()
-    for _ in range(3):
-        tried = (*tried, cast(Endpoint, made.pick(tried)))
-    assert len(set(tried)) == 3 and made.pick(tried) is None
-    assert upstream([]).pick() is None
 
 
 @pytest.mark.parametrize(

@@ -184,3 +184,48 @@ def test_a_body_read_whole_costs_little_more_than_its_length_in_however_small_pi
     tracemalloc.stop()
     assert whole.take() == b"".join(pieces)
     assert taken < 1.5 * whole.size
+
+
+def again(data: bytes) -> bytes:
+    """The same chunks without extensions and trailers."""
+    lines, rest = [], data
+    while True:
+        size, _, rest = rest.partition(b"\r\n")
+        length = int(size.partition(b";")[0], 16)
+        if not length:
+            return b"".join([*lines, b"0\r\n\r\n"])
+        lines.append(size.partition(b";")[0] + b"\r\n" + rest[: length + 2])
+        rest = rest[length + 2 :]
+
+
+@given(BODIES, CUTS, st.sampled_from([b"", NEXT]))
+def test_the_chunks_of_an_answer_are_passed_on_as_they_were_however_they_were_cut(
+    data: bytes, cuts: list[int], after: bytes
+) -> None:
+    body, passed, content = chunked("response"), b"", b""
+    marks = sorted({min(cut, len(data)) for cut in cuts} | {len(data)})
+    for start, stop in zip([0, *marks[:-1]], marks, strict=True):
+        piece, _ = body.feed(data[start:stop] + (after if stop == len(data) else b""))
+        assert body.framed is not None
+        passed += body.framed
+        content += piece
+    assert passed == again(data)
+    assert decoded_by_h11(passed) == (content, len(passed))
+
+
+def test_a_size_is_passed_on_once_it_is_known_and_a_client_waits_for_no_end_of_a_chunk() -> None:
+    body = chunked("response")
+    assert isinstance(body, ChunkedBody)
+    shown = []
+    for piece in (b"1", b"0;x", b"\r\n", b"0123", b"456789abcdef", b"\r", b"\n", b"0", b"\r\n", b"X: y\r\n", b"\r\n"):
+        body.feed(piece)
+        shown.append((body.framed, body.between))
+    assert shown == [(b"", True), (b"", True), (b"10\r\n", False), (b"0123", False), (b"456789abcdef", False),
+                     (b"\r", False), (b"\n", True), (b"", True), (b"", True), (b"", True),
+                     (b"0\r\n\r\n", True)]  # fmt: skip
+
+
+def test_the_chunks_of_a_request_are_nobodys_business() -> None:
+    body = chunked("request")
+    body.feed(b"3\r\nabc\r\n")
+    assert body.framed is None

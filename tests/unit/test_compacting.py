@@ -220,6 +220,7 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return live
 
 
+@pytest.mark.timeout(300)  # it works all the time
 def test_killed_at_any_step_nothing_is_lost_and_nothing_doubled(tmp_path: Path, setting: Path) -> None:
     """Also for who reads before anybody has finished it."""
     step, later, wanted = 0, NOON + 2 * HOUR, calls(setting)

@@ -22,6 +22,7 @@ from gateway.config.jsonschema import document_schema
 from gateway.config.merge import merge_route
 from gateway.holds import budget
 from gateway.outcome import ENDINGS, Outcome
+from tests.kit.certificates import make_certificate
 
 from .config.kit import BASE, ROUTE, SECRET, sound
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 EXAMPLE = ROOT / "gateway.example.toml"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-RESERVED = {"streamed", "revoked"}
+RESERVED = {"revoked"}
 
 
 def blocks(page: Path) -> list[str]:
@@ -41,13 +42,19 @@ BLOCKS = [(page.name, number, text) for page in PAGES for number, text in enumer
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of a newcomer, with an issuer's public key and a secret in the environment."""
+    """The directory of a newcomer: an issuer's public key, certificates, secrets in a file and the environment."""
+    made = make_certificate(tmp_path / "tls", "localhost")
+    for name in ("tls/example.pem", "tls/api.pem", "tls/clients.pem", "ca.pem", "c.pem"):
+        (tmp_path / name).write_bytes(made.cert.read_bytes())
+    for name in ("tls/example.key", "tls/api.key", "k.pem"):
+        (tmp_path / name).write_bytes(made.key.read_bytes())
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     jwk: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     keys = {"keys": [{**jwk, "kid": "1", "use": "sig", "alg": "RS256"}]}
     (tmp_path / "keys.json").write_text(json.dumps(keys))
     monkeypatch.chdir(tmp_path)
-    for name in ("GATEWAY_JWT_SECRET", "GATEWAY_ADMIN_TOKEN"):
+    (tmp_path / "model-key").write_text("sk-secret\n")
+    for name in ("GATEWAY_JWT_SECRET", "GATEWAY_ADMIN_TOKEN", "MODEL_AUTHORIZATION"):
         monkeypatch.setenv(name, SECRET)
     return tmp_path
 
@@ -90,6 +97,11 @@ def test_every_configuration_that_is_shown_is_accepted(
     (home / "gateway.toml").write_text("\n".join(f"{key} = {written(value)}" for key, value in whole.items()))
     code, said = ran(capsys, "check", "gateway.toml")
     assert (code, said.splitlines()[-1].partition(", ")[0]) == (0, "gateway.toml: ok"), said
+
+
+def test_the_configuration_before_a_language_model_is_whole(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "gateway.toml").write_text(blocks(ROOT / "docs" / "llm.md")[0])
+    assert ran(capsys, "check", "gateway.toml") == (0, "gateway.toml: ok, 1 route, 1 upstream, 1 provider\n")
 
 
 def test_the_secret_of_the_readme_signs_tokens(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

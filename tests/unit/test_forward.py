@@ -27,7 +27,7 @@ from gateway.upstream.forward import MAX_DIALS, repeatable
 from gateway.upstream.http1 import UpstreamConnection
 from tests.kit.calls import call_of, head_of
 from tests.kit.holds import hold_plan
-from tests.kit.serving import POLLS, Scene, Up
+from tests.kit.serving import NO_PAUSE, POLLS, Scene, Up
 from tests.kit.waiting import until
 
 from .test_serve_events import failed
@@ -95,7 +95,7 @@ def test_a_replay_is_the_same_request_as_the_first() -> None:
     """What is sent again is read back from the bytes that were sent: nothing is added, lost or doubled."""
     head = head_of("/updates?a=%20&timeout=60", ("Prefer", "x"), ("X-B", "\xe9"), ("x-b", "2"), ("Cookie", "a=1; t=2"))
     hold = hold_plan(ask=(AskPlace("query", "timeout", "s"),), replay="cursor")
-    scene = Scene("template", idle=2, hold=hold, head=head)
+    scene = Scene("template", idle=2, hold=hold, head=head, retry=NO_PAUSE)
     scene.open()
     failed(failure.RESET)(scene)
     first, second = reversed(scene.ups)
@@ -105,7 +105,8 @@ def test_a_replay_is_the_same_request_as_the_first() -> None:
 
 def test_a_replay_knows_what_the_path_captured() -> None:
     hold = hold_plan(ask=(AskPlace("path", "wait", "s", "/wait/{wait}"),), replay="cursor", max=20.0, template=None)
-    scene = Scene("template", idle=2, hold=hold, head=head_of("/wait/60"), rule=Rule(None, "/wait/{wait}", ()))
+    scene = Scene("template", idle=2, hold=hold, head=head_of("/wait/60"), rule=Rule(None, "/wait/{wait}", ()),
+                  retry=NO_PAUSE)  # fmt: skip
     scene.open()
     failed(failure.RESET)(scene)
     first, second = reversed(scene.ups)
@@ -115,7 +116,7 @@ def test_a_replay_knows_what_the_path_captured() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/v1", "/%7euser", "/caf%C3%A9", "/a%2Fb", "/x%25%32e"])
 def test_a_replay_does_not_depend_on_how_the_endpoint_spells_its_path(prefix: str) -> None:
-    scene = Scene("template", idle=2)
+    scene = Scene("template", idle=2, retry=NO_PAUSE)
     scene.upstream.endpoints[0].prefix = prefix
     scene.open()
     failed(failure.RESET)(scene)
@@ -134,7 +135,8 @@ def test_an_upstream_without_endpoints_refuses() -> None:
     scene = Scene("ordinary")
     scene.upstream.endpoints = ()
     scene.open()
-    assert scene.call.outcome is Outcome.UPSTREAM_REFUSED and scene.call.status == 502
+    assert scene.call.outcome is Outcome.UPSTREAM_REFUSED and scene.call.status == 503
+    assert scene.call.note == "unresolved"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_only_a_poll_that_loses_nothing_may_be_sent_again_and_only_it_keeps_its_
 @pytest.mark.parametrize("framing", [{"length": 3}, {"chunked": True}])
 def test_a_body_that_was_read_whole_goes_out_with_the_head_and_is_sent_again_with_it(body: bytes, framing: Any) -> None:
     head = head_of("/updates", ("X-A", "b"), ("content-length", "3"), method="POST", **framing)
-    scene = Scene("template", hold=replace(POLLS["template"], body_limit=100), head=head, idle=2).open()
+    scene = Scene("template", hold=replace(POLLS["template"], body_limit=100), head=head, idle=2, retry=NO_PAUSE).open()
     scene.serve.on_whole(scene.call, body)
     failed(failure.RESET)(scene)
     first, second = reversed(scene.ups)

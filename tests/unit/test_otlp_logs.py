@@ -77,6 +77,17 @@ def test_a_hold_that_begins_is_another_event() -> None:
     assert made.severity_text == "info" and not made.trace_id and "route" not in attributes(made)
 
 
+def test_what_happens_to_an_endpoint_is_another_event() -> None:
+    eject = {
+        "v": 1, "kind": "eject", "time": "2023-11-14T22:15:00.000Z", "level": "warning", "upstream": "up",
+        "endpoint": "10.0.0.1", "why": "upstream_reset", "taking": 1, "members": 2, "lasts": 30.0,
+    }  # fmt: skip
+    made = sent(eject)
+    assert (made.event_name, made.severity_text, made.trace_id) == ("longpoll.endpoint.eject", "warning", b"")
+    assert made.body.string_value == "up: 10.0.0.1: eject (upstream_reset), 1 of 2 take calls"
+    assert attributes(made) == eject
+
+
 def test_the_resource_and_the_headers_are_those_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "s3cret")
     with collector() as found:

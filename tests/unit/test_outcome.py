@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import parse, refusals
-from gateway.outcome import ENDINGS, Blame, Outcome
+from gateway.outcome import ENDINGS, Blame, Outcome, Sign
 from gateway.pipeline import Refusal
 from gateway.upstream import failure
 
@@ -27,7 +27,9 @@ def test_an_ending_is_consistent(outcome: Outcome) -> None:
     ending = ENDINGS[outcome]
     assert ending.share in ("news", "empty", "error")
     assert ending.level in ("info", "notice", "warning", "error")
-    assert not ending.strike or ending.blame is Blame.UPSTREAM, "nobody is charged for what others did"
+    charged = ending.sign in (Sign.STRIKE, Sign.OVERRUN)
+    assert not charged or ending.blame is Blame.UPSTREAM, "nobody is charged for what others did"
+    assert ending.sign is Sign.NOTHING or ending.blame in (Blame.UPSTREAM, Blame.NONE)
     assert (ending.level == "error") == (outcome is Outcome.INTERNAL_ERROR)
     assert re.fullmatch("[a-z_]+", outcome.value) and outcome.value == outcome.name.lower()
 
@@ -35,7 +37,13 @@ def test_an_ending_is_consistent(outcome: Outcome) -> None:
 @pytest.mark.parametrize("name", ["BLANK", "EMPTY", "NEWS", "CLIENT_GONE", "EVICTED", "DRAINED", "EXPIRED", "OVERRUN",
     "UPSTREAM_ERROR"])  # fmt: skip
 def test_what_is_normal_for_a_poll_is_no_strike(name: str) -> None:
-    assert not ENDINGS[Outcome[name]].strike
+    assert ENDINGS[Outcome[name]].sign is not Sign.STRIKE
+
+
+@pytest.mark.parametrize("name", ["BLANK", "CLIENT_GONE", "CLIENT_TIMEOUT", "EVICTED", "SUPERSEDED", "DRAINED",
+    "EXPIRED", "REVOKED", "OVERLOADED", "INTERNAL_ERROR"])  # fmt: skip
+def test_what_the_endpoint_has_no_part_in_says_nothing_of_it(name: str) -> None:
+    assert ENDINGS[Outcome[name]].sign is Sign.NOTHING
 
 
 @pytest.mark.parametrize("name", ["BLANK", "CLIENT_GONE", "EVICTED", "SUPERSEDED", "DRAINED"])

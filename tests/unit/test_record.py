@@ -21,8 +21,10 @@ from gateway.identity.claims import Identity, name_of
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.plan import Snapshot
+from gateway.streams import Stream
 from gateway.telemetry.record import MAX_ARGS, MAX_TEXT, build, start, timestamp
 from tests.kit.calls import head_of
+from tests.kit.heads import response
 from tests.kit.schema import wrongs
 from tests.kit.serving import POLLS, WALL, HandLoop, Scene
 
@@ -48,7 +50,7 @@ def ended(outcome: Outcome) -> Call:
     """A call that began at loop second 100 and ended at 126.25 as `outcome` says, with what such a call has."""
     scene = Scene()
     head = None if outcome in HEADLESS else head_of("/updates?since=5&token=x", method="GET")
-    call = Call(cast(Any, None), scene.serve, "0af7651916cd43dd8448eb211c80319c", head, "192.0.2.7", 100.0)
+    call = Call(cast(Any, scene.conn), scene.serve, "0af7651916cd43dd8448eb211c80319c", head, "192.0.2.7", 100.0)
     call.outcome, call.ended = outcome, 126.25
     call.status = {**HEADLESS, **PLANLESS, **REFUSED, **ORDINARY, **HELD}[outcome]
     call.bytes_out = 0 if call.status in (0, 204) else 120
@@ -61,8 +63,12 @@ def ended(outcome: Outcome) -> Call:
     if outcome in HELD:
         call.hold = POLLS["template"]
         call.asked, call.granted, call.clamped_by, call.cursor = 90.0, 60.0, "max", "5"
+    if outcome is Outcome.ANSWERED:
+        scene.conn.certificate = "CN=alice,O=Acme"
     if outcome is Outcome.NEWS:
         call.news_latency = 0.000125
+    if outcome is Outcome.STREAMED:
+        call.first_byte_at, call.stream, call.cursor = 100.5, Stream(response(200), None, 60.0, 100.5), "41"
     if outcome in (Outcome.ANSWERED, Outcome.NEWS, Outcome.EMPTY, Outcome.TRUNCATED, Outcome.UPSTREAM_ERROR):
         call.first_byte_at = 126.0
     if outcome in (Outcome.UPSTREAM_RESET, Outcome.TRUNCATED):
@@ -238,3 +244,10 @@ def test_a_start_of_a_hold_that_nothing_ends_says_so() -> None:
 )
 def test_a_timestamp_is_rfc_3339_in_utc(wall: float, text: str) -> None:
     assert timestamp(wall) == text
+
+
+def test_a_certificate_is_cut_and_harmless_like_all_that_others_write() -> None:
+    call = ended(Outcome.EMPTY)
+    assert "certificate" not in build(call, WALL, 126.5, SINCE)
+    cast(Any, call.conn).certificate = "CN=\x1b" + "x" * 600
+    assert build(call, WALL, 126.5, SINCE)["certificate"] == "CN=\\x1b" + "x" * 508

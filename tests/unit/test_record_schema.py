@@ -21,6 +21,12 @@ START = {
     "clamped_by": None, "endpoint": "10.0.0.1", "ends_at": "2023-11-14T22:15:25.000Z",
 }  # fmt: skip
 
+PROBE = {
+    "v": 1, "kind": "probe", "time": "2023-11-14T22:15:00.000Z", "level": "warning", "upstream": "up",
+    "endpoint": "10.0.0.1", "why": "status 500", "taking": 1, "members": 2,
+}  # fmt: skip
+EJECT = {**PROBE, "kind": "eject", "until": "2023-11-14T22:15:30.000Z", "lasts": 30.0, "strikes": 5, "times": 1}
+
 
 def test_the_file_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -38,6 +44,17 @@ def test_every_golden_record_fits(record: dict[str, Any]) -> None:
 
 def test_the_line_of_a_hold_that_begins_fits() -> None:
     assert wrongs(START) == []
+
+
+@pytest.mark.parametrize("line", [EJECT, PROBE, {**PROBE, "kind": "restore", "level": "notice"}])
+def test_the_lines_of_endpoints_fit(line: dict[str, Any]) -> None:
+    assert wrongs(line) == []
+    assert all(wrongs({key: value for key, value in line.items() if key != name}) for name in line if name != "kind")
+
+
+@pytest.mark.parametrize("line", [{**PROBE, "kind": "eject"}, {**EJECT, "kind": "nap"}, {**EJECT, "taking": -1}])
+def test_what_is_no_line_of_an_endpoint_does_not_fit(line: dict[str, Any]) -> None:
+    assert wrongs(line)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def test_it_is_shut_only_while_nobody_more_can_be_told() -> None:
     assert (called, room.shut) == (["open"], False), "once, when somebody left"
 
 
+LAST = "; the last came from 192.0.2.9"
 PROXY = "an address has 3 connections (server.per_address); if it is a proxy, name it in server.trusted_proxies"
 
 
@@ -80,12 +81,16 @@ PROXY = "an address has 3 connections (server.per_address); if it is a proxy, na
         (Shed.CONNECTIONS, "all 7 connections are taken (server.max_connections; see ulimit -n)"),
         (Shed.ADDRESS, PROXY),
         (Shed.DESCRIPTORS, "the system has no file descriptor left"),
+        (Shed.NO_PROXY, "server.proxy_protocol takes connections of server.trusted_proxies only" + LAST),
+        (Shed.PROXY_HEADER, "server.proxy_protocol wants a PROXY header (v1 or v2) first" + LAST),
+        (Shed.CERTIFICATE, "server.tls.client_ca wants a certificate that it vouches for" + LAST),
         (Shed.HOLD, "the last of 7 connections are not for polls (server.max_connections)"),
     ],
 )  # fmt: skip
 def test_an_operator_is_told_what_was_full_and_where_to_look(shed: Shed, words: str) -> None:
     room = Room()
     room.allow(7, 3, ())
+    room.last[shed] = "192.0.2.9"
     assert room.words(shed, 12) == f"turned away 12: {words}"
 
 
@@ -106,5 +111,16 @@ def test_when_all_have_left_nothing_is_remembered(peers: list[str]) -> None:
     assert room.open == len(inside) <= 30
     assert all(count <= 7 for peer, count in Counter(inside).items() if "." in peer)
     for peer in inside:
+        room.leave(peer)
+    assert (room.open, room._by_address) == (0, {})
+
+
+def test_behind_a_proxy_a_place_is_the_clients() -> None:
+    room = Room()
+    room.allow(100, 1, HERE)
+    assert [room.enter("127.0.0.1") for _ in range(3)] == [None] * 3
+    assert [room.rename("127.0.0.1", "192.0.2.1") for _ in range(2)] == [None, Shed.ADDRESS]
+    assert [room.rename("127.0.0.1", "127.0.0.1"), room.rename("", ""), room.open] == [None, None, 3]
+    for peer in ("192.0.2.1", "127.0.0.1", "127.0.0.1"):
         room.leave(peer)
     assert (room.open, room._by_address) == (0, {})

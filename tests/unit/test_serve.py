@@ -20,7 +20,7 @@ from gateway.upstream import failure
 from tests.kit.calls import head_of
 from tests.kit.crowd import Crowd
 from tests.kit.heads import response
-from tests.kit.serving import POLLS, WALL, Scene
+from tests.kit.serving import NO_PAUSE, POLLS, WALL, Scene
 
 from .test_serve_events import drain, end, failed, future, head, let_go, passes, resumed, unread, upload, waiting
 
@@ -118,7 +118,7 @@ def test_a_client_that_reads_slowly_stops_the_upstream_and_its_clock() -> None:
 
 @pytest.mark.parametrize("note", ["reset", "EOF"])
 def test_a_cursor_poll_is_sent_again_once_with_what_is_left_of_its_hold(note: str) -> None:
-    scene = Scene("template", idle=2).open()
+    scene = Scene("template", idle=2, retry=NO_PAUSE).open()
     first, second = reversed(scene.ups)
     scene.loop.advance(10.0)
     let_go(scene)
@@ -132,7 +132,7 @@ def test_a_cursor_poll_is_sent_again_once_with_what_is_left_of_its_hold(note: st
 
 
 def test_a_cursor_poll_with_too_little_left_to_send_again_gets_no_news() -> None:
-    scene = Scene("template", idle=2).open()
+    scene = Scene("template", idle=2, retry=NO_PAUSE).open()
     scene.loop.advance(24.5)
     failed(failure.RESET)(scene)
     assert scene.call.outcome is Outcome.BLANK and scene.call.attempts == 1

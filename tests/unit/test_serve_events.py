@@ -18,12 +18,14 @@ from gateway.call import State
 from gateway.drain import Drain
 from gateway.holds.budget import LONGEST
 from gateway.outcome import Outcome
+from gateway.plan import Retry, Sse
 from gateway.policies.caps import compile_cap
 from gateway.policies.rate_limit import compile_rate_limit
 from gateway.serve import TABLE
 from gateway.state.store import Demand, Denied, Place, Tokens
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
+from gateway.upstream.repeat import Pause
 from tests.kit.calls import call_of, head_of
 from tests.kit.glue import AGREED
 from tests.kit.heads import response
@@ -32,6 +34,7 @@ from tests.kit.serving import KINDS, POLLS, Scene, Up
 from tests.kit.stores import take
 
 JSON = {"Content-Type": "application/json"}
+EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
 Event = Callable[[Scene], None]
 
 
@@ -77,6 +80,10 @@ def head(status: int, data: bytes, ended: bool) -> Event:
     return event
 
 
+def stream_begins(scene: Scene) -> None:
+    scene.serve.on_head(scene.call, response(200, EVENT_STREAM), b"data: 1\n\n", False)
+
+
 def end(scene: Scene) -> None:
     let_go(scene)
     scene.serve.on_end(scene.call)
@@ -112,10 +119,11 @@ def drain(seconds: float) -> Event:
 
 def upload(size: int, ended: bool) -> Event:
     """A body is read only when the head has left: never while the call is still connecting."""
+    data = b"x" * size
 
     def event(scene: Scene) -> None:
-        if not isinstance(scene.call.up, Dial):
-            scene.serve.on_upload(scene.call, b"x" * size, ended)
+        if not isinstance(scene.call.up, (Dial, Pause)):
+            scene.serve.on_upload(scene.call, data, ended)
 
     return event
 
@@ -126,8 +134,9 @@ EVENTS: dict[str, dict[str, Event]] = {
     "whole": {"": lambda s: s.serve.on_whole(s.call, b"since=7"), "too long": lambda s: s.serve.on_whole(s.call, None)},
     "turn": {"": lambda s: s.serve.on_turn(s.call), "room": lambda s: (make_room(s), s.serve.on_turn(s.call))[1]},
     "head": {"part": head(200, b"[", False), "whole": head(200, b"[1]", True), "empty": head(200, b"", True),
-             "error": head(500, b"{}", True), "error part": head(503, b"", False)},
+             "error": head(500, b"{}", True), "error part": head(503, b"", False), "stream": stream_begins},
     "switch": {"": switched(AGREED), "wrong": switched(JSON)},
+    "interim": {"": lambda s: s.serve.on_interim(s.call, response(103, {"Link": "</a>"}))},
     "body": {"": lambda s: s.serve.on_body(s.call, b"x"), "long": lambda s: s.serve.on_body(s.call, b"x" * 9000)},
     "end": {"": end},
     "failure": {"reset": failed(failure.RESET), "bad": failed(failure.BAD), "refused": failed(failure.REFUSED)},
@@ -204,6 +213,20 @@ def kept_back(kind: str, *, too_soon: bool = False) -> Scene:
     return scene.open()
 
 
+AGAIN = Retry(attempts=3, methods=frozenset({"GET", "POST"}), status=frozenset({503}))
+
+
+def pausing(kind: str) -> Scene:
+    """Its connection died, and it is sent again in a moment. A body was read whole for that."""
+    hold = replace(POLLS[kind], replay="cursor") if kind in POLLS else None
+    scene = Scene(kind, idle=2, hold=hold, retry=AGAIN).open()
+    if scene.call.state is State.WAITING:
+        scene.serve.on_whole(scene.call, b"0123456789")
+    failed(failure.RESET)(scene)
+    assert isinstance(scene.call.up, Pause)
+    return scene
+
+
 def relaying(kind: str) -> Scene:
     scene = Scene(kind).open()
     head(200, b"[", False)(scene)
@@ -216,12 +239,23 @@ def tunnelling(kind: str) -> Scene:
     return scene
 
 
+def streaming(kind: str) -> Scene:
+    scene = Scene(kind, sse=Sse(15.0, 300.0, 3600.0)).open()
+    stream_begins(scene)
+    return scene
+
+
 def unread(kind: str, *events: Event) -> Scene:
     """The client takes nothing from now on."""
     scene = Scene(kind).open()
     scene.conn.full = True
     for event in events:
         event(scene)
+    return scene
+
+
+def after(seconds: float, scene: Scene) -> Scene:
+    scene.loop.advance(seconds)
     return scene
 
 
@@ -241,7 +275,11 @@ STAGES: dict[str, tuple[State, Callable[[str], Scene]]] = {
     "back too soon": (State.WAITING, lambda kind: kept_back(kind, too_soon=True)),
     "parked": (State.PARKED, lambda kind: Scene(kind, idle=2).open()),
     "dialing": (State.PARKED, lambda kind: Scene(kind, idle=0, endpoints=2).open()),
+    "pausing": (State.PARKED, pausing),
+    "sent again": (State.PARKED, lambda kind: after(0.2, pausing(kind))),
     "relaying": (State.RELAYING, relaying),
+    "streaming": (State.RELAYING, streaming),
+    "stream unread": (State.RELAYING, lambda kind: unread(kind, stream_begins)),
     "choked": (State.RELAYING, lambda kind: unread(kind, head(200, b"[", False))),
     "relayed": (State.RELAYING, lambda kind: unread(kind, head(200, b"[1]", True))),
     "answered": (State.RELAYING, lambda kind: unread(kind, failed(failure.BAD))),
@@ -335,7 +373,7 @@ def test_any_sequence_of_events_settles_once(kind: str, stage: str, moves: list[
     leave(scene)
 
 
-@given(st.sampled_from(KINDS), st.sampled_from(("waiting", "parked", "dialing", "relaying", "tunnelling")))
+@given(st.sampled_from(KINDS), st.sampled_from(("waiting", "parked", "dialing", "pausing", "relaying", "tunnelling")))
 def test_a_call_that_nobody_touches_ends_by_itself(kind: str, stage: str) -> None:
     scene = STAGES[stage][1](kind)
     if stage == "waiting":

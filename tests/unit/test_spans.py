@@ -22,7 +22,7 @@ from gateway.telemetry.spans import Spans
 from gateway.telemetry.trace import ADOPTED, LINKED, Arrival, arrivals
 from gateway.upstream import failure
 from tests.kit.calls import head_of
-from tests.kit.serving import POLLS, WALL, Scene
+from tests.kit.serving import NO_PAUSE, POLLS, WALL, Scene
 
 from .test_serve_events import drain, end, failed, head, passes
 
@@ -131,7 +131,9 @@ def test_what_happened_to_a_hold_is_told_in_order(kind: str, moves: list[Move], 
 
 
 def test_attempts_follow_each_other_and_end_with_the_call() -> None:
-    scene = play("template", passes(2), failed(failure.RESET), passes(3), head(200, b"[1]", True), idle=2)
+    scene = play(
+        "template", passes(2), failed(failure.RESET), passes(3), head(200, b"[1]", True), idle=2, retry=NO_PAUSE
+    )
     server, first, second = spans(scene)
     times = [((span.start_time - BASE) / 1e9, (span.end_time - BASE) / 1e9) for span in (server, first, second)]
     assert times == [(0.0, 5.0), (0.0, 2.0), (2.0, 5.0)]
@@ -140,7 +142,7 @@ def test_attempts_follow_each_other_and_end_with_the_call() -> None:
 
 
 def test_a_replay_with_no_time_left_is_no_attempt() -> None:
-    scene = play("template", passes(28), failed(failure.RESET), idle=2)
+    scene = play("template", passes(28), failed(failure.RESET), idle=2, retry=NO_PAUSE)
     assert scene.call.outcome in (Outcome.BLANK, Outcome.OVERRUN)
     assert [span.attributes.get("error.type") for span in spans(scene)] == [None, "upstream_reset"]
 

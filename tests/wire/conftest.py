@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
+from gateway.telemetry import log, otlp_traces
 from tests.kit.certificates import Certificate, make_certificate
 
 
@@ -21,3 +22,11 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """A self-signed certificate for localhost and 127.0.0.1."""
     return make_certificate(tmp_path_factory.mktemp("tls"), "localhost", "127.0.0.1")
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records and spans of gateways on a test's own loop are handed over when they are made: what a test looks at
+    is what they say. Gateways in a process of their own gather them as ever."""
+    monkeypatch.setattr(log, "FLUSH_EVERY", 0.002)
+    monkeypatch.setattr(otlp_traces, "FLUSH_EVERY", 0.002)

@@ -126,6 +126,61 @@ async def test_without_identity_the_authorization_of_a_client_stays_here_too(tmp
     assert up.requests[0].one("Authorization") is None
 
 
+EVERYWHERE = ("header:Authorization", "header:X-Token", "cookie:session", "query:access_token")
+LEAKS = ("X-Token: leak", "x_token: leak", "Cookie: a=1; session=leak", "cookie: session = leak;b=2;session=leak")
+
+
+async def test_credentials_stay_here_wherever_else_a_client_puts_them(tmp_path: Path) -> None:
+    """One of them is looked at; the others are credentials all the same."""
+    async with ScriptedUpstream() as up:
+        text = config(up.port, more=taken_from(*EVERYWHERE), **SIGNED)
+        async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
+            target = "/x?a=1&access%5Ftoken=leak&access_token=leak&b=2"
+            assert (await raw.ask(get(target, bearer(), *LEAKS))).status == 200
+            record = await gw.record()
+    assert b"leak" not in bytes(up.peers[0].received)
+    assert (up.requests[0].target, up.requests[0].all("Cookie")) == ("/x?a=1&b=2", ["a=1", "b=2"])
+    assert "leak" not in json.dumps(record)
+
+
+@pytest.mark.parametrize("forward", [False, True])
+async def test_a_browsers_session_is_not_told_to_services_that_ask_for_none(tmp_path: Path, forward: bool) -> None:
+    """Its cookie goes to every path of the host. A query is written for the one it stands in, and is left alone."""
+    routes = route(policies=["signed-in"]) + route("open", "/open")
+    upstream = f"forward_authorization = {str(forward).lower()}"
+    async with ScriptedUpstream() as up:
+        text = config(up.port, upstream=upstream, more=taken_from(*EVERYWHERE), routes=routes)
+        async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
+            assert (await raw.ask(get("/open?access_token=its-own", *LEAKS))).status == 200
+    seen = up.requests[0]
+    assert (b"leak" in bytes(up.peers[0].received)) == forward
+    assert seen.target == "/open?access_token=its-own"
+    assert seen.all("Cookie") == (
+        ["a=1; session=leak", "session = leak;b=2;session=leak"] if forward else ["a=1", "b=2"]
+    )
+
+
+async def test_the_services_own_credentials_take_the_place_of_the_clients(tmp_path: Path) -> None:
+    """Also in the field the client wrote its own in; and they are nowhere in what the client or an operator gets."""
+    key = tmp_path / "key"
+    key.write_text("Bearer upstream-key-1\n")
+    upstream = f'headers = {{ set = {{ Authorization = "file:{key}", X-Token = "file:{key}" }} }}'
+    async with ScriptedUpstream() as up:
+        text = config(up.port, upstream=upstream, more=taken_from(*EVERYWHERE), **SIGNED)
+        async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
+            hop = "Connection: Authorization, X-Token"
+            found = await raw.ask(get("/", bearer(), *LEAKS, hop))
+            shown = [await gw.admin(path) for path in ("/api/routes", "/api/upstreams", "/metrics")]
+            assert b"upstream-key" not in b"".join(body for _, body in shown) + bytes(found.body)
+            key.write_text("Bearer upstream-key-2\n")
+            assert await gw.app.reload() == []
+            assert (await raw.ask(get("/", bearer()))).status == 200
+            assert "upstream-key" not in json.dumps(await gw.records(2))
+    for number, request in enumerate(up.requests, 1):
+        expected = [f"Bearer upstream-key-{number}"]
+        assert request.all("Authorization") == request.all("X-Token") == expected
+
+
 def public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return key.public_key().public_bytes(serialization.Encoding.PEM, form)

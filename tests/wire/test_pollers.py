@@ -218,6 +218,7 @@ async def test_a_secret_key_stands_nowhere(tmp_path: Path) -> None:
         await waits(gw, second, get("/?sid=s3cret"))
         shown = json.dumps(await listed(gw)) + (await gw.admin("/api/overview"))[1].decode()
         up.publish()
+        await first.read_answer()
         await until(lambda: up.held == 1)
         up.publish()
         shown += json.dumps(await gw.records(2))

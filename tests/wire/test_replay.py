@@ -37,6 +37,17 @@ async def test_a_cursor_poll_is_sent_once_more(tmp_path: Path, end: End) -> None
         assert (record["outcome"], record["attempts"]) == ("news", 2)
 
 
+async def test_a_poll_that_is_sent_again_is_still_the_clients_behind_the_proxy(tmp_path: Path) -> None:
+    tables = {**polls("cursor"), "server": 'trusted_proxies = ["127.0.0.0/8"]'}
+    async with ScriptedUpstream((End.CLOSE,), (answer(b"[1]"),)) as up, stage(up, tmp_path, **tables) as (_, raw):
+        fields = ("X-Forwarded-For: 1.1.1.1, 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.test")
+        assert (await raw.ask(get("/", *fields))).status == 200
+        told = [(request.one("X-Forwarded-For"), request.one("X-Forwarded-Proto"), request.one("X-Forwarded-Host"),
+                 request.one("Forwarded")) for request in up.requests]  # fmt: skip
+        one = ("203.0.113.9", "https", "localhost", 'for=203.0.113.9;proto=https;host="localhost"')
+        assert told == [one, one]
+
+
 @pytest.mark.parametrize("end", ENDS)
 async def test_a_cursor_poll_is_sent_at_most_twice(tmp_path: Path, end: End) -> None:
     async with ScriptedUpstream(then=(end,)) as up, stage(up, tmp_path, **polls("cursor")) as (gw, raw):

@@ -83,12 +83,13 @@ async def test_a_deadline_is_told_in_the_template_or_as_a_504(tmp_path: Path, re
 
 @CLASSES
 async def test_a_drain_leaves_to_its_end_what_may_not_be_ended_early(tmp_path: Path, replay: str) -> None:
-    tables = polls(replay, server='drain = "10s"\nstop_grace = "20s"')
+    early = REPLAY[replay].early
+    tables = polls(replay, server=f'drain = "{"500ms" if early else "10s"}"\nstop_grace = "20s"')
     async with HoldingUpstream() as up, stage(up, tmp_path, **tables) as (gw, raw):
         await polled(up, raw, get())
         draining = asyncio.ensure_future(gw.app.drain())
         await until(lambda: gw.app._serve.draining is not None)
-        if REPLAY[replay].early:
+        if early:
             found = await raw.read_answer()
             assert (bytes(found.body), found.one("Connection")) == (b"[]", "close")
         else:
@@ -96,7 +97,7 @@ async def test_a_drain_leaves_to_its_end_what_may_not_be_ended_early(tmp_path: P
             assert up.publish() == 1
             assert bytes((await raw.read_answer()).body) == b'["news"]'
         await draining
-        assert (await gw.record())["outcome"] == ("drained" if REPLAY[replay].early else "news")
+        assert (await gw.record())["outcome"] == ("drained" if early else "news")
 
 
 @CLASSES

@@ -175,6 +175,10 @@ CALLERS = [
     (TRUSTED, ["X-Forwarded-For: 198.51.100.7, nonsense"], 403, "127.0.0.1"),
     (TRUSTED, ['Forwarded: for="198.51.100.7:1234";proto=https'], 200, "198.51.100.7"),
     (TRUSTED, ["Forwarded: for=unknown"], 403, "127.0.0.1"),
+    (TRUSTED, ['Forwarded: for=192.0.2.66;host="x, for=198.51.100.7"'], 403, "192.0.2.66"),
+    (TRUSTED, ['Forwarded: for="198.51.100.7, for=192.0.2.66'], 403, "192.0.2.66"),
+    (TRUSTED, ["Forwarded: for=198.51.100.7", "X-Forwarded-For: 192.0.2.66"], 403, "192.0.2.66"),
+    ("", ["X-Forwarded-Proto: https", "Forwarded: for=198.51.100.7;proto=https"], 403, "127.0.0.1"),
 ]
 
 

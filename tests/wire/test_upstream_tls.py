@@ -5,12 +5,14 @@ byte of a request.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.kit.certificates import make_certificate
-from tests.kit.gateways import config, gateway
+from tests.kit.certificates import Certificate, make_certificate
+from tests.kit.gateways import config, gateway, route
 from tests.kit.raw import client, get, post
 from tests.kit.stage import stage
 from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
@@ -36,10 +38,20 @@ async def test_an_endpoint_of_a_trusted_authority_is_served(tmp_path: Path) -> N
         assert [record["outcome"] for record in await gw.records(2)] == ["answered"] * 2
 
 
-@pytest.mark.parametrize("why", ["unknown authority", "another name", "expired"])
+BAD: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "unknown authority": (HERE, {}),
+    "another name": (("b.internal",), {}),
+    "expired": (HERE, {"days": -1}),
+    "not valid yet": (HERE, {"days": 4}),
+    "a name in its subject alone": ((), {"subject": "CN=127.0.0.1"}),
+    "a wildcard for an address": (("*.0.0.1", "*"), {}),
+}
+
+
+@pytest.mark.parametrize("why", BAD)
 async def test_an_endpoint_that_cannot_be_trusted_is_502_and_gets_nothing(tmp_path: Path, why: str) -> None:
-    names = ("b.internal",) if why == "another name" else HERE
-    shown = make_certificate(tmp_path / "shown", *names, days=-1 if why == "expired" else 1)
+    names, more = BAD[why]
+    shown = make_certificate(tmp_path / "shown", *names, **more)
     trusted = make_certificate(tmp_path / "trusted", *HERE) if why == "unknown authority" else shown
     async with (
         ScriptedUpstream(tls=shown.server()) as up,
@@ -70,9 +82,13 @@ async def test_an_endpoint_that_speaks_no_tls_is_502_and_gets_nothing(tmp_path: 
     assert b"secret" not in received
 
 
-@pytest.mark.parametrize(("server_name", "status"), [("b.internal", 200), ("c.internal", 502)])
+@pytest.mark.parametrize(
+    ("server_name", "status"),
+    [("b.internal", 200), ("B.INTERNAL", 200), ("c.internal", 502), ("x.d.internal", 200), ("d.internal", 502),
+     ("x.y.d.internal", 502), ("127.0.0.1", 502)],
+)  # fmt: skip
 async def test_the_name_an_endpoint_must_prove_can_be_given(tmp_path: Path, server_name: str, status: int) -> None:
-    other = make_certificate(tmp_path / "other", "b.internal")
+    other = make_certificate(tmp_path / "other", "b.internal", "*.d.internal")
     tls = trust(f'ca = "file:{other.cert}"', f'server_name = "{server_name}"')
     async with ScriptedUpstream(tls=other.server()) as up, stage(up, tmp_path, upstream=tls) as (_, raw):
         assert (await raw.ask(get())).status == status
@@ -149,3 +165,69 @@ async def test_an_authority_that_is_not_trusted_any_more_is_not_trusted_after_a_
         ca.write_bytes(other.cert.read_bytes())
         assert await soon(gw.app.reload()) == []
         assert (await raw.ask(get())).status == 502
+
+
+@pytest.mark.parametrize(("server_name", "asked"), [(None, None), ("b.internal", "b.internal")])
+async def test_an_endpoint_is_asked_for_by_its_name(tmp_path: Path, server_name: str | None, asked: str | None) -> None:
+    """So that one that serves many shows the right certificate; an address is no name (RFC 6066 3)."""
+    own = make_certificate(tmp_path / "own", *HERE, "b.internal")
+    context, names = own.server(), list[str | None]()
+    context.sni_callback = lambda _, name, __: names.append(name)
+    parts = [f'ca = "file:{own.cert}"', *([f'server_name = "{server_name}"'] if server_name is not None else [])]
+    async with ScriptedUpstream(tls=context) as up, stage(up, tmp_path, upstream=trust(*parts)) as (_, raw):
+        assert (await raw.ask(get())).status == 200
+    assert names == [asked]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+async def test_an_endpoint_shows_the_chain_up_to_its_authority(tmp_path: Path, complete: bool) -> None:
+    root = make_certificate(tmp_path / "root", "root")
+    between = make_certificate(tmp_path / "between", "between", by=root, signs=True)
+    leaf = make_certificate(tmp_path / "leaf", *HERE, by=between)
+    if complete:
+        leaf.cert.write_bytes(leaf.cert.read_bytes() + between.cert.read_bytes())
+    async with (
+        ScriptedUpstream(tls=leaf.server()) as up,
+        stage(up, tmp_path, upstream=trust(f'ca = "file:{root.cert}"')) as (_, raw),
+    ):
+        assert (await raw.ask(get())).status == (200 if complete else 502)
+
+
+async def test_two_upstreams_at_one_address_do_not_share_what_they_trust_or_their_connections(tmp_path: Path) -> None:
+    own, other = (make_certificate(tmp_path / name, *HERE) for name in ("own", "other"))
+    distrust = trust(f'ca = "file:{other.cert}"')
+    async with ScriptedUpstream(tls=own.server()) as up:
+        more = f'[upstream.strict]\nendpoints = ["{up.url}"]\n{distrust}\n'
+        routes = route() + route("strict", "/strict").replace('"up"', '"strict"')
+        tables = {"upstream": trust(f'ca = "file:{own.cert}"'), "more": more, "routes": routes}
+        async with stage(up, tmp_path, **tables) as (_, raw):
+            found = [(await raw.ask(get(path))).status for path in ("/", "/strict", "/", "/strict")]
+    assert found == [200, 502, 200, 502]
+    assert len(up.peers) - sum(not peer.received for peer in up.peers) == 1
+
+
+async def shown_to(up: ScriptedUpstream) -> Any:
+    """The subject that the newest connection came with."""
+    return up.peers[-1].writer.get_extra_info("peercert")["subject"][0][0][1]
+
+
+async def test_a_reload_shows_another_certificate_and_a_file_that_cannot_be_used_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    theirs, ca = make_certificate(tmp_path / "theirs", *HERE), make_certificate(tmp_path / "ca", "ca")
+    old, new = (make_certificate(tmp_path / name, name, by=ca) for name in ("old", "new"))
+    shutil.copytree(old.cert.parent, tmp_path / "shown")
+    ours = Certificate(tmp_path / "shown" / "cert.pem", tmp_path / "shown" / "key.pem")
+    parts = (f'ca = "file:{theirs.cert}"', f'cert = "file:{ours.cert}"', f'key = "file:{ours.key}"')
+    async with ScriptedUpstream(tls=theirs.server(ca)) as up, stage(up, tmp_path, upstream=trust(*parts)) as (gw, raw):
+        assert (await raw.ask(get())).status == 200
+        assert await shown_to(up) == "old"
+        shutil.copy(new.cert, ours.cert)  # and not yet its key
+        (problem,) = await soon(gw.app.reload())
+        assert "upstream.up.tls: cert and key do not belong together" in problem
+        assert (await raw.ask(get())).status == 200
+        assert len(up.peers) == 1, "nothing was touched"
+        shutil.copy(new.key, ours.key)
+        assert await soon(gw.app.reload()) == []
+        assert (await raw.ask(get())).status == 200
+        assert await shown_to(up) == "new"

@@ -62,6 +62,7 @@ function endpoints(seen) {
   table(at("endpoints"), seen.held.endpoints, (one) => JSON.stringify([one.upstream, one.endpoint]), () => {}, (row, one) => cells(row, [
     [one.upstream], [one.endpoint, "text"], number(count(one.held)), number(count(one.calls)),
     one.failed ? [count(one.failed), "number bad"] : number("0"), one.overruns ? [count(one.overruns), "number warn"] : number("0"),
+    one.state === "out" ? [`out: ${one.why.join(", ")}`, "bad"] : ["in"],
   ]));
 }
 

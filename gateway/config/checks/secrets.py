@@ -1,12 +1,12 @@
-"""Secrets and certificates of the process and of header rules: the admin token and names, the server's certificate,
-header values that stand in the environment or in a file.
+"""Secrets of the process and of header rules: the admin token and names, header values that stand in the environment or
+in a file.
 """
 
 from __future__ import annotations
 
 from gateway.config.addresses import is_loopback
 from gateway.config.checks.finding import Findings, View
-from gateway.config.checks.reading import check_chain, check_secret, said
+from gateway.config.checks.reading import check_secret, said
 from gateway.config.durations import quoted
 from gateway.config.problems import Problem
 from gateway.config.references import Secret, read_secret
@@ -15,10 +15,8 @@ from gateway.config.texts import parse_literal
 
 
 def check_secrets(view: View) -> Findings:
-    """The admin token, the server's certificate and the header values of upstreams, policies, routes and exports."""
+    """The admin token and the header values of upstreams, policies, routes and exports."""
     yield from _admin(view)
-    for pair in view.config.server.tls:
-        yield from check_chain(view.main("server.tls", ""), pair.cert, pair.key)
     for name, upstream in view.config.upstreams.items():
         yield from _headers(view, "upstream", name, "headers", upstream.headers)
     yield from _header_rules(view)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.config.checks.finding import Findings, View
+from gateway.config.addresses import is_name
+from gateway.config.checks.finding import Findings, Notice, View
 from gateway.config.checks.reading import check_authority, check_chain, said
+from gateway.config.durations import parse_duration
 from gateway.config.schema import Upstream
 
 
@@ -24,5 +26,9 @@ def _upstream(view: View, name: str, upstream: Upstream) -> Findings:
         yield from check_authority(view.at("upstream", name, "tls.ca", ""), tls.ca)
     if any(vars(tls).values()) and not any(each.url.scheme == "https" for each in upstream.endpoints):
         yield said(at, "no endpoint uses https; write https:// in endpoints, or remove tls")
+    usual = parse_duration(Upstream.model_fields["dns_refresh"].default)
+    if upstream.dns_refresh != usual and not any(is_name(each.url.host) for each in upstream.endpoints):
+        text = "no endpoint is a name that is looked up; remove it, or write names in endpoints"
+        yield Notice(view.at("upstream", name, "dns_refresh", text))
     if len({each.url.path for each in upstream.endpoints}) > 1:
         yield view.at("upstream", name, "endpoints", "have different paths; write the same path in all of them")

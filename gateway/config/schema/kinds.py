@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from gateway.config.fields import (
     Count,
@@ -138,10 +138,11 @@ class Sse(Table):
 
 
 class Retry(Table):
-    """What may be tried again beyond the built-in rule: calls of `methods` whose connection died or whose answer has
-    one of `status`, at most `attempts` in all, and no more than a `budget` share of the upstream's calls."""
+    """What may be sent again beyond the built-in rule: ordinary calls of `methods` whose connection died or whose
+    answer has one of `status`, at most `attempts` times in all, after a pause that begins at `backoff`. `budget`: no
+    more than this share of the upstream's calls, those that the built-in rule sends again included."""
 
-    attempts: Count = 2
+    attempts: Annotated[int, Strict(), Field(ge=1, le=10)] = 2
     budget: Share = 0.2
     backoff: Duration = default("25ms")
     methods: tuple[Method, ...] = ("GET", "HEAD", "OPTIONS")

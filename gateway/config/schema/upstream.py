@@ -30,7 +30,7 @@ def _endpoint(value: object) -> object:
 
 
 class Endpoint(Table):
-    """One address of an upstream; `weight` is its share against the others."""
+    """One address of an upstream, or a name with all it has; `weight` is the share of each against the others."""
 
     url: Url = Field(examples=["http://127.0.0.1:5000"])
     weight: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
@@ -44,10 +44,12 @@ class HeaderEdit(Table):
 
 
 class IdentityHeaders(Table):
-    """Header names that tell the upstream who calls; the client's own copies are removed."""
+    """Header names that tell the upstream who calls; the client's own copies are removed. `certificate`: whose
+    certificate the client showed, where `server.tls` asks for one."""
 
     consumer: RuleHeader | None = None
     tenant: RuleHeader | None = None
+    certificate: RuleHeader | None = None
     claims: dict[Text, RuleHeader] = Field(default_factory=dict)
 
 

@@ -249,6 +249,10 @@ def test_a_problem_of_a_shared_policy_is_said_once(tmp_path: Path) -> None:
             "the log see; write the networks of your proxies",
         ),
         (
+            BASE + ROUTE + "[upstream.x]\nendpoints = ['http://10.0.0.1', 'http://localhost:1']\ndns_refresh = '5s'\n",
+            "upstream.x.dns_refresh: no endpoint is a name that is looked up; remove it, or write names in endpoints",
+        ),
+        (
             BASE + ROUTE + "[log.rotate]\nkeep = '24h'\n",
             'log.rotate: only a file is rotated, and records go to stdout; write log.calls = "file:PATH", or remove it',
         ),

@@ -94,6 +94,11 @@ def asked(config: Config, target: str = "/p", *headers: tuple[str, str], data: s
     return told(config, f"http://talk{target}", *headers, method=method, data=data, bearer=None, peer=peer)
 
 
+def width(text: str, config: Config) -> int:
+    """The longest line, as if the file lay at hand: its path is never broken, however long it is."""
+    return max(map(len, text.replace(str(config.path), config.path.name).splitlines()))
+
+
 def says(story: Explanation, name: str) -> list[str]:
     """What the rules of that name say."""
     return [rule.says for rule in story.rules if rule.name == name]

@@ -17,7 +17,7 @@ from gateway.explain.request import describe
 from gateway.explain.text import WIDTH, render
 
 from ..config.kit import sound
-from .kit import ENVIRON, NOW, POLL, configured, token, told
+from .kit import ENVIRON, NOW, POLL, configured, token, told, width
 
 PLAN = """
 [[policy.plan.rate_limit]]
@@ -150,7 +150,7 @@ def test_the_counts_of_now_are_told(limited: Config, count: Count | None, said: 
     text = render(story)
     assert f"counts under alice: {said}" in " ".join(text.split())
     assert text.count("as somebody says") == 1
-    assert max(map(len, text.splitlines())) <= WIDTH
+    assert width(text, limited) <= WIDTH
 
 
 def test_what_is_said_of_one_too_many_is_what_happens(limited: Config) -> None:

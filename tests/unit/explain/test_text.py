@@ -12,7 +12,7 @@ import pytest
 from gateway.config.settings import Config
 from gateway.explain.text import WIDTH, render
 
-from .kit import POLL, configured, told
+from .kit import POLL, configured, told, width
 
 
 def test_each_value_says_where_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +40,24 @@ def test_the_policies_are_named_in_order_with_what_they_bring(config: Config) ->
     ]  # fmt: skip
 
 
+def test_names_of_endpoints_are_said_to_be_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Config
+) -> None:
+    named = """
+[upstream.named]
+endpoints = ["http://a.internal:5000", "http://a.internal:5001", "http://10.0.0.1", "http://localhost"]
+dns_refresh = "5s"
+[[route]]
+name = "named"
+match = { host = "named", path = "/" }
+upstream = "named"
+"""
+    story = told(configured(tmp_path, monkeypatch, named), "http://named/", bearer=None)
+    assert story.route is not None and story.route.names == ("a.internal",)
+    assert "a.internal: looked up every 5 s, each address is an endpoint" in render(story)
+    assert "looked up" not in render(told(config, POLL))
+
+
 def test_one_request_explains_the_same_every_time(config: Config) -> None:
     assert told(config, POLL) == told(config, POLL)
 
@@ -51,6 +69,6 @@ def test_the_text_has_its_sections_in_order_and_fits(config: Config) -> None:
         "Result", "Route", "Admission", "Hold", "What its dialect says", "Forwarded request",
         "Clocks, counted from the request's arrival", "What may happen", "Settings",
     ]  # fmt: skip
-    assert max(map(len, text.splitlines())) <= WIDTH
+    assert width(text, config) <= WIDTH
     assert "  deadline      45 s + jitter 2.812 s + margin 5 s = 52.812 s" in text.splitlines()
     assert "  held        45 s granted, ended by us after 52.812 s at the latest" in text.splitlines()

@@ -155,6 +155,15 @@ def test_the_start_of_a_hold_is_no_call(tmp_path: Path) -> None:
     assert asked(live, Window(), lambda past: (count(past), past.notes)) == (1, ())
 
 
+def test_lines_of_endpoints_are_no_calls_and_no_damage(tmp_path: Path) -> None:
+    live = tmp_path / "calls.jsonl"
+    event = {"v": 1, "kind": "eject", "time": "2025-01-15T12:00:01.000Z", "level": "warning", "upstream": "up",
+             "endpoint": "a", "why": "upstream_reset", "taking": 1, "members": 2, "lasts": 30.0}  # fmt: skip
+    write(live, iter([*some(2), event]))
+    with connect(live) as past:
+        assert (count(past), past.notes) == (2, ())
+
+
 def test_an_empty_log_has_no_calls(tmp_path: Path) -> None:
     live = tmp_path / "calls.jsonl"
     live.touch()

@@ -48,6 +48,18 @@ def test_the_gateway_is_told_in_a_line() -> None:
     assert state(Seen()) == "-, - held (- waiting), - of - connections"
 
 
+def test_endpoints_that_are_out_are_told_first() -> None:
+    out = {"upstream": "up", "endpoint": "h:80", "state": "out", "why": ["ejection"]}
+    well = {"upstream": "up", "endpoint": "h:81", "state": "in", "why": []}
+
+    def told(*endpoints: Any) -> str:
+        return state(Seen({}, {**OVERVIEW, "held": {**OVERVIEW["held"], "endpoints": list(endpoints)}}))  # type: ignore[dict-item]
+
+    assert told(well) == state(Seen({}, OVERVIEW))
+    assert told(well, out).startswith("serving, up h:80 out (ejection), 3 held")
+    assert told(out, well, {**out, "why": None}, "?").startswith("serving, up h:80 and 1 more out (ejection), 3 held")
+
+
 def test_routes_are_told_with_the_most_held_first() -> None:
     assert by_route(Seen({}, OVERVIEW)) == [["b", "2", "0", *["-"] * 4], ["a", "0", "1", *["-"] * 4]]
     assert by_route(Seen({}, {**OVERVIEW, "rates": RATES}))[0] == ["b", "2", "0", "2.8", "2.0", "0.5", "0.2"]
@@ -73,7 +85,7 @@ VALUES = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
         ["calls", "held", "routes", "route", "parked", "waiting", "connections", "open", "rates", "per_second",
-         "outcome", "matching", "total", "detail", "consumer", "since", "id"]), inner, max_size=5), max_leaves=20,
+         "outcome", "matching", "endpoints", "endpoint", "state", "why", "upstream", "total", "detail", "consumer", "since", "id"]), inner, max_size=5), max_leaves=20,
 )  # fmt: skip
 
 

@@ -1,0 +1,29 @@
+"""The kind `sse`: routes whose answers may be streams of events (docs/streams.md). Here is what its table compiles to;
+what happens to a stream is in `streams`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.clock import NEVER
+from gateway.pipeline import Verdict
+from gateway.plan import Sse
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+
+LONGEST_ID = 256  # characters of a Last-Event-ID that are kept
+
+
+def compile_sse(heartbeat: float | None, idle: float, max_time: float | None) -> Sse:
+    """Times in seconds; None: never."""
+    return Sse(heartbeat if heartbeat is not None else NEVER, idle, max_time if max_time is not None else NEVER)
+
+
+def last_event(call: Call) -> Verdict:
+    """The step that remembers where a client takes up its stream again, for the record."""
+    if call.cursor is None and call.head is not None:
+        said = call.head.headers.get("Last-Event-ID")
+        call.cursor = said[:LONGEST_ID] if said is not None else None
+    return None

@@ -1,0 +1,98 @@
+"""`sticky:..`: a session stays at the endpoint where it began. What the session is called is learnt from the answer
+that begins it; one whose endpoint takes no calls any more goes on at another, and its record says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.holds.session import compile_answer_place
+from gateway.memory import MOST, Shelf, short
+from gateway.upstream.affinity import compile_value
+from gateway.upstream.rendezvous import Ranking
+from gateway.upstream.spread import LeastHeld
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.config.balances import Balance
+    from gateway.head import ResponseHead
+    from gateway.upstream.affinity import Affinity, Value
+    from gateway.upstream.endpoint import Endpoint
+
+MOVED = "session_moved"  # note of a record
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """How sessions are told. `value` is what a request calls its session; `id` what an answer does, which needs the
+    whole of it if `in_body`. One that nobody used for `keep` seconds is forgotten."""
+
+    value: Value
+    id: Callable[[ResponseHead, bytes], str | None]
+    in_body: bool
+    keep: float
+
+
+def compile_sessions(balance: Balance, place: str, skip: str, keep: float) -> Sessions:
+    """`place` is where the answer that begins a session names it. Raises ValueError."""
+    in_body = not place.startswith(("header:", "cookie:"))
+    return Sessions(compile_value(balance), compile_answer_place(place, skip), in_body, keep)
+
+
+class Sticky:
+    """By session. One that is not known, as after a restart of the gateway, goes where every gateway would send it, and
+    stays there if it is served; a call that names none begins one, where least is carried."""
+
+    __slots__ = ("_choice", "_others", "_ranking", "_sessions", "eased", "pins")
+
+    def __init__(self, sessions: Sessions, most: int = MOST) -> None:
+        self.pins: Shelf[Endpoint] = Shelf(most)
+        self._sessions = sessions
+        self._choice: frozenset[Endpoint] = frozenset()
+        self._ranking = Ranking()
+        self._others = LeastHeld()
+        self.eased: set[Endpoint] | None = self._others.eased
+
+    def renew(self, choice: tuple[Endpoint, ...]) -> None:
+        self._choice = frozenset(choice)
+        self._ranking = Ranking(choice)
+        self._others.renew(choice)
+
+    def pick(self, call: Call | None, tried: Collection[Endpoint], now: float) -> Endpoint | None:
+        name = self._sessions.value(call) if call is not None else None
+        if call is None or name is None:
+            return self._others.pick(call, tried, now)
+        pinned = self.pins.get((name,), now, self._sessions.keep)
+        if pinned is None:
+            return self._ranking.find(name, tried)
+        if pinned in self._choice and pinned not in tried:
+            return pinned
+        return self._move(call, name, pinned, (*tried, pinned))
+
+    def _move(self, call: Call, name: Affinity, pinned: Endpoint, tried: Collection[Endpoint]) -> Endpoint | None:
+        found = self._ranking.find(name, tried)
+        if found is not None:
+            self.pins.forget((name,))
+            pinned.upstream.moved += 1
+            call.note = MOVED
+        return found
+
+    # -- what answers say ----------------------------------------------------------------------------------------
+
+    def answered(self, call: Call, head: ResponseHead, now: float) -> bool:
+        """An answer begins: the session it belongs to is at home there. Whether its body may name a session."""
+        if call.endpoint is None or head.status >= 400:
+            return False
+        if call.affinity is not None:
+            self.pins.put((call.affinity,), call.endpoint, now, self._sessions.keep)
+        if not self._sessions.in_body:
+            self.learn(call, head, b"", now)
+        return self._sessions.in_body and call.affinity is None
+
+    def learn(self, call: Call, head: ResponseHead, body: bytes, now: float) -> None:
+        """A whole answer, which may be the one that begins a session."""
+        name = self._sessions.id(head, body)
+        if name and call.endpoint is not None:
+            self.pins.put((short(name),), call.endpoint, now, self._sessions.keep)
