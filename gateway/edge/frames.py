@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from random import getrandbits
 
+_UNKNOWN = 127  # a length in one byte that says nothing yet
 CLOSE = 0x88  # the first byte of a Close frame: it is never fragmented
 
 
@@ -32,11 +33,18 @@ def walk(data: bytes, at: int) -> tuple[int, bool]:
     ends, which may be beyond `data`, and whether a Close frame was among them."""
     size, closed = len(data), False
     while at < size:
-        end = frame_end(data, at)
-        if not end:
-            break
-        closed = closed or data[at] == CLOSE
-        at = end
+        begun, length = at, data[at + 1] if at + 1 < size else _UNKNOWN
+        if length < 126:  # short and from a server
+            at += length + 2
+        elif 128 <= length < 254:  # short and masked
+            at += length - 122
+        else:
+            end = frame_end(data, at)
+            if not end:
+                break
+            at = end
+        if data[begun] == CLOSE:
+            closed = True
     return at, closed
 
 
