@@ -57,7 +57,7 @@ class Sticky:
 
     def renew(self, choice: tuple[Endpoint, ...]) -> None:
         self._choice = frozenset(choice)
-        self._ranking = Ranking(choice)
+        self._ranking.renew(choice)
         self._others.renew(choice)
 
     def pick(self, call: Call | None, tried: Collection[Endpoint], now: float) -> Endpoint | None:
@@ -85,7 +85,7 @@ class Sticky:
         """An answer begins: the session it belongs to is at home there. Whether its body may name a session."""
         if call.endpoint is None or head.status >= 400:
             return False
-        if call.affinity is not None:
+        if call.affinity is not None and call.endpoint in self._choice:  # else it may have moved on meanwhile
             self.pins.put((call.affinity,), call.endpoint, now, self._sessions.keep)
         if not self._sessions.in_body:
             self.learn(call, head, b"", now)
