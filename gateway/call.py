@@ -118,7 +118,7 @@ class Call:
         self.affinity: str | bytes | None = None  # what of the request decided about its endpoint
         self.attempts = 0
         self.tries: tuple[Try, ...] = ()  # attempts that are over without an answer, after which another could follow
-        self.sent_at: float | None = None
+        self.sent_at: float | None = None  # to the endpoint where it is now
         self.first_byte_at: float | None = None
         self.wire: bytes | None = None  # the head as forwarded: until it is sent, or while it may be sent again
         self.wait_sent: float | None = None  # seconds

@@ -142,7 +142,7 @@ def of_quiet(call: Call, now: float, draining: Callable[[], Refusal]) -> Refusal
     if call.blank is not None:
         return _template(call, call.blank, now, cause)
     if cause == "drain":
-        silent = call.hold is not None and call.hold.answer == "never" and call.sent_at is not None
+        silent = call.hold is not None and call.hold.answer == "never" and call.parked_at is not None
         return None if silent else draining()
     if cause != "token" and call.endpoint is not None and _overdue(call, now):
         call.endpoint.overruns += 1

@@ -29,14 +29,10 @@ def _member(upstream: Upstream, member: Member, names: Mapping[str, Name]) -> di
         "url": member.url,
         "weight": member.weight,
         "from": "operator" if member.by_hand else "file",
-        "drained": sorted(each for each in upstream.drained if _is_of(member, each)),
+        "drained": sorted(filter(member.owns, upstream.drained)),
     }
     name = names.get(member.host)
     return {**told, "dns": _dns(name)} if name is not None and is_name(member.host) else told
-
-
-def _is_of(member: Member, name: str) -> bool:
-    return name == member.name or name.startswith(f"{member.host}@")
 
 
 def _dns(name: Name) -> dict[str, object]:

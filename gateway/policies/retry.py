@@ -40,9 +40,14 @@ def keeps_body(plan: Plan, head: RequestHead) -> bool:
     return _nothing_is_lost(plan)
 
 
-def after_loss(call: Call, plan: Plan, raced: bool, now: float) -> bool:
-    """Whether a call whose connection died before an answer may be sent again. `raced`: it was one that was used before
-    and brought not a byte, so the upstream most likely closed it before the request came there."""
+def at_once(call: Call, now: float) -> bool:
+    """Whether its connection died so soon that the upstream may have closed it before the request came there."""
+    return call.sent_at is not None and now - call.sent_at <= RACE
+
+
+def after_loss(call: Call, plan: Plan, raced: bool) -> bool:
+    """Whether a call whose connection died before an answer may be sent again. `raced`: it died at once, was used
+    before and brought not a byte, so the upstream most likely closed it before the request came there."""
     if call.wire is None or call.sent_at is None:
         return False
     if call.hold is not None:
@@ -50,7 +55,7 @@ def after_loss(call: Call, plan: Plan, raced: bool, now: float) -> bool:
     if _may(call, plan):
         return True
     first = not any(each.sent for each in call.tries)
-    return raced and first and now - call.sent_at <= RACE and call.method in SAFE and _nothing_is_lost(plan)
+    return raced and first and call.method in SAFE and _nothing_is_lost(plan)
 
 
 def after_answer(call: Call, plan: Plan, head: ResponseHead) -> bool:

@@ -105,7 +105,7 @@ class Tallies:
 
     def _poll(self, tally: RouteTally, call: Call, outcome: Outcome, took: float, held: float) -> None:
         tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + 1
-        if call.sent_at is not None:
+        if call.parked_at is not None:
             hold = tally.holds.get(outcome)
             if hold is None:
                 hold = tally.holds[outcome] = Histogram(HOLD)

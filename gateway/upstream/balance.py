@@ -4,6 +4,7 @@ Snapshot, so a reload never loses a connection or a count.
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
 from itertools import chain
@@ -15,7 +16,6 @@ from gateway.upstream.circuit import Circuit
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.pick import Picker, compile_picker
 from gateway.upstream.slow_start import SlowStart
-from gateway.upstream.standing import ILL
 from gateway.upstream.sticky import Sessions, Sticky
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ class Upstream:
 
     @property
     def leaving(self) -> tuple[Endpoint, ...]:
-        """Those that are members no more and have not ended all they carry."""
-        self._leaving = tuple(each for each in self._leaving if each.held or each.open)
+        """Those that take no new calls any more and have not ended all they carry, or are drained: sessions may live
+        there."""
+        self._leaving = tuple(each for each in self._leaving if each.held or each.open or each.draining)
         return self._leaving
 
     @property
@@ -112,7 +113,7 @@ class Upstream:
     def _renew(self) -> None:
         before = self.choice
         well = tuple(each for each in self._endpoints if not each.out)
-        self.choice = well or tuple(each for each in self._endpoints if each.out <= ILL) or self._endpoints
+        self.choice = well or self._endpoints
         self.slow_start.renew(before if well else (), self.choice)
         self._picker.renew(self.choice)
         alone = len(self.choice) == 1 and self.sessions is None
@@ -159,8 +160,8 @@ class Upstream:
             self._picker.renew(self.choice)
         found = self._picker.pick(call, tried, now)
         if found is None and len(self.choice) < len(self._endpoints):
-            left = [each for each in self._endpoints if each.out and each.out <= ILL and each not in tried]
-            found = min(left, key=lambda each: each.held / each.weight, default=None)
+            left = [each for each in self._endpoints if each.out and each not in tried]
+            found = min(left, key=lambda each: (each.held / each.weight, random.random()), default=None)
         return found
 
     def told(self, endpoint: Endpoint, outcome: Outcome, status: int = 0, since: float | None = None) -> None:

@@ -50,8 +50,15 @@ class Circuit:
         call.leases = (*call.leases, self._tester)
         return True
 
+    def spares(self, call: Call) -> None:
+        """A call found a connection that rested, which says nothing of whether others can be had: another one tries."""
+        if self._tester is not None and self._tester.call is call:
+            self._tester = None
+
     def refused(self, endpoint: Endpoint, members: Collection[Endpoint], now: float) -> bool:
         """A connection could not be had. Whether that opened the circuit; `members` are all that could be tried."""
+        if endpoint not in members:  # one that has left meanwhile says nothing of the others
+            return False
         if now - self._last > WITHIN:
             self._begin_row()
         self._last = now

@@ -118,17 +118,20 @@ class Dialer:
 
     async def _reach(self, endpoint: Endpoint, connection: UpstreamConnection) -> None:
         """Connects at the first of its places, or where that does not let us at the next: a service may listen on one
-        of IPv4 and IPv6 only while its name has both."""
-        *others, last = endpoint.places
-        for place in others:
+        of IPv4 and IPv6 only while its name has both. Where none does the first says why, for there may be no IPv6."""
+        failures = []
+        for place in endpoint.places:
             try:
                 await self._open(endpoint, place, connection)
                 return
             except ssl.SSLError:
                 raise  # somebody is there, and is not who he should be
-            except OSError:
-                pass
-        await self._open(endpoint, last, connection)
+            except OSError as error:
+                failures.append(error)
+        try:
+            raise failures[0]
+        finally:
+            failures.clear()  # an error that holds its own frame is a circle
 
     async def _open(self, endpoint: Endpoint, place: str, connection: UpstreamConnection) -> None:
         secure = endpoint.tls is not None

@@ -68,6 +68,11 @@ class Endpoint:
         """Its name where its host has several addresses, each an endpoint: `host@address:port`."""
         return f"{self.host}@{authority(self.places[0], self.port, self.tls is not None)}"
 
+    @property
+    def draining(self) -> bool:
+        """Whether an operator wants no new calls there."""
+        return not self.upstream.drained.isdisjoint((self.authority, self.full_name))
+
     def adopt(self, fresh: Endpoint) -> Endpoint:
         """Goes on as a new configuration, or another look at its name, describes it. Connections made with certificates
         of before are closed when idle; those under way are not used again."""

@@ -60,14 +60,17 @@ INTERNAL = Refusal(
 )
 
 
-def of_connect(error: BaseException) -> tuple[Refusal, str]:
-    """Why no connection could be had: the refusal and a note for the record (an errno's name, never free text)."""
+def of_connect(error: BaseException, place: str = "") -> tuple[Refusal, str]:
+    """Why no connection to a place could be had: the refusal and a note for the record (an errno's name, never free
+    text). An address that "cannot be assigned" is our own and has no port left; of IPv6 there may just be none."""
     if isinstance(error, ssl.SSLError):
         return REFUSED, "tls"
     if isinstance(error, TimeoutError):
         return CONNECT_TIMEOUT, "timeout"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return NO_ROOM, "descriptors"
+    if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL and ":" not in place:
+        return NO_ROOM, "ports"
     return REFUSED, type(error).__name__
 
 

@@ -68,9 +68,11 @@ class Forwarder:
             return failure.REFUSED if tried else _unresolved(call)
         if not self._prepare(call, plan, endpoint, now):
             return failure.TOO_LATE
-        fresh = call.hold is None or call.sent_at is not None or REPLAY[call.hold.replay].fresh
+        fresh = call.hold is None or call.parked_at is not None or REPLAY[call.hold.replay].fresh
         connection = endpoint.take_idle(now, fresh)
-        if connection is None and not upstream.circuit.lets(call, now):
+        if connection is not None:
+            upstream.circuit.spares(call)
+        elif not upstream.circuit.lets(call, now):
             return failure.circuit_open(random.random())
         call.endpoint = endpoint
         call.leases = (*call.leases, endpoint.lease.take())
@@ -144,7 +146,7 @@ class Forwarder:
         hold = call.hold
         if call.framing is not None or len(raw) > retry.KEPT:
             call.wire = None  # it cannot be sent again
-        elif hold is not None and (call.sent_at is not None or not repeatable(hold)):
+        elif hold is not None and (call.parked_at is not None or not repeatable(hold)):
             call.wire = None  # nor may this
         call.up = connection
         call.sent_at = now
@@ -161,7 +163,7 @@ class Forwarder:
     def _failed(self, dial: Dial, error: OSError | UnicodeError) -> None:
         plan = dial.call.plan
         assert plan is not None
-        self._elsewhere(dial, plan, *failure.of_connect(error))
+        self._elsewhere(dial, plan, *failure.of_connect(error, dial.endpoint.places[0]))
 
     def _elsewhere(self, dial: Dial, plan: Plan, refusal: Refusal, note: str) -> None:
         """Not a byte was sent, so any call may try the next endpoint."""

@@ -38,6 +38,12 @@ class Member:
     def url(self) -> str:
         return f"http{'s' if self.tls is not None else ''}://{self.name}{self.prefix}"
 
+    def owns(self, name: str) -> bool:
+        """Whether that is its name, or what one of its addresses is called: see `Endpoint.full_name`."""
+        host, _, place = name.rpartition("@")
+        address = place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
+        return name == self.name or (host == self.host and place == authority(address, self.port, self.tls is not None))
+
     def endpoint(self, upstream: Upstream, place: Place = (), one_of_many: bool = False) -> Endpoint:
         """It at one of its places; without one wherever it is when it is dialled."""
         return Endpoint(

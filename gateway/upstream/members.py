@@ -171,8 +171,8 @@ class Members:
 
 def _less(upstream: Upstream, name: str) -> frozenset[str]:
     """What is drained besides a member and its addresses."""
-    hosts = {member.host for member in upstream.members if member.name == name}
-    return frozenset(each for each in upstream.drained if each != name and each.partition("@")[0] not in hosts)
+    gone = [member for member in upstream.members if member.name == name]
+    return frozenset(each for each in upstream.drained if not any(member.owns(each) for member in gone))
 
 
 def _hosts(upstreams: Iterable[Upstream]) -> set[str]:

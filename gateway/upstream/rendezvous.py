@@ -32,6 +32,12 @@ class Ranking:
         self._chances = _chances(endpoints)
         self._decided: list[Endpoint | None] = []
 
+    def renew(self, endpoints: Iterable[Endpoint]) -> None:
+        """Where they are the same as before, as when only shares grow, what was decided stays."""
+        chances = _chances(endpoints)
+        if chances != self._chances:
+            self._chances, self._decided = chances, []
+
     def find(self, value: Affinity, without: Collection[Endpoint] = ()) -> Endpoint | None:
         slot = crc32(value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")) % SLOTS
         if without:
@@ -82,7 +88,7 @@ class ByValue:
         self.eased: set[Endpoint] | None = self._others.eased
 
     def renew(self, choice: tuple[Endpoint, ...]) -> None:
-        self._ranking = Ranking(choice)
+        self._ranking.renew(choice)
         self._others.renew(choice)
 
     def pick(self, call: Call | None, tried: Collection[Endpoint], now: float) -> Endpoint | None:

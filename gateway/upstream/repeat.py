@@ -56,8 +56,8 @@ class Repeats:
         """Sends a call again whose upstream failed, where that may be; else what the call is to be told."""
         if refusal.outcome is not Outcome.UPSTREAM_RESET or call.up is not None:
             return refusal
-        raced = refusal is failure.STALE
-        if not retry.after_loss(call, plan, raced, self._timers.now()) or not self._affords(call, plan):
+        raced = refusal is failure.STALE and retry.at_once(call, self._timers.now())
+        if not retry.after_loss(call, plan, raced) or not self._affords(call, plan):
             return refusal
         return self._again(call, plan, refusal.outcome, 0, raced)
 
@@ -93,10 +93,11 @@ class Repeats:
         assert endpoint is not None and call.sent_at is not None
         call.tries = (*call.tries, Try(endpoint, call.sent_at, now, True, outcome, status))
         self._forwarder.give_back(call, endpoint)
-        plan.upstream.told(endpoint, outcome, status, call.sent_at)
-        call.upstream_due = NEVER  # nobody owes it an answer now
-        if raced:
-            endpoint.close_idle()  # what rests beside it is likely to be closed as well
+        if raced:  # nobody's fault, and what rests beside it is likely to be closed as well
+            endpoint.close_idle()
+        else:
+            plan.upstream.told(endpoint, outcome, status, call.sent_at)
+        call.upstream_due, call.sent_at = NEVER, None  # nobody owes it an answer now
         pause = pause_before(call, plan, raced)
         if not pause:
             return self._forwarder.forward(call, plan, asked(call, plan))

@@ -43,6 +43,7 @@ class LeastHeld:
     def renew(self, choice: tuple[Endpoint, ...]) -> None:
         """Whose turn it was it still is; who joins comes last among equals."""
         known, self._choice, self._counts = self._counts, choice, {}
+        self.eased.clear()  # all are looked at now, and nothing is kept of those that left
         for endpoint in choice:
             self._enter(endpoint, known[endpoint][1] if endpoint in known else None)
         self._rebuild()

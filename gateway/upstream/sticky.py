@@ -57,7 +57,7 @@ class Sticky:
 
     def renew(self, choice: tuple[Endpoint, ...]) -> None:
         self._choice = frozenset(choice)
-        self._ranking = Ranking(choice)
+        self._ranking.renew(choice)
         self._others.renew(choice)
 
     def pick(self, call: Call | None, tried: Collection[Endpoint], now: float) -> Endpoint | None:
@@ -67,9 +67,13 @@ class Sticky:
         pinned = self.pins.get((name,), now, self._sessions.keep)
         if pinned is None:
             return self._ranking.find(name, tried)
-        if pinned in self._choice and pinned not in tried:
+        if self._serves(pinned) and pinned not in tried:
             return pinned
         return self._move(call, name, pinned, (*tried, pinned))
+
+    def _serves(self, endpoint: Endpoint) -> bool:
+        """Whether it still serves its sessions: one that is drained does, until they are over."""
+        return endpoint in self._choice or (endpoint.draining and not endpoint.out)
 
     def _move(self, call: Call, name: Affinity, pinned: Endpoint, tried: Collection[Endpoint]) -> Endpoint | None:
         found = self._ranking.find(name, tried)
@@ -85,7 +89,7 @@ class Sticky:
         """An answer begins: the session it belongs to is at home there. Whether its body may name a session."""
         if call.endpoint is None or head.status >= 400:
             return False
-        if call.affinity is not None:
+        if call.affinity is not None and self._serves(call.endpoint):  # else it may have moved on meanwhile
             self.pins.put((call.affinity,), call.endpoint, now, self._sessions.keep)
         if not self._sessions.in_body:
             self.learn(call, head, b"", now)

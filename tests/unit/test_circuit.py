@@ -143,3 +143,10 @@ def test_whatever_happens_one_tries_at_most_and_one_connection_is_enough(moves: 
     for one in trying:
         release(one)
     assert circuit.lets(call(), now + 10.0)
+
+
+def test_an_endpoint_that_left_says_nothing_of_those_that_are_there() -> None:
+    circuit = Circuit()
+    for _ in range(2 * FAILURES):
+        assert not circuit.refused(A, [B], 0.0) and not circuit.refused(A, [], 0.0)
+    assert not circuit.refused(B, [B], 0.0)

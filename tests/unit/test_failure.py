@@ -18,6 +18,7 @@ CASES = [
     (ssl.SSLCertVerificationError(1, "self-signed"), 502, Blame.UPSTREAM, "tls"),
     (OSError(errno.EMFILE, "Too many open files"), 503, Blame.GATEWAY, "descriptors"),
     (OSError(errno.ENFILE, "File table overflow"), 503, Blame.GATEWAY, "descriptors"),
+    (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), 503, Blame.GATEWAY, "ports"),
 ]
 
 
@@ -27,3 +28,8 @@ def test_a_failed_connect_has_a_status_and_somebody_to_blame(
 ) -> None:
     refusal, said = of_connect(error)
     assert (refusal.status, ENDINGS[refusal.outcome].blame, said) == (status, blame, note)
+
+
+def test_a_machine_without_ipv6_has_not_run_out_of_ports() -> None:
+    refusal, _ = of_connect(OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "::1")
+    assert ENDINGS[refusal.outcome].blame is Blame.UPSTREAM

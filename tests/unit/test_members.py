@@ -134,3 +134,14 @@ def test_connections_that_rest_stay_while_certificates_are_the_same() -> None:
     renewed = Member("a.test", 443, tls=cast(Any, object()))
     upstream.become(renewed.endpoints(upstream, lambda _: (("10.0.0.1",),)))
     assert idle.closed
+
+
+def test_a_member_owns_its_addresses_and_not_those_of_its_host_at_another_port() -> None:
+    one, other, six = Member("a.test", 81), Member("a.test", 80), Member("a.test", 5000)
+    names = ["a.test:81", "a.test@10.0.0.1:81", "a.test@10.0.0.1", "a.test@[2001:db8::1]:5000", "b.test@10.0.0.1:81"]
+    assert [name for name in names if one.owns(name)] == names[:2]
+    assert [name for name in names if other.owns(name)] == [names[2]]
+    assert [name for name in names if six.owns(name)] == [names[3]]
+    for member in (one, other, six):
+        for place in places(ADDRESSES):
+            assert member.owns(member.endpoint(Upstream("up"), place).full_name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -141,3 +141,26 @@ def test_strangers_are_told_apart_by_their_address_and_tenants_by_their_name() -
     tenants = upstream([1] * 8, "hash:tenant")
     people = [Identity("main", f"p{number}", "acme") for number in range(20)]
     assert len({tenants.pick((), call(identity=one)) for one in people}) == 1
+
+
+def test_what_was_decided_stays_while_shares_grow_and_not_when_weights_change() -> None:
+    made = upstream([1, 1, 1], "hash:query.q", slow_start=20.0)
+    ranking = cast(Any, made._picker)._ranking
+    made.become((*made.endpoints, Endpoint(made, "h9", 80)))
+    made.pick((), call("/?q=1"), 0.0)
+    decided = ranking._decided
+    made.pick((), call("/?q=2"), 5.0)
+    assert ranking._decided is decided and made.endpoints[3].share < 1
+    made.become([*made.endpoints[:3], Endpoint(made, "h9", 80, weight=5)])
+    assert ranking._decided is not decided
+
+
+@pytest.mark.parametrize("balance", ["hash:query.q", "sticky:query.sid", "least-held"])
+def test_nothing_is_kept_of_endpoints_that_left_although_every_call_has_its_value(balance: str) -> None:
+    """A name that has another address every hour."""
+    made = upstream([1, 1], balance)
+    for number in range(20):
+        made.become((made.endpoints[0], Endpoint(made, f"new{number}", 80)))
+        for endpoint in made.endpoints:
+            endpoint.lease.take().release()
+    assert made.eased is not None and made.eased <= set(made.endpoints)

@@ -1,5 +1,5 @@
 """What is sent again, when, and to whom: polls by their class, ordinary calls by the `retry` kind, both within a budget
-and within their time; and what an upstream that is gone is spared. On the hand-cranked loop.
+and within their time. On the hand-cranked loop.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from gateway.outcome import Outcome
 from gateway.plan import Retry
 from gateway.policies import retry
 from gateway.upstream import failure
-from gateway.upstream.circuit import FAILURES
 from gateway.upstream.dial import Dial
 from gateway.upstream.repeat import Pause
 from tests.kit.calls import head_of
@@ -174,6 +173,25 @@ def test_what_rested_beside_a_connection_that_was_closed_is_not_used() -> None:
     assert isinstance(cast(Any, scene.call.up), Dial) and not scene.upstream.endpoints[0].idle
 
 
+def test_a_connection_that_was_closed_as_it_was_used_is_not_held_against_its_endpoint() -> None:
+    told: list[Outcome] = []
+    scene = Scene("template", idle=3, endpoints=2)
+    scene.upstream.watch = lambda endpoint, outcome, status, since: told.append(outcome)
+    scene.open()
+    failed(failure.STALE)(scene)
+    assert told == [] and scene.call.attempts == 2
+    scene.loop.advance(retry.RACE / 2)
+    failed(failure.RESET)(scene)
+    assert told == [Outcome.UPSTREAM_RESET]
+
+
+def test_polls_that_die_together_on_connections_used_before_do_not_all_come_back_at_once() -> None:
+    scene = Scene("template", idle=3).open()
+    scene.loop.advance(retry.RACE + 0.1)
+    failed(failure.STALE)(scene)
+    assert pausing(scene) and scene.upstream.endpoints[0].idle
+
+
 def test_a_connection_that_lived_on_was_no_race() -> None:
     scene = Scene("ordinary", idle=2).open()
     scene.loop.advance(retry.RACE + 0.1)
@@ -241,56 +259,8 @@ def test_a_pause_that_the_hold_does_not_outlive_ends_in_no_news() -> None:
 def test_what_failed_is_told_once_of_each_attempt() -> None:
     told: list[tuple[str, Outcome, int]] = []
     scene = Scene("ordinary", idle=2, endpoints=2, retry=ONCE)
-    scene.upstream.watch = lambda endpoint, outcome, status, _: told.append((endpoint.host, outcome, status))
+    scene.upstream.watch = lambda endpoint, outcome, status, since: told.append((endpoint.host, outcome, status))
     scene.open()
     head(503, b"", True)(scene)
     scene.serve.on_gone(scene.call)
     assert told == [(asked(scene)[0], Outcome.UPSTREAM_ERROR, 503)], "and nothing of a client that left in the pause"
-
-
-# -- the circuit ---------------------------------------------------------------------------------------------------
-
-
-def outage(scene: Scene) -> Scene:
-    """Other calls have found nobody."""
-    for _ in range(FAILURES):
-        for endpoint in scene.upstream.endpoints:
-            scene.upstream.circuit.refused(endpoint, scene.upstream.choice, scene.loop.now)
-    return scene
-
-
-@pytest.mark.parametrize("kind", ["ordinary", "upload", *POLLS])
-def test_while_nobody_can_be_reached_calls_are_told_at_once(kind: str) -> None:
-    scene = outage(Scene(kind, idle=0, endpoints=2)).open()
-    assert (scene.call.outcome, scene.call.status, scene.call.attempts) == (Outcome.UPSTREAM_REFUSED, 503, 0)
-    (answer,) = scene.conn.named("answer")
-    assert b"circuit_open" in answer[3] and dict(answer[2])[b"Retry-After"] in {b"1", b"2", b"3", b"4", b"5"}
-    scene.check_settled()
-
-
-def test_an_idle_connection_is_still_used() -> None:
-    assert outage(Scene("ordinary")).open().call.state is State.PARKED
-
-
-def test_the_call_that_opens_it_is_told_so_and_later_one_tries() -> None:
-    scene = Scene("ordinary", idle=0, endpoints=2)
-    for _ in range(FAILURES - 2):
-        scene.upstream.circuit.refused(scene.upstream.endpoints[0], scene.upstream.choice, 0.0)
-    scene.open()
-    while scene.call.state is State.PARKED:
-        fail_dial(scene, ConnectionRefusedError())
-    assert scene.upstream.circuit.state == "open" and scene.call.status in (502, 503)
-    later = outage(Scene("ordinary", idle=0))
-    later.loop.advance(1.0)
-    later.open()
-    assert isinstance(later.call.up, Dial) and later.upstream.circuit.state == "half-open"
-    later.serve.on_gone(later.call)
-    assert later.upstream.circuit.state == "open"
-    later.check_settled()
-
-
-def test_our_own_want_of_descriptors_opens_nothing() -> None:
-    scene = Scene("ordinary", idle=0).open()
-    for _ in range(FAILURES * 2):
-        scene.serve._forwarder._note_refused(cast(Dial, scene.call.up), scene.plan, failure.NO_ROOM)
-    assert scene.upstream.circuit.state == "closed"
