@@ -16,6 +16,7 @@ from gateway.upstream.circuit import Circuit
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.pick import Picker, compile_picker
 from gateway.upstream.slow_start import SlowStart
+from gateway.upstream.standing import ILL
 from gateway.upstream.sticky import Sessions, Sticky
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Upstream:
     def _renew(self) -> None:
         before = self.choice
         well = tuple(each for each in self._endpoints if not each.out)
-        self.choice = well or self._endpoints
+        self.choice = well or tuple(each for each in self._endpoints if each.out <= ILL) or self._endpoints
         self.slow_start.renew(before if well else (), self.choice)
         self._picker.renew(self.choice)
         alone = len(self.choice) == 1 and self.sessions is None
@@ -160,7 +161,7 @@ class Upstream:
             self._picker.renew(self.choice)
         found = self._picker.pick(call, tried, now)
         if found is None and len(self.choice) < len(self._endpoints):
-            left = [each for each in self._endpoints if each.out and each not in tried]
+            left = [each for each in self._endpoints if each.out and each.out <= ILL and each not in tried]
             found = min(left, key=lambda each: (each.held / each.weight, random.random()), default=None)
         return found
 

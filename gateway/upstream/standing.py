@@ -12,6 +12,7 @@ from gateway.clock import NEVER
 from gateway.upstream.ejection import Strikes
 
 EJECTION, HEALTH = "ejection", "health"  # why an endpoint is out: the table that says so
+ILL = frozenset({EJECTION, HEALTH})
 
 Kind: TypeAlias = Literal["eject", "probe", "restore"]
 

@@ -96,7 +96,7 @@ class Fleet:
         self.timers, self.parsers = Timers(loop), Parsers(loop)
         self.at: dict[str, tuple[Place, ...]] = {"a.test": places(["10.0.0.1"]), "b.test": places(["10.0.1.1"])}
         self.drained: set[str] = set()
-        self.members = MEMBERS
+        self.members: tuple[Member, ...] = MEMBERS
         self.upstream = self._described(balance, slow_start, ejects, probes)
         self.known: set[Endpoint] = set()
         self.wires: list[Wire] = []

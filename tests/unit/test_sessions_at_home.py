@@ -54,3 +54,23 @@ def test_a_session_comes_home_when_nobody_asked_for_it_while_its_endpoint_was_aw
     made.become([*others, Endpoint(made, home.host, home.port)])  # it carries a call, so it is the one it was
     again = call("/?sid=s")
     assert take(made, again) is home and again.note is None
+
+
+def test_a_session_is_known_where_there_is_one_endpoint_and_stays_when_there_are_more_and_after_a_reload() -> None:
+    made = upstream([1], "sticky:query.sid")
+    for number in range(20):
+        first = call(f"/?sid=s{number}")
+        first.endpoint = take(made, first)
+        assert made.sessions is not None
+        made.sessions.answered(first, response(200, {}), 0.0)
+    (home,) = made.endpoints
+    made.adopt(upstream([1, 1, 1, 1], "sticky:query.sid"))
+    assert all(take(made, call(f"/?sid=s{number}")) is home for number in range(20))
+
+
+def test_of_several_that_are_ill_each_is_tried_when_no_other_is_left() -> None:
+    made = upstream([1, 1, 1, 1], "least-held")
+    well = made.endpoints[:2]
+    for endpoint in made.endpoints[2:]:
+        made.take_out(endpoint, HEALTH)
+    assert {made.pick(well) for _ in range(100)} == {*made.endpoints[2:]}

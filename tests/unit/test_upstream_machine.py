@@ -22,7 +22,7 @@ from tests.kit.fleet import MEMBERS, MOST_SENT, Fleet
 BALANCES = ["least-held", "round-robin", "random-two", "hash:query.sid", "sticky:query.sid"]
 ADDRESSES = ["10.0.0.1", "10.0.0.2", "10.0.1.1"]
 DRAINABLE = ["a.test", "b.test:5000", "10.0.0.9", "a.test@10.0.0.1", "b.test@10.0.0.2:5000"]
-WORDS = {
+WORDS: Any = {
     "balance": st.sampled_from(BALANCES),
     "slow_start": st.sampled_from([0.0, 10.0]),
     "ejects": st.sampled_from([None, Ejection(2, 10.0, 30.0, 0.5, frozenset({500}))]),
