@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -205,3 +206,23 @@ def test_a_close_that_comes_in_pieces_while_the_end_is_said_passes_to_its_last_b
     assert stage.near.out == closing(CODE)
     stage.lose_what_closed()
     assert stage.told == ["end"]
+
+
+def test_what_comes_from_either_side_counts_as_passing() -> None:
+    stage = Stage(halves=True)
+    for who, side in (("client", stage.tunnel.client), ("upstream", stage.tunnel.upstream)):
+        now = stage.tunnel.last + 7.0
+        side.now = lambda now=now: now
+        stage.send(who, frame(b"ping", masked=who == "client"))
+        assert stage.tunnel.last == now
+    assert stage.tunnel.passed == (10, 6)
+
+
+@pytest.mark.parametrize("tls", ["client", "upstream"])
+@pytest.mark.parametrize("who", ["client", "upstream"])
+def test_where_one_side_has_no_halves_an_end_closes_both(tls: str, who: str) -> None:
+    stage = Stage(halves=True)
+    stage.side(tls).halves = False
+    stage.shut(who)
+    assert (stage.near.closing, stage.far.closing) == (True, True)
+    assert not (stage.near.shut or stage.far.shut)
