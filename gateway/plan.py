@@ -148,3 +148,7 @@ class Snapshot:
     log_peer: str = "full"  # how much of a client's address may be: "full", "network", "none"
     log_cursor: bool = True  # whether cursors may be
     sample: Sample = Sample()  # for calls that no plan was found for
+
+    def serves(self, route: str) -> bool:
+        """Whether there is still a route of that name."""
+        return any(plan.route == route for plan in self.plans)

@@ -409,8 +409,7 @@ class Serve:
         stream.end_by(admission.token_end(call, now, self._clock.wall()), "token")
         if plan.sse is not None:
             stream.end_by(now + plan.sse.max_time * (1.0 - SPREAD * random.random()), "max_time")
-            if self.draining is not None:
-                stream.end_by(self.draining.slot(now, random.random()), "drain")
+            self._bound_by_drain(plan, now, stream.end_by)
         if call.ending is ANSWERED:
             call.ending = Outcome.STREAMED
 
@@ -633,6 +632,14 @@ class Serve:
             call.stream.end_by(drain.slot(self._timers.now(), random.random()), "drain")
             self._timers.arm(call, call.stream.due)
 
+    def _bound_by_drain(self, plan: Plan, now: float, end_by: Callable[[float, str], None]) -> None:
+        """What begins only now, and would last, while a drain is under way or after its route was taken away."""
+        drain = self.draining
+        if drain is None and not self.snapshot.serves(plan.route):
+            drain = Drain(now, now + ENDED_ROUTE.end)
+        if drain is not None:
+            end_by(drain.slot(now, random.random()), "drain")
+
     # -- what events do to a tunnel ------------------------------------------------------------------------------
 
     def _switch(self, call: Call, head: ResponseHead, up: UpstreamConnection, data: bytes) -> None:
@@ -651,8 +658,7 @@ class Serve:
         if call.endpoint is not None:
             call.endpoint.overruns = 0
         ends = [(now + plan.upgrade.max_time, "max"), (admission.token_end(call, now, self._clock.wall()), "token")]
-        if self.draining is not None:
-            ends.append((self.draining.slot(now, random.random()), "drain"))
+        self._bound_by_drain(plan, now, lambda *end: ends.append(end))
         call.deadline, call.clamped_by = min(ends)
         fresh = plan.shown.lines(call, now) if plan.shown is not None else END
         call.up = call.conn.switch(head, plan.response.drops, plan.response.add, fresh, up, data)

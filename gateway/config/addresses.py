@@ -168,6 +168,8 @@ def parse_origin(value: object) -> str:
     try:
         url = urlsplit(value)
         plain = f"{url.scheme}://{url.netloc}".lower()
+        if url.port == {"http": 80, "https": 443}.get(url.scheme):  # browsers leave that out
+            plain = plain.removesuffix(f":{url.port}")
         valid = bool(url.scheme and url.hostname) and (url.port or 1) > 0 and re.fullmatch(r"[!-~]+", value)
     except ValueError:
         plain, valid = "", False

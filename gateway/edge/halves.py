@@ -116,9 +116,8 @@ class Frames(Half):
         end, closed = walk(data, self._left)
         self._left = end - len(data) if end >= len(data) else _HEADER
         self._part = data[end:] if end < len(data) else b""
-        if closed:
-            self.closed = True
-            self.leave()
+        self.closed = self.closed or closed
+        self.leave()
 
     def finish(self, code: int) -> bool:
         """Says to the other side that this is the end, as soon as no frame is in the midst of passing."""
@@ -153,8 +152,9 @@ class Frames(Half):
             self.write(close_frame(self._code, masked=self is self.tunnel.client))
 
     def leave(self) -> None:
-        """Closes, where this side has said that it is at an end and was told so: the gateway ends the connection."""
-        if self.over and self.other.said:
+        """Closes, where this side has said to the last byte that it is at an end, and was told so: the gateway ends the
+        connection."""
+        if self.other.said and (self.ended or (self.closed and self._left <= 0)):
             self.transport.close()
 
     @property

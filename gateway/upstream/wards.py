@@ -13,7 +13,7 @@ from gateway.clock import Timers
 from gateway.sparing import Sparing
 from gateway.upstream.health import Watcher
 from gateway.upstream.probes import Prober
-from gateway.upstream.standing import Event
+from gateway.upstream.standing import HEALTH, Event
 
 if TYPE_CHECKING:
     from gateway.upstream.balance import Upstream
@@ -73,4 +73,5 @@ def sentence(event: Event) -> str:
         return f"{where} is ejected for {event.lasts:g}s ({event.why}){again}; {left}"
     if event.kind == "probe":
         return f"{where} is taken out by its probes ({event.why}); {left}"
-    return f"{where} takes calls again ({event.why} is over); {left}"
+    why = "its probes keep it out no longer" if event.why == HEALTH else f"{event.why} is over"
+    return f"{where} takes calls again ({why}); {left}"

@@ -30,7 +30,11 @@ EJECT = Event("eject", "up", "a:80", "upstream_reset", 3, 4, 30.0, 5, 1)
         ),
         (
             Event("restore", "up", "a:80", "health", 2, 2),
-            "upstream up: a:80 takes calls again (health is over); 2 of 2 take calls",
+            "upstream up: a:80 takes calls again (its probes keep it out no longer); 2 of 2 take calls",
+        ),
+        (
+            Event("restore", "up", "a:80", "ejection", 2, 2),
+            "upstream up: a:80 takes calls again (ejection is over); 2 of 2 take calls",
         ),
     ],
 )
