@@ -11,8 +11,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+
+from tests.kit.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,11 +43,7 @@ def pin(core: int) -> None:
 
 def free_ports(number: int) -> list[int]:
     """Different loopback ports nobody listens on right now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    return [free_port() for _ in range(number)]
 
 
 def core_speed(core: int) -> float:

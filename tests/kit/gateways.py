@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from gateway.app import App
 from gateway.clock import Clock
 from gateway.upstream.resolve import Resolve, system
 
+from .ports import free_port
 from .schema import wrongs
 from .waiting import until, until_sync
 
@@ -200,13 +200,6 @@ async def gateway(
         await app.stop()
         loop.set_exception_handler(None)
     assert not bugs, bugs
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @dataclass
