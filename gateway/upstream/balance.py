@@ -75,7 +75,7 @@ class Upstream:
     def leaving(self) -> tuple[Endpoint, ...]:
         """Those that take no new calls any more and have not ended all they carry, or are drained: sessions may live
         there."""
-        self._leaving = tuple(each for each in self._leaving if each.held or each.open or each.draining)
+        self._leaving = tuple(each for each in self._leaving if _lingers(each))
         return self._leaving
 
     @property
@@ -140,14 +140,15 @@ class Upstream:
         """Has these members from now on. One at an address that is a member already, or was and has not left yet, is
         that member; who is none of them any more ends what it carries and takes nothing new."""
         known = defaultdict[tuple[object, ...], deque[Endpoint]](deque)  # an address may be written more than once
-        for endpoint in (*self.endpoints, *self.leaving):
+        for endpoint in (*self.endpoints, *self._leaving):
             known[endpoint.address].append(endpoint)
         self.endpoints = tuple(
             known[each.address].popleft().adopt(each) if known[each.address] else each.join(self) for each in wanted
         )
-        self._leaving = tuple(chain.from_iterable(known.values()))
-        for gone in self._leaving:
-            gone.retire()
+        gone = tuple(chain.from_iterable(known.values()))
+        for each in gone:
+            each.retire()
+        self._leaving = tuple(each for each in gone if _lingers(each))
 
     def pick(
         self, tried: Collection[Endpoint] = (), call: Call | None = None, now: float = 0.0
@@ -170,3 +171,8 @@ class Upstream:
         endpoint was given it, in loop seconds."""
         if self.watch is not None:
             self.watch(endpoint, outcome, status, since)
+
+
+def _lingers(endpoint: Endpoint) -> bool:
+    """Whether one that is no member any more has still something to do."""
+    return bool(endpoint.held or endpoint.open or endpoint.draining)

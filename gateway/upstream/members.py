@@ -63,6 +63,7 @@ class Members:
         old, self._upstreams = self._upstreams, snapshot.upstreams
         for name, upstream in snapshot.upstreams.items():
             fresh = snapshot.fresh.pop(name)  # an old one is a circle: it goes while it is young
+            fresh.endpoints = ()  # it has taken no calls yet, so none of those that follow joins others, slowly
             fresh.endpoints = self._wanted(fresh)
             upstream.adopt(fresh)
         for name in old.keys() - snapshot.upstreams.keys():

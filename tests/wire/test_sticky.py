@@ -264,3 +264,22 @@ async def test_calls_of_one_value_meet_at_one_endpoint_and_another_one_moves_few
     assert places[:30] == places[30:60] and len(set(places[:30])) == 2
     assert all(after in (then, f"127.0.0.1:{three.port}") for then, after in zip(places[:30], places[60:], strict=True))
     assert 1 <= len(three.requests) <= 20
+
+
+async def test_a_drained_endpoint_keeps_its_sessions_and_begins_none(tmp_path: Path) -> None:
+    async with (
+        session_servers(2) as servers,
+        gateway(before(*servers), tmp_path) as gw,
+        client(gw.port) as raw,
+    ):
+        sessions = await begin(raw, 4)
+        drained = f"127.0.0.1:{servers[0].port}"
+        gw.app.members.drain("up", drained, True)
+        for session in sessions * 2:  # between two of them nothing is held or open there
+            assert (await raw.ask(within(session))).body.decode() == session[:2]
+        assert {session[:2] for session in await begin(raw, 4)} == {"s1"}
+        gw.app.members.drain("up", drained, False)
+        for session in sessions:
+            assert (await raw.ask(within(session))).body.decode() == session[:2]
+        assert await moved(gw) == 0
+    assert not [server.strangers for server in servers if server.strangers]
