@@ -57,6 +57,8 @@ def is_idle(call: Call, outcome: Outcome | None) -> bool:
     if outcome is not Outcome.EMPTY or call.sent_at is None or answered is None:
         return False
     hold = call.wait_sent if call.wait_sent is not None else call.granted
+    if hold is not None and call.rewrite and call.hold is not None:
+        hold = budget.as_written(call.hold, hold)
     return hold is not None and answered - call.sent_at >= FULL_TIME * _usual(hold, call)
 
 

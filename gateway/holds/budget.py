@@ -80,6 +80,12 @@ def wait_left(plan: HoldPlan, hold: float, deadline: float, now: float) -> float
     return left if left >= _least(plan) else None
 
 
+def as_written(plan: HoldPlan, wait: float) -> float:
+    """What an upstream was told that was to hold for `wait` seconds: a wish is rounded down to its unit."""
+    step = _step(plan)
+    return int(wait / step + _HAIR) * step if step and wait >= step else wait
+
+
 def last_start(plan: HoldPlan, hold: float, deadline: float) -> float:
     """The last instant at which a poll granted `hold` seconds until `deadline` can still be forwarded."""
     least = _least(plan) if _can_shorten(plan) else hold
@@ -129,9 +135,13 @@ def _can_shorten(plan: HoldPlan) -> bool:
 
 def _least(plan: HoldPlan) -> float:
     """The shortest wait worth sending: the dialect's own floor, or the step its wish is written in."""
+    return max(plan.min, _step(plan), 1e-3)
+
+
+def _step(plan: HoldPlan) -> float:
+    """What a wish that is written can be told apart by, at most; 0 where none can be written."""
     written = (units.SMALLEST[place.unit] for place in plan.ask if place.where not in UNWRITABLE)
-    step = max(written) if plan.writable else 0.0
-    return max(plan.min, step, 1e-3)
+    return max(written) if plan.writable else 0.0
 
 
 def _too_little(plan: HoldPlan, hold: float, deadline: float, due_at: float, cause: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -195,3 +196,11 @@ def test_a_healthy_upstream_that_was_told_is_due_before_an_unlimited_deadline(as
     got = budget.grant(NOW, asked, plan)
     if plan.writable:
         assert got.upstream_due < got.deadline
+
+
+@pytest.mark.parametrize(
+    ("unit", "wait", "told"), [("s", 9.95, 9.0), ("s", 10.0, 10.0), ("s", 0.4, 0.4), ("ms", 9.9507, 9.95)]
+)
+def test_what_an_upstream_was_told_is_rounded_down_to_the_unit_of_the_wish(unit: Any, wait: float, told: float) -> None:
+    plan = hold_plan(ask=(AskPlace("query", "timeout", unit),), rewrite=True)
+    assert budget.as_written(plan, wait) == pytest.approx(told)
