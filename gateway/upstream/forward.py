@@ -63,6 +63,9 @@ class Forwarder:
         if upstream.held >= upstream.max_held:
             return failure.OVERLOADED
         now = self._timers.now()
+        until = due(call, plan, now) if call.tries else call.deadline
+        if now >= until and call.hold is None:
+            return failure.TIMEOUT
         endpoint = upstream.pick(tried, call, now)
         if endpoint is None:
             return failure.REFUSED if tried else _unresolved(call)
@@ -81,7 +84,7 @@ class Forwarder:
             self._send(call, plan, connection, now)
         else:
             upstream.budget.begin(now)
-            self._timers.arm(call, min(now + plan.connect_timeout, call.deadline))
+            self._timers.arm(call, min(now + plan.connect_timeout, until))
             call.up = self._dialer.dial(call, (*tried, endpoint))
         return None
 

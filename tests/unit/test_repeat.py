@@ -68,6 +68,19 @@ def test_an_ordinary_call_is_sent_again_on_each_other_endpoint_first(kind: str) 
     scene.check_settled()
 
 
+def test_a_second_attempt_that_cannot_connect_outlasts_the_time_of_the_call_by_nothing() -> None:
+    scene = Scene("ordinary", idle=1, endpoints=2, retry=ONCE, response_timeout=30.0).open()
+    scene.loop.advance(29.5)
+    for endpoint in scene.upstream.endpoints:
+        endpoint.idle.clear()
+    GONE(scene)
+    scene.loop.advance(0.1)
+    assert isinstance(scene.call.up, Dial)
+    scene.loop.advance(0.5)
+    assert (scene.call.outcome, scene.call.status) == (Outcome.UPSTREAM_REFUSED, 504)
+    scene.check_settled()
+
+
 def test_a_body_that_is_kept_is_sent_again_with_its_head() -> None:
     scene = Scene("upload", idle=2, retry=ONCE).open()
     assert scene.call.state is State.WAITING, "it is read whole first"
