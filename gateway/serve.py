@@ -657,6 +657,8 @@ class Serve:
         call.first_byte_at = now
         if call.endpoint is not None:
             call.endpoint.overruns = 0
+        if plan.upstream.sessions is not None:
+            plan.upstream.sessions.answered(call, head, now)
         ends = [(now + plan.upgrade.max_time, "max"), (admission.token_end(call, now, self._clock.wall()), "token")]
         self._bound_by_drain(plan, now, lambda *end: ends.append(end))
         call.deadline, call.clamped_by = min(ends)
@@ -712,6 +714,8 @@ class Serve:
 
     def _close_tunnel(self, call: Call, outcome: Outcome) -> None:
         call.bytes_in, call.bytes_out = glued(call).passed
+        if call.plan is not None and call.plan.upstream.sessions is not None:
+            call.plan.upstream.sessions.lasted(call, self._timers.now())
         self._settle(call, outcome)
 
     # -- the end -------------------------------------------------------------------------------------------------

@@ -95,6 +95,13 @@ class Sticky:
             self.learn(call, head, b"", now)
         return self._sessions.in_body and call.affinity is None
 
+    def lasted(self, call: Call, now: float) -> None:
+        """A tunnel of a session ended: until now the session was in use there, unless it has moved meanwhile."""
+        if call.affinity is None or call.endpoint is None:
+            return
+        if self.pins.get((call.affinity,), now, self._sessions.keep) in (None, call.endpoint):
+            self.pins.put((call.affinity,), call.endpoint, now, self._sessions.keep)
+
     def learn(self, call: Call, head: ResponseHead, body: bytes, now: float) -> None:
         """A whole answer, which may be the one that begins a session."""
         name = self._sessions.id(head, body)

@@ -226,3 +226,20 @@ def test_where_one_side_has_no_halves_an_end_closes_both(tls: str, who: str) -> 
     stage.shut(who)
     assert (stage.near.closing, stage.far.closing) == (True, True)
     assert not (stage.near.shut or stage.far.shut)
+
+
+def test_one_that_has_shut_its_side_without_a_close_waits_for_a_moment_only() -> None:
+    stage = Stage(halves=True)
+    stage.shut("client")
+    assert stage.far.shut and stage.clock.due is not None
+    stage.clock.due(0.0)
+    assert stage.near.closing and stage.far.closing
+
+
+@pytest.mark.parametrize("who", ["client", "upstream"])
+def test_a_side_that_does_not_close_after_the_other_is_cut_off(who: str) -> None:
+    """Such as one that takes nothing of what is left for it."""
+    stage = Stage(halves=True)
+    stage.side(who).lose(None)
+    assert stage.near.closing and stage.far.closing
+    assert stage.clock.due is not None
