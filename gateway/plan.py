@@ -76,6 +76,7 @@ class Sse:
     heartbeat: float
     idle: float
     max_time: float
+    resumes: bool = True  # its clients come back to where they were: a drain ends it
 
 
 @dataclass(frozen=True, slots=True)

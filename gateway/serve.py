@@ -409,7 +409,8 @@ class Serve:
         stream.end_by(admission.token_end(call, now, self._clock.wall()), "token")
         if plan.sse is not None:
             stream.end_by(now + plan.sse.max_time * (1.0 - SPREAD * random.random()), "max_time")
-            self._bound_by_drain(plan, now, stream.end_by)
+            if plan.sse.resumes:
+                self._bound_by_drain(plan, now, stream.end_by)
         if call.ending is ANSWERED:
             call.ending = Outcome.STREAMED
 
@@ -628,7 +629,8 @@ class Serve:
             self._timers.arm(call, end)
 
     def _wind_stream_down(self, call: Call, drain: Drain) -> None:
-        if call.stream is not None and call.up is not None and call.plan is not None and call.plan.sse is not None:
+        rules = call.plan.sse if call.plan is not None else None
+        if call.stream is not None and call.up is not None and rules is not None and rules.resumes:
             call.stream.end_by(drain.slot(self._timers.now(), random.random()), "drain")
             self._timers.arm(call, call.stream.due)
 

@@ -163,7 +163,7 @@ def _sse(merged: Merged) -> Sse | None:
     if table is None:
         return None
     idle = table.idle_timeout if table.idle_timeout is not None else merged.body_idle_timeout
-    return compile_sse(table.heartbeat, idle, table.max_time)
+    return compile_sse(table.heartbeat, idle, table.max_time, table.drain == "spread")
 
 
 def _credential_places(config: Config, merged: Merged) -> list[str]:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 LONGEST_ID = 256  # characters of a Last-Event-ID that are kept
 
 
-def compile_sse(heartbeat: float | None, idle: float, max_time: float | None) -> Sse:
+def compile_sse(heartbeat: float | None, idle: float, max_time: float | None, resumes: bool = True) -> Sse:
     """Times in seconds; None: never."""
-    return Sse(heartbeat if heartbeat is not None else NEVER, idle, max_time if max_time is not None else NEVER)
+    beat, most = (each if each is not None else NEVER for each in (heartbeat, max_time))
+    return Sse(beat, idle, most, resumes)
 
 
 def last_event(call: Call) -> Verdict:

@@ -116,6 +116,23 @@ async def test_streams_whose_clients_come_back_end_spread_over_the_drain(tmp_pat
         assert took[-1] - took[0] > 0.1, "not all at once"
 
 
+async def test_a_stream_that_has_an_end_comes_to_it_in_a_drain(tmp_path: Path) -> None:
+    last = asyncio.Event()
+    async with (
+        ScriptedUpstream(then=held_back(OPEN, chunked(ONE, end=False), last, b"0\r\n\r\n")) as up,
+        gateway(config(up.port, server=SHORT.replace("800ms", "8s"), **sse(drain="finish")), tmp_path) as gw,
+    ):
+        raw = await connect_to(gw.port)
+        await raw.seen(ONE)
+        draining = asyncio.create_task(gw.app.drain())
+        await until(lambda: gw.app._serve.draining is not None)
+        last.set()
+        assert (await raw.read_answer()).body == ONE
+        await soon(draining)
+        assert (await gw.record())["outcome"] == "streamed"
+        await raw.close()
+
+
 async def connect_to(port: int) -> RawClient:
     raw = await connect(port)
     await raw.send(get())

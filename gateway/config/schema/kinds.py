@@ -130,11 +130,13 @@ class WebSocket(Table):
 
 class Sse(Table):
     """Server-sent events. `heartbeat`: a comment is sent when nothing else was for so long. `idle_timeout`: how long
-    the service may say nothing, the route's `body_idle_timeout` where it is not written."""
+    the service may say nothing, the route's `body_idle_timeout` where it is not written. `drain` "finish": a stream has
+    an end of its own, and a drain lets it come to it."""
 
     heartbeat: Timeout | None = None
     idle_timeout: Timeout | None = None
     max_time: Timeout | None = None
+    drain: Literal["spread", "finish"] = "spread"
 
 
 class Retry(Table):
