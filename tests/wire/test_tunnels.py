@@ -214,3 +214,11 @@ async def test_a_101_shows_that_an_endpoint_does_not_hang(tmp_path: Path) -> Non
         endpoint.overruns = 2
         await opened(raw)
         assert endpoint.overruns == 0
+
+
+async def test_where_there_is_no_room_for_another_poll_there_is_none_for_a_tunnel(tmp_path: Path) -> None:
+    async with FarEnd() as up, gateway(text(up.port), tmp_path) as gw, client(gw.port) as raw:
+        gw.app._serve.sheds_hold = lambda: True
+        await raw.send(ask())
+        assert (await head_of(raw)).startswith(b"HTTP/1.1 503 ")
+        assert up.all == []
