@@ -196,16 +196,27 @@ def test_whatever_happens_frames_stay_whole_the_end_is_said_once_and_told_once(
             assert passed in boundaries(sent), "closed in the midst of a frame"
 
 
-def test_a_close_that_comes_in_pieces_while_the_end_is_said_passes_to_its_last_byte() -> None:
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_a_close_that_comes_in_pieces_while_the_end_is_said_passes_to_its_last_byte(cut: int) -> None:
     stage, said = Stage(halves=True), closing(1000, masked=True)
-    stage.send("client", said[:7])
+    stage.send("client", said[:cut])
     stage.tunnel.end(CODE)
-    stage.send("client", said[7:])
+    stage.send("client", said[cut:])
     stage.send("upstream", closing(1000))
     assert stage.far.out == said
     assert stage.near.out == closing(CODE)
     stage.lose_what_closed()
     assert stage.told == ["end"]
+
+
+def test_an_answer_to_a_close_that_comes_right_behind_the_frame_that_was_passing_is_seen() -> None:
+    stage, last = Stage(halves=True), frame(b"last", masked=True)
+    stage.send("client", last[:5])
+    stage.tunnel.end(CODE)
+    stage.send("client", last[5:] + closing(CODE, masked=True))
+    assert stage.near.polite, "it would wait for a clock"
+    assert stage.far.out[: len(last)] == last
+    assert len(stage.far.out) == len(last) + 8
 
 
 def test_what_comes_from_either_side_counts_as_passing() -> None:
@@ -243,3 +254,15 @@ def test_a_side_that_does_not_close_after_the_other_is_cut_off(who: str) -> None
     stage.side(who).lose(None)
     assert stage.near.closing and stage.far.closing
     assert stage.clock.due is not None
+
+
+@pytest.mark.parametrize("said_by", ["client", "upstream"])
+@pytest.mark.parametrize("reset", ["client", "upstream"])
+def test_a_reset_after_a_close_is_an_end_and_no_failure(said_by: str, reset: str) -> None:
+    """Many clients and servers do not wait for the other's part of it."""
+    stage = Stage(halves=True)
+    stage.send(said_by, closing(1000, masked=said_by == "client"))
+    stage.side(reset).lose(ConnectionResetError())
+    assert stage.near.polite or stage.far.polite
+    stage.lose_what_closed()
+    assert stage.told == ["end"]

@@ -154,6 +154,18 @@ async def test_the_end_is_said_between_two_frames(
     assert (record["outcome"], record["status"]) == (outcome, 101)
 
 
+async def test_what_ended_a_tunnel_first_is_what_its_record_says(tmp_path: Path) -> None:
+    async with FarEnd() as up, gateway(text(up.port), tmp_path) as gw, client(gw.port) as raw:
+        await opened(raw)
+        far = await up.far()
+        stage = Stage(gw, raw, far)
+        await ended_by_hand(stage)
+        await revoked(stage)
+        await ended(raw, far, 1001)
+        record = await gw.record()
+    assert (record["outcome"], record["note"]) == ("evicted", "by operator")
+
+
 async def test_tunnels_end_spread_over_the_window_of_a_drain(tmp_path: Path) -> None:
     """Each in its own instant, and the gateway is gone when all are."""
     server = 'drain = "3s"'

@@ -206,3 +206,19 @@ async def test_after_a_tunnel_was_refused_the_connection_is_an_ordinary_one(tmp_
         assert (await raw.ask(get("/again"), "GET")).status == 403
         first, _ = await gw.records(2)
     assert (first["outcome"], first["status"]) == ("answered", 403)
+
+
+async def test_a_101_shows_that_an_endpoint_does_not_hang(tmp_path: Path) -> None:
+    async with FarEnd() as up, gateway(text(up.port), tmp_path) as gw, client(gw.port) as raw:
+        (endpoint,) = gw.app._serve.snapshot.upstreams["up"].endpoints
+        endpoint.overruns = 2
+        await opened(raw)
+        assert endpoint.overruns == 0
+
+
+async def test_where_there_is_no_room_for_another_poll_there_is_none_for_a_tunnel(tmp_path: Path) -> None:
+    async with FarEnd() as up, gateway(text(up.port), tmp_path) as gw, client(gw.port) as raw:
+        gw.app._serve.sheds_hold = lambda: True
+        await raw.send(ask())
+        assert (await head_of(raw)).startswith(b"HTTP/1.1 503 ")
+        assert up.all == []

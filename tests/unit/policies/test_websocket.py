@@ -155,6 +155,12 @@ def test_a_101_that_agrees_to_something_else(more: dict[str, str]) -> None:
     assert wrong(OFFER, response(101, {**AGREES, **more})) is not None
 
 
+def test_a_101_that_chooses_a_subprotocol_twice() -> None:
+    once = ("Sec-WebSocket-Protocol", "chat.v2")
+    assert wrong(OFFER, response(101, [*AGREES.items(), once])) is None
+    assert wrong(OFFER, response(101, [*AGREES.items(), once, once])) is not None
+
+
 @pytest.mark.parametrize("missing", AGREES)
 def test_a_101_that_lacks_what_it_must_say(missing: str) -> None:
     assert wrong(OFFER, response(101, {name: each for name, each in AGREES.items() if name != missing})) is not None
