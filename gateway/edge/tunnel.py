@@ -151,9 +151,11 @@ class Tunnel:
             self._conn.transport = None
         if other.gone:
             self._timers.cancel(self)
-            self._tell()
-            self._conn.connection_lost(None)
-            self._up.connection_lost(None)
+            try:
+                self._tell()
+            finally:  # whatever became of the record, both connections are counted off
+                self._conn.connection_lost(None)
+                self._up.connection_lost(None)
         elif self.closing and half.said:
             return  # the other side was told, and has its time to answer
         elif exc is None or self.closing or half.over or other.over:
