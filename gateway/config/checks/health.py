@@ -10,6 +10,7 @@ from gateway.config.durations import quoted
 from gateway.config.schema import Upstream
 from gateway.config.schema.upstream import Ejection, Health
 
+OFTEN = 0.5  # seconds: probes that come sooner are a load
 _PATH = re.compile(r"/[!-~]*")
 _HOST = re.compile(r"[0-9A-Za-z._:\[\]-]{1,255}")
 
@@ -30,6 +31,12 @@ def _health(view: View, name: str, health: Health) -> Findings:
     if health.host is not None and not _HOST.fullmatch(health.host):
         text = f'{quoted(health.host)} is not a host; write a name, such as "b.internal"'
         yield view.at("upstream", name, "health.host", text)
+
+    if health.interval < OFTEN:
+        text = (
+            f'asks every endpoint {1 / health.interval:.0f} times a second; write "1s" or longer if that is not meant'
+        )
+        yield Notice(view.at("upstream", name, "health.interval", text))
 
 
 def _ejection(view: View, name: str, upstream: Upstream, ejection: Ejection) -> Findings:

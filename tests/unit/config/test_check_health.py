@@ -49,6 +49,12 @@ def test_a_share_that_lets_nobody_be_ejected_is_said(
     assert found == ([f"gateway.toml: upstream.x.ejection.max_share: {told}"] if told else [])
 
 
+def test_probes_that_are_a_load_are_said(tmp_path: Path) -> None:
+    text = f"{BASE}[upstream.x]\nendpoints = {THREE}\nhealth = {{ path = '/', interval = '20ms' }}\n"
+    (said,) = [each for each in checked(tmp_path, text).notices if "health" in each]
+    assert said.endswith('asks every endpoint 50 times a second; write "1s" or longer if that is not meant')
+
+
 def test_everything_that_can_be_written_is_accepted(tmp_path: Path) -> None:
     health = "health = { path = '/up?deep=1', interval = '1s', timeout = '1s', healthy = 1, unhealthy = 1, status = [204], host = 'b.internal:8080' }"
     ejection = "ejection = { strikes = 1, within = '1s', for = '1s', max_share = 1.0, status = [429, 503] }"
