@@ -32,7 +32,7 @@ from gateway.policies.websocket import Upgrades, compile_upgrades
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.sampling import compile_sample
-from gateway.upstream.headers import HOP_BY_HOP, OURS, Networks, compile_drops
+from gateway.upstream.headers import FORWARDED, HOP_BY_HOP, OURS, Networks, compile_drops
 
 if TYPE_CHECKING:
     from gateway.config import schema
@@ -205,7 +205,7 @@ def _request_shape(config: Config, merged: Merged, environ: Environ) -> RequestS
     forwarded = upstream.forward_authorization
     credentials = frozenset() if forwarded else credential_headers(places) | {b"authorization"}
     return RequestShape(
-        drops=compile_drops(HOP_BY_HOP | OURS | drop | credentials | {name.lower() for name, _ in names}),
+        drops=compile_drops(HOP_BY_HOP | OURS | drop | credentials | {name.lower() for name, _ in names}, (FORWARDED,)),
         drop_cookies=() if forwarded else tuple(name.encode("ascii") for name in credential_cookies(places)),
         add=add,
         identity=names,

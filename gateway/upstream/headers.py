@@ -29,9 +29,10 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 # What a client may not say to the upstream: the gateway says it, or it ends here.
 OURS = frozenset(
-    {b"host", b"expect", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto",
-     b"x-forwarded-port", b"x-real-ip", b"x-request-id", b"traceparent", b"tracestate", b"baggage", b"gateway-hold"}
+    {b"host", b"expect", b"forwarded", b"x-real-ip", b"x-request-id", b"traceparent", b"tracestate", b"baggage",
+     b"gateway-hold"}
 )  # fmt: skip
+FORWARDED = b"x-forwarded-"  # nor anything that begins so: -For, but also -Prefix and -Ssl, which frameworks believe
 _KEPT = frozenset({b"content-length", b"content-type", b"host"})  # naming these in Connection changes nothing
 Drops = Callable[[bytes], bool]  # whether a field of that name, as it was spelled, ends here
 _PLACE = re.compile(r"\{([^}]*)\}|(?<=/)\*\*$")
@@ -40,9 +41,10 @@ _TOKENS = re.compile(rb"[^\s,]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def compile_drops(names: frozenset[bytes]) -> Drops:
-    """The test whether a header field ends here. Few spellings come in practice, so each is decided once; names are
-    compared with `_` as `-`, for servers that fold them must not be fooled by X_Forwarded_For or Content_Length."""
+def compile_drops(names: frozenset[bytes], beginning: tuple[bytes, ...] = ()) -> Drops:
+    """The test whether a header field ends here, by its name or how that begins. Few spellings come in practice, so
+    each is decided once; names are compared with `_` as `-`, for servers that fold them must not be fooled by
+    X_Forwarded_For or Content_Length."""
 
     folded = frozenset(name.replace(b"_", b"-") for name in names)
 
@@ -50,7 +52,8 @@ def compile_drops(names: frozenset[bytes]) -> Drops:
     def drops(name: bytes) -> bool:
         lower = name.lower()
         plain = lower.replace(b"_", b"-")
-        return plain in folded or (plain == b"content-length" and plain != lower)
+        written_oddly = plain == b"content-length" and plain != lower
+        return plain in folded or written_oddly or plain.startswith(beginning)
 
     return drops
 

@@ -10,7 +10,7 @@ from gateway.policies.caps import Cap
 from gateway.policies.rate_limit import RateLimit, Shown
 from gateway.state.memory import MemoryStore
 from gateway.upstream.balance import Upstream
-from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops
+from gateway.upstream.headers import FORWARDED, HOP_BY_HOP, OURS, compile_drops
 
 
 def limits_of(store: MemoryStore, rates: tuple[RateLimit, ...], caps: tuple[Cap, ...]) -> dict[str, Any]:
@@ -22,6 +22,6 @@ def limits_of(store: MemoryStore, rates: tuple[RateLimit, ...], caps: tuple[Cap,
 
 def plan_of(upstream: Upstream, **changes: Any) -> Plan:
     """A route `/updates` that changes nothing but what the gateway must."""
-    request = RequestShape(compile_drops(HOP_BY_HOP | OURS))
+    request = RequestShape(compile_drops(HOP_BY_HOP | OURS, (FORWARDED,)))
     plan = Plan("updates", "/updates", upstream, request, ResponseShape(compile_drops(HOP_BY_HOP)))
     return replace(plan, **changes)

@@ -18,6 +18,7 @@ from gateway.plan import RequestShape
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.headers import (
+    FORWARDED,
     HOP_BY_HOP,
     OURS,
     compile_drops,
@@ -30,7 +31,7 @@ from tests.kit.calls import call_of, head_of
 from tests.kit.heads import response
 from tests.kit.plans import plan_of
 
-DROPS = compile_drops(HOP_BY_HOP | OURS)
+DROPS = compile_drops(HOP_BY_HOP | OURS, (FORWARDED,))
 Fields = list[tuple[str, str]]
 
 

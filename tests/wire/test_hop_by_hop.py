@@ -91,7 +91,8 @@ async def test_the_upstream_is_told_its_own_host_or_the_clients(
 async def test_a_client_cannot_forge_what_the_gateway_says(tmp_path: Path) -> None:
     forged = ["Gateway-Consumer: root", "gateway-consumer: root", "Gateway-Tenant: root", "Gateway_Consumer: root",
               "X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 7.7.7.7", "Forwarded: for=6.6.6.6", "Gateway-Hold: 9",
-              "X-Forwarded-Host: evil", "X-Forwarded-Proto: https"]  # fmt: skip
+              "X-Forwarded-Host: evil", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /evil",
+              "x_forwarded_server: evil", "X-Forwarded-Scheme: evil"]  # fmt: skip
     async with ScriptedUpstream() as up:
         text = config(up.port, upstream=IDENTITY, more=SIGNED_IN, routes=route(policies=["signed-in"]))
         async with gateway(text, tmp_path) as gw, client(gw.port) as raw:
@@ -106,6 +107,18 @@ async def test_a_client_cannot_forge_what_the_gateway_says(tmp_path: Path) -> No
         assert seen.one("Authorization") is None
         text_seen = bytes(up.peers[0].received)
         assert not any(word in text_seen for word in (b"6.6.6.6", b"7.7.7.7", b"root", b"evil"))
+
+
+async def test_a_forwarded_field_that_only_the_operator_can_know_is_set_by_the_operator(tmp_path: Path) -> None:
+    """Frameworks build links and redirects with it, so nobody else may write it, not even a trusted proxy's client."""
+    tables = {
+        "server": 'trusted_proxies = ["127.0.0.0/8"]',
+        "upstream": 'headers.set = { X-Forwarded-Prefix = "/api" }',
+    }
+    async with ScriptedUpstream() as up, gateway(config(up.port, **tables), tmp_path) as gw, client(gw.port) as raw:
+        assert (await raw.ask(get("/", "X-Forwarded-Prefix: /evil", "X-Forwarded-Ssl: on"))).status == 200
+        assert up.requests[0].all("X-Forwarded-Prefix") == ["/api"]
+        assert up.requests[0].one("X-Forwarded-Ssl") is None
 
 
 async def test_h2c_is_ignored_and_the_next_pipelined_request_served(tmp_path: Path) -> None:
