@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app import BETWEEN_POLLS
+from gateway.edge.http1 import Phase
 from tests.kit.gateways import config, gateway, read_records
 from tests.kit.raw import connect, get
 from tests.kit.upstreams import HoldingUpstream
@@ -20,6 +21,7 @@ async def test_a_draining_gateway_waits_a_moment_for_who_was_just_answered_and_n
     async with HoldingUpstream() as up, gateway(config(up.port, server=LONG, **polls()), tmp_path) as gw:
         silent, torn = await connect(gw.port), await connect(gw.port)
         await torn.send(get()[:-2])
+        await until(lambda: sorted(each._phase for each in gw.app._edge.connections) == [Phase.IDLE, Phase.HEAD])
         draining = asyncio.create_task(gw.app.drain())
         assert await silent.closed()
         assert not draining.done(), "a request that has begun to come is waited for"
