@@ -43,7 +43,7 @@ async def test_the_time_a_stream_goes_on_is_not_the_gateways_work(tmp_path: Path
         await raw.read_answer()
         record = await gw.record()
         assert record["took"] >= 0.3 and record["work"] <= record["took"] - 0.3
-        assert record["work"] == pytest.approx(record["first_byte"], abs=2e-6)
+        assert record["work"] == pytest.approx(record["first_byte"], abs=1e-4)
 
 
 async def test_a_stream_has_no_total_time_and_its_idle_time_is_its_own(tmp_path: Path) -> None:
