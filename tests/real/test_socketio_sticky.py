@@ -119,7 +119,7 @@ async def test_a_server_that_dies_costs_its_clients_their_session_once_and_nobod
 
 
 async def test_a_session_that_goes_over_to_websocket_does_so_at_its_own_server(tmp_path: Path) -> None:
-    more = SIGNED_IN + "[policy.talk.websocket]\n"
+    more = f"{SIGNED_IN}[policy.talk.websocket]\n[[policy.talk.hold_cap]]\nmax = {CLIENTS}\n"
     routes = route("chat", "/socket.io/", ["engineio", "signed-in", "talk"])
     async with serving(2) as servers:
         with gateway_process(before(servers, routes=routes, more=more), tmp_path) as gw:
@@ -127,5 +127,13 @@ async def test_a_session_that_goes_over_to_websocket_does_so_at_its_own_server(t
                 assert {sio.transport() for sio in clients} == {"websocket"}
                 names = [await sio.call("who") for sio in clients]
                 assert set(names) == {"server-0", "server-1"}
+                async with contextlib.AsyncExitStack() as stack:
+                    with contextlib.suppress(socketio.exceptions.SocketIOError):  # one more than the caller may have
+                        await page(gw, stack, ("polling", "websocket"))
+                    await until(lambda: "capped" in {one["outcome"] for one in gw.sync_records(1)}, "a refusal")
                 assert [await sio.call("who") for sio in clients] == names
-            assert not [one for one in gw.sync_records(1) if one["status"] == 400 or one.get("note") == "session_moved"]
+            await until(
+                lambda: sum(one["status"] == 101 for one in gw.sync_records(1)) == CLIENTS, "records of tunnels"
+            )
+            records = gw.sync_records(1)
+        assert not [one for one in records if one["status"] == 400 or one.get("note") == "session_moved"]
