@@ -38,7 +38,7 @@ class Upstream:
     """
 
     __slots__ = (
-        "_changed", "_endpoints", "_guard", "_leaving", "_only", "_picker", "balance", "budget", "calls", "choice",
+        "_endpoints", "_guard", "_leaving", "_only", "_picker", "balance", "budget", "calls", "choice",
         "circuit", "dns_refresh", "drained", "eased", "ejection", "health", "held", "keepalive", "max_held", "members",
         "moved",
         "name", "sessions", "slow_start", "watch",
@@ -63,7 +63,6 @@ class Upstream:
         self.circuit = Circuit()
         self.watch: Watch | None = None
         self._guard: Watch | None = None
-        self._changed: Callable[[], None] | None = None
         self.choice: tuple[Endpoint, ...] = ()
         self.moved = 0  # sessions whose endpoint took no calls any more
         self.slow_start = SlowStart(slow_start)
@@ -86,14 +85,11 @@ class Upstream:
     def endpoints(self, members: Iterable[Endpoint]) -> None:
         self._endpoints = tuple(members)
         self._renew()
-        self.guard(self._guard, self._changed)
-        if self._changed is not None:
-            self._changed()
+        self.guard(self._guard)
 
-    def guard(self, watch: Watch | None, changed: Callable[[], None] | None) -> None:
-        """Who is told how calls end, and when there are other endpoints. Where there is one, nobody is told of calls:
-        there is no other to go to."""
-        self._guard, self._changed = watch, changed
+    def guard(self, watch: Watch | None) -> None:
+        """Who is told how calls end. Where there is one endpoint, nobody: there is no other to go to."""
+        self._guard = watch
         self.watch = watch if len(self._endpoints) > 1 else None
 
     def take_out(self, endpoint: Endpoint, why: str) -> None:

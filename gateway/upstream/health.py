@@ -55,7 +55,7 @@ class Watcher:
         """The upstream begins, or goes on as another configuration describes it. What is not watched any more takes
         nobody out."""
         rules, probing = self.upstream.ejection, self.upstream.health
-        self.upstream.guard(self.told if rules is not None else None, self._arm)
+        self.upstream.guard(self.told if rules is not None else None)
         for endpoint in self.upstream.endpoints:
             endpoint.wary = True  # what counts may be something else by now
             if rules is None:
@@ -70,7 +70,7 @@ class Watcher:
 
     def end(self) -> None:
         """The upstream is no more."""
-        self.upstream.guard(None, None)
+        self.upstream.guard(None)
         self._timers.cancel(self)
 
     def on_due(self, now: float) -> None:
