@@ -38,7 +38,10 @@ async def restarts(sheet: Sheet, folder: Path, outages: int = 5, up: float = 3.0
         await running.listening(ports[0])
         async with standing(folder, ports, ports) as on:
             sheet.step(f"{outages} outages of {down:g} s, 200 polls a second, each held for 0.2 s")
-            wire = lambda: request(f"{TAKE}?id={next(ids)}&for=0.2", next(on.tokens))  # noqa: E731
+
+            def wire() -> bytes:
+                return request(f"{TAKE}?id={next(ids)}&for=0.2", next(on.tokens))
+
             async with probing(on.port, wire, every=0.005) as probes:
                 for number in range(1, outages + 1):
                     await asyncio.sleep(up)
