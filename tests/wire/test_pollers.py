@@ -117,7 +117,7 @@ async def test_a_client_that_leaves_and_comes_back_is_served(tmp_path: Path, rul
         await polled(up, first, get("/?sid=x"))
         first.sock.shutdown(socket.SHUT_WR)  # in this order, whatever a loop makes of it
         second.sock.send(get("/?sid=x"))
-        await until(lambda: len(up.requests) == 4 and up.held == 1)
+        await until(lambda: up.begun == 4 and up.held == 1)
         assert up.together == 1 and up.publish() == 1
         assert (await second.read_answer()).status == 200
         assert await outcomes(gw, 4) == {"client_gone": 1, "news": 3}
@@ -133,7 +133,7 @@ async def test_a_client_that_breaks_off_and_comes_back_is_served(tmp_path: Path,
             first.send(get("/?sid=x"))
             await until(lambda: up.held == 1)
         second.sock.send(get("/?sid=x"))
-        await until(lambda: len(up.requests) == 4 and up.held == 1)
+        await until(lambda: up.begun == 4 and up.held == 1)
         assert up.together == 1 and up.publish() == 1
         assert (await second.read_answer()).status == 200
         ends = await outcomes(gw, 4)
@@ -183,7 +183,7 @@ async def test_a_reload_changes_nothing_for_who_polls(tmp_path: Path) -> None:
         await waits(gw, second, get("/?sid=x"))
         assert await gw.app.reload() == []
         up.publish()
-        await until(lambda: len(up.requests) == 2 and up.held == 1)
+        await until(lambda: up.begun == 2 and up.held == 1)
         assert up.together == 1 and up.publish() == 1
         assert (await second.read_answer()).status == 200
 

@@ -27,7 +27,7 @@ async def test_a_poll_waits_for_its_token_out_of_its_own_hold(tmp_path: Path) ->
         await waits(gw, other, alice("/?ms=10000"))
         (listed,) = [one for one in await gw.held() if one["state"] == "waiting"]
         assert (listed["consumer"], listed["endpoint"], listed["hold_granted"]) == ("alice", None, 10.0)
-        await until(lambda: len(up.requests) == 2)
+        await until(lambda: up.held == 2)
         asked = [int(request.target.partition("=")[2]) for request in up.requests]
         assert up.publish() == 2
         assert left(await other.read_answer()) == [0]
