@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway import refusals, verdicts
+from gateway.asking import Asking
+from gateway.demands import demands_of, denial, evict, release
 from gateway.holds import budget
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Reply
-from gateway.policies.rate_limit import limited
 from gateway.pollers import Kept, Pollers
-from gateway.state.store import Demand, Denied, Place, Store, Tokens
+from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
 from gateway.waiting import TURN, Lines, Spot
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ class Limits:
     def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers, store: Store) -> None:
         self._timers = timers
         self._store = store
-        self._lines = Lines(loop, timers)
+        self._lines = Lines(loop, timers, store.leaves)
         self.pollers = Pollers(loop, timers)
         self._rules: Mapping[str, RateLimit | Cap] = {}  # as they are configured now
         self._renewed: dict[int, tuple[Plan, Plan]] = {}  # by the identity of the first
-        store.watch(self._lines.freed)
+        store.watch(self._lines.freed, evict)
 
     @property
     def waiting(self) -> int:
@@ -72,23 +73,62 @@ class Limits:
         found = self._rules.get(rule.limit)
         return found if isinstance(found, type(rule)) else rule
 
-    def take(self, call: Call, plan: Plan) -> Refusal | Spot | None:
-        """Everything the plan demands of the call, or nothing: a Refusal, or the Spot at which it shall wait."""
+    def take(self, call: Call, plan: Plan) -> Refusal | Spot | Asking | None:
+        """Everything the plan demands of the call, or nothing: a Refusal, the Spot at which it shall wait, or an Asking
+        where the store has yet to say: then `serve.on_turn` follows, and `told`."""
         asking = plan if call.up is None else self._renew(plan)  # in line meanwhile the rules may have changed
         assert asking.asked is not None
         now = self._timers.now()
         ahead = self._ahead(call, asking) if self._lines.open else None
-        denied = asking.asked.take(call, now) if ahead is None else Denied(ahead, self._turn_in(ahead, now))
-        if denied is not None and ahead is None:
-            denied = self._make_room(call, asking, denied, now)
-        return self._wait(call, plan, demands_of(asking, call), denied, now) if denied is not None else None
+        if ahead is not None:
+            return self._wait(call, plan, demands_of(asking, call), Denied(ahead, self._turn_in(ahead, now)), now)
+        if self._store.orders:
+            yields = self.pollers.giving_way(call, plan.upstream.name)
+            taken = asking.asked.take(call, now, yields)
+            if isinstance(taken, asyncio.Future):
+                return self._ask(call, taken)
+        else:
+            taken = _now(asking.asked.take(call, now))
+        return self._taken(call, plan, asking, taken, now) if taken is not None else None
+
+    def _ask(self, call: Call, answer: asyncio.Future[Taken]) -> Asking:
+        asking = Asking(call, answer, call.up if isinstance(call.up, Spot) else None)
+        answer.add_done_callback(lambda _: self._said(asking))
+        return asking
+
+    def _said(self, asking: Asking) -> None:
+        """The store has spoken: the call goes on, or is over and gives back what it was lent for nothing."""
+        call = asking.call
+        if call.up is asking:
+            call.serve.on_turn(call)
+            return
+        release(call)
+        if call.charged and call.plan is not None:
+            self.refund(call, call.plan, Outcome.OVERLOADED)
+
+    def told(self, call: Call, plan: Plan, asking: Asking) -> Refusal | Spot | Asking | None:
+        """What comes of what the store said."""
+        taken = asking.answer.result()
+        if taken is not None and asking.again:
+            call.up = asking.spot
+            return self.take(call, plan)
+        call.up = asking.spot
+        return self._taken(call, plan, self._renew(plan), taken, self._timers.now()) if taken is not None else None
+
+    def _taken(self, call: Call, plan: Plan, asking: Plan, denied: Denied, now: float) -> Refusal | Spot | None:
+        if denied.failed:
+            return refusals.NO_STATE
+        room = self._make_room(call, asking, denied, now)
+        return self._wait(call, plan, demands_of(asking, call), room, now) if room is not None else None
 
     def _ahead(self, call: Call, plan: Plan) -> Demand | None:
         """The first demand for which others wait already. They do not wait for the place of an older poll of the same
         poller: that one hands it on, and nobody is passed by."""
         yields = self.pollers.giving_way(call, plan.upstream.name)
         demands = demands_of(plan, call)
-        if yields is not None:
+        if self._store.orders:  # it knows who else is ahead, in other processes
+            demands = [one for one in demands if isinstance(one, Tokens)]
+        elif yields is not None:
             demands = [one for one in demands if not (isinstance(one, Place) and self._store.holds(one, yields))]
         return self._lines.ahead(demands, call)
 
@@ -96,22 +136,23 @@ class Limits:
         """Each cap may make room by ending its oldest poll, and an older poll of the same poller makes room by giving
         way. Who is ended loses its place at once but is told last: a poll it has sent ahead must not take it back."""
         assert plan.asked is not None
+        if self._store.orders:
+            return denied
         victims: list[Call] = []
         yields = self.pollers.giving_way(call, plan.upstream.name) if isinstance(denied.demand, Place) else None
-        room = plan.asked.take(call, now, yields) if yields is not None else denied
+        room = _now(plan.asked.take(call, now, yields)) if yields is not None else denied
         while room is not None and room.victim is not None and len(victims) < len(plan.caps):
             assert isinstance(room.demand, Place)
             victims.append(room.victim)
             if room.victim is not yields:
                 self._store.evicted(room.demand, room.victim.poller, now)
             release(room.victim)
-            room = plan.asked.take(call, now, yields)
+            room = _now(plan.asked.take(call, now, yields))
         for victim in victims:
             if victim is yields:
                 self.pollers.supersede(victim, call)
             else:
-                victim.note = f"for {call.id}"
-                victim.serve.on_evict(victim)
+                evict(victim, call.id)
         return room
 
     def _turn_in(self, demand: Demand, now: float) -> float:
@@ -130,9 +171,13 @@ class Limits:
         if spot is not None:
             return spot
         hopeless = self._hopeless(call, plan, demands, now)
-        if hopeless is not None:
-            return denial(call, hopeless)
-        return self._lines.join(call, denied, *patience) or denial(call, denied)
+        if hopeless is None:
+            kept = self._store.orders and isinstance(denied.demand, Place)  # then the store says who waits
+            joined = self._lines.join(call, denied, *patience) if denied.queued or not kept else None
+            if joined is not None:
+                return joined
+        self._store.leaves(call)
+        return denial(call, hopeless or denied)
 
     def _patience(self, call: Call, plan: Plan, demand: Demand, now: float) -> tuple[float, int | None] | None:
         """Until when the call may wait for that, and in how long a line; None where nobody waits."""
@@ -185,10 +230,10 @@ class Limits:
                 self._store.give_back(Tokens(rate.limit, key, rate.rate), now)
 
 
-def demands_of(plan: Plan, call: Call) -> list[Demand]:
-    """What the plan demands of the call, spelled out."""
-    spelled = [*(rate.demand(call) for rate in plan.rates), *(cap.demand(call) for cap in plan.caps)]
-    return [demand for demand in spelled if demand is not None]
+def _now(taken: Taken | asyncio.Future[Taken]) -> Taken:
+    """What a store says that has nobody to ask."""
+    assert not isinstance(taken, asyncio.Future)
+    return taken
 
 
 def _until(call: Call, plan: Plan, now: float) -> float:
@@ -196,18 +241,3 @@ def _until(call: Call, plan: Plan, now: float) -> float:
     if call.hold is None:
         return now + plan.response_timeout
     return budget.last_start(call.hold, call.granted or 0.0, call.deadline)
-
-
-def denial(call: Call, denied: Denied) -> Refusal:
-    """The words for what was denied: 429, and when to come back."""
-    if not isinstance(denied.demand, Place):
-        return limited(denied.retry_after)
-    refusal = refusals.TOO_MANY_POLLS if call.hold is not None else refusals.TOO_MANY_CALLS
-    return replace(refusal, retry_after=limited(denied.retry_after).retry_after)
-
-
-def release(call: Call) -> None:
-    """Gives back everything the call has borrowed."""
-    leases, call.leases = call.leases, ()
-    for lease in leases:
-        lease.release()

@@ -33,6 +33,9 @@ REVOKED = Refusal(
     Outcome.REVOKED, 401, "token_revoked", "The token is no longer accepted.",
     headers=((b"WWW-Authenticate", b'Bearer error="invalid_token"'),),
 )  # fmt: skip
+NO_STATE = Refusal(
+    Outcome.OVERLOADED, 503, "state_unavailable", "The limits of this service cannot be looked up just now."
+)
 TOO_MANY_POLLS = Refusal(
     Outcome.CAPPED, 429, "too_many_polls", "More polls are held at once than are allowed.", retry_after=1
 )

@@ -11,12 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway import admission, refusals, verdicts
+from gateway.asking import Asking
 from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
+from gateway.demands import release
 from gateway.drain import Drain
 from gateway.head import END, Known, RequestHead, ResponseHead
 from gateway.holds.budget import FRONT_MARGIN
-from gateway.limits import Limits, release
+from gateway.limits import Limits
 from gateway.memory import Memory
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
@@ -167,10 +169,10 @@ class Serve:
             verdict = self._limit(call, plan)
         if verdict is None and plan.asked is not None:
             taken = self._limits.take(call, plan)
-            if isinstance(taken, Spot):
+            if isinstance(taken, (Spot, Asking)):
                 call.state = WAITING
                 call.up = taken
-                self._timers.arm(call, taken.until)
+                self._timers.arm(call, taken.until if isinstance(taken, Spot) else call.deadline)
                 return
             verdict = taken
         self._go_on_in(call, plan, verdict)
@@ -206,18 +208,28 @@ class Serve:
         if plan is not None and isinstance(spot, Kept):
             self._come(call, plan, spot)
             return
-        if plan is None or not isinstance(spot, Spot):
+        if plan is None or not isinstance(spot, (Spot, Asking)):
+            return
+        if isinstance(spot, Asking) and not spot.answer.done():
+            spot.again = True
             return
         if self._limits.too_late(call):
             self._overdue(call, self._timers.now())
             return
-        taken = self._limits.take(call, plan)
-        if taken is spot:
-            return
-        spot.cancel()
-        if isinstance(taken, Spot):  # that it got, but now it waits for something else
+        taken = self._limits.take(call, plan) if isinstance(spot, Spot) else self._limits.told(call, plan, spot)
+        self._took(call, plan, spot.spot if isinstance(spot, Asking) else spot, taken)
+
+    def _took(self, call: Call, plan: Plan, spot: Spot | None, taken: Refusal | Spot | Asking | None) -> None:
+        """What a call that waited got, or for what it waits now. `spot` is where it stood, if anywhere."""
+        if isinstance(taken, (Spot, Asking)):
+            if spot is not None and taken is not spot and isinstance(taken, Spot):
+                spot.cancel()  # that it got, but now it waits for something else
             call.up = taken
+            if spot is None and isinstance(taken, Spot):
+                self._timers.arm(call, min(taken.until, call.due))
             return
+        if spot is not None:
+            spot.cancel()
         call.up = None
         call.state = ADMITTING
         self._go_on_in(call, plan, taken)
@@ -501,6 +513,8 @@ class Serve:
 
     def _overdue(self, call: Call, now: float) -> None:
         """A call's clock ran out: of its wait in line or for its body, of connecting, of its answer, of a hold."""
+        if isinstance(call.up, Asking) and call.up.spot is not None:
+            call.up = call.up.spot
         if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
             self._forwarder.connect_timed_out(call, call.plan, call.up)
         elif isinstance(call.up, Pause) and call.up.until <= now < call.deadline and call.plan is not None:

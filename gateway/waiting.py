@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from aiolimiter import AsyncLimiter
@@ -74,6 +74,7 @@ class Line:
             return
         del self.spots[spot]
         spot.call.waited += self._lines.timers.now() - spot.since
+        self._lines.left(spot.call)
         if not self.spots:
             self._lines.close(self._key, self)
 
@@ -81,10 +82,13 @@ class Line:
 class Lines:
     """All lines of the process."""
 
-    __slots__ = ("_lines", "_loop", "open", "timers")
+    __slots__ = ("_lines", "_loop", "left", "open", "timers")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, timers: Timers, left: Callable[[Call], None] = lambda _: None
+    ) -> None:
         self.timers = timers
+        self.left = left  # is told of each call that waits no longer
         self._loop = loop
         self._lines: dict[tuple[str, str], Line] = {}
         self.open = self._lines  # for who only asks whether there is any: that costs no call

@@ -53,6 +53,8 @@ BEHAVIOUR = [
     "parse",
     "serve",
     "limits",
+    "asking",
+    "demands",
     "pollers",
     "memory",
     "waiting",
@@ -75,7 +77,7 @@ BEHAVIOUR += [
     "config.upstreams",
 ]  # the last four bind what all of these make
 EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "top", "past"]
-TOP = ["operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
+TOP = ["machine", "operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]
 
 TOP_LEVEL = {

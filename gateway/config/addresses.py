@@ -20,13 +20,17 @@ _SIGNAL = re.compile(r"/v1/(?:traces|metrics|logs)$")
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """One place to listen: a TCP host and port, or the absolute path of a unix socket (then `host` is "")."""
+    """One place to listen: a TCP host and port, the absolute path of a unix socket (then `host` is ""), or the number
+    of a descriptor that whoever starts the process has opened (then there is neither)."""
 
     host: str
     port: int
     path: str | None = None
+    fd: int | None = None
 
     def __str__(self) -> str:
+        if self.fd is not None:
+            return f"fd:{self.fd}"
         if self.path is not None:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -47,11 +51,12 @@ class EndpointUrl:
 
 
 def parse_listen(value: object, base: Path) -> Listen:
-    """`"127.0.0.1:8080"`, `"[::]:8443"`, `"unix:/run/gateway.sock"` (relative to `base`). Port 0 takes a free one."""
+    """`"127.0.0.1:8080"`, `"[::]:8443"`, `"unix:/run/gateway.sock"` (relative to `base`), `"fd:3"`. Port 0 takes a free
+    one."""
     if not isinstance(value, str):
         raise ValueError('is not an address; write text in quotes, such as "127.0.0.1:8080"')
     if value.startswith("fd:"):
-        raise ValueError('"fd:" is not available in this version; write "HOST:PORT" or "unix:PATH"')
+        return _parse_descriptor(value[3:])
     if value.startswith("unix:"):
         return _parse_unix(value[5:], base)
     host, port = split_port(value)
@@ -62,6 +67,13 @@ def parse_listen(value: object, base: Path) -> Listen:
     if port is None or not _is_host(host):
         raise ValueError(f'{quoted(value)} is not an address; write "HOST:PORT", such as "127.0.0.1:8080"')
     return Listen(host, port)
+
+
+def _parse_descriptor(number: str) -> Listen:
+    """systemd's sockets begin at 3 (sd_listen_fds(3)); what is below is somebody else's."""
+    if not re.fullmatch("[0-9]{1,4}", number) or int(number) < 3:
+        raise ValueError('is no descriptor of a socket; write "fd:3" for the first that systemd hands over')
+    return Listen("", 0, fd=int(number))
 
 
 def _parse_unix(where: str, base: Path) -> Listen:
@@ -104,6 +116,8 @@ def is_loopback(listen: Listen) -> bool:
     """Whether only this machine can reach it: a unix socket, 127.0.0.0/8, ::1 or "localhost"."""
     if listen.path is not None or listen.host == "localhost":
         return True
+    if listen.fd is not None:  # whoever opened it decided that, and may decide otherwise tomorrow
+        return False
     try:
         return ipaddress.ip_address(listen.host).is_loopback
     except ValueError:

@@ -26,6 +26,7 @@ from gateway.config.checks.replay import check_replay
 from gateway.config.checks.retry import check_retry
 from gateway.config.checks.routes import check_routes
 from gateway.config.checks.secrets import check_secrets
+from gateway.config.checks.state import check_state
 from gateway.config.checks.streams import check_streams
 from gateway.config.checks.upstreams import check_upstreams
 from gateway.config.checks.websockets import check_websockets
@@ -45,6 +46,7 @@ _RULES: tuple[Callable[[View], Findings], ...] = (
     check_places,
     check_answers,
     check_process,
+    check_state,
     check_clocks,
     check_streams,
     check_limits,

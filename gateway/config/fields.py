@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Str
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from gateway.config import addresses, balances, durations, references, texts
+from gateway.config import addresses, balances, durations, references, states, texts
 
 _DURATION = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$", "examples": ["25s"]}
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
@@ -28,29 +28,6 @@ def _base(info: ValidationInfo) -> Path:
 def _refuse_later(value: object) -> None:
     if value is not None:
         raise PydanticCustomError("later", "not available in this version")
-
-
-def later(*values: str, instead: str) -> BeforeValidator:
-    """Refuses values that a later version will know. One that ends in ":" stands for all that begin with it."""
-
-    def refuse(value: object) -> object:
-        for each in values:
-            if isinstance(value, str) and (value == each or (each.endswith(":") and value.startswith(each))):
-                raise ValueError(f"{durations.quoted(value)} is not available in this version; write {instead}")
-        return value
-
-    return BeforeValidator(refuse)
-
-
-def only(allowed: object, text: str) -> PlainValidator:
-    """Accepts one value of a setting whose other values come in a later version."""
-
-    def check(value: object) -> Any:
-        if type(value) is not type(allowed) or value != allowed:
-            raise ValueError(f"not available in this version; write {text}, or remove it")
-        return value
-
-    return PlainValidator(check)
 
 
 def _positive(value: float) -> float:
@@ -167,6 +144,11 @@ ListenAddress = Annotated[
     addresses.Listen,
     PlainValidator(lambda value, info: addresses.parse_listen(value, _base(info))),
     WithJsonSchema({"type": "string", "examples": ["127.0.0.1:8080", "unix:/run/gateway.sock"]}),
+]
+StateAddress = Annotated[
+    states.StateUrl,
+    PlainValidator(states.parse_state),
+    WithJsonSchema({"type": "string", "examples": ["memory://", "shared://", "redis://localhost:6379/0"]}),
 ]
 SecretRef = Annotated[
     references.Secret,

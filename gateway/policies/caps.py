@@ -35,7 +35,7 @@ class Cap:
         return self.place(key, call.poller) if key is not None else None
 
     def place(self, key: str, who: str) -> Place:
-        return Place(self.limit, key, self.max, who, self.evict, self.grace)
+        return Place(self.limit, key, self.max, who, self.evict, self.grace, self.max_waiting)
 
 
 def compile_cap(

@@ -4,18 +4,20 @@ checked, the others with everything else a call demands. An empty poll that was 
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
+from gateway import refusals
 from gateway.head import END
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Step, Verdict
 from gateway.policies.keys import BEFORE_IDENTITY, Applies, KeyOf, Payer, compile_key, compile_payer, compile_when
 from gateway.state.bucket import Rate
-from gateway.state.store import Store, Tokens
+from gateway.state.store import Denied, Store, Taken, Tokens
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -81,11 +83,29 @@ class Screen:
         """Asks all of them at once: one that refuses must not have cost the others anything."""
         take, now = self.store.prepare(limits, ()).take, self._now
 
-        def screen(call: Call) -> Verdict:
-            denied = take(call, now())
-            return limited(denied.retry_after) if denied is not None else None
+        def screen(call: Call) -> Verdict | asyncio.Future[Verdict]:
+            taken = take(call, now())
+            if isinstance(taken, asyncio.Future):
+                return _said(taken)
+            return _denial(taken) if taken is not None else None
 
         return screen
+
+
+def _said(taken: asyncio.Future[Taken]) -> asyncio.Future[Verdict]:
+    """What a store elsewhere says, as the verdict of a step."""
+    verdict: asyncio.Future[Verdict] = taken.get_loop().create_future()
+
+    def told(done: asyncio.Future[Taken]) -> None:
+        denied = done.result()
+        verdict.set_result(_denial(denied) if denied is not None else None)
+
+    taken.add_done_callback(told)
+    return verdict
+
+
+def _denial(denied: Denied) -> Refusal:
+    return refusals.NO_STATE if denied.failed else limited(denied.retry_after)
 
 
 def limited(retry_after: float) -> Refusal:

@@ -23,6 +23,7 @@ MAX_KEYS = 200_000  # a limit; beyond it the oldest go, which errs on the caller
 
 Crowd = OrderedDict["Call", None]  # oldest first, and the oldest is found at once however many left before
 Freed = Callable[[str, str], None]
+Ends = Callable[["Call", str], None]
 
 
 class Holders(dict[str, "Call | Crowd"]):
@@ -40,6 +41,8 @@ class MemoryStore:
     """Not for several processes: their limits would add up."""
 
     __slots__ = ("_evicted", "_freed", "_holders", "_meters", "max_keys")
+
+    orders = False  # the only process there is keeps them itself
 
     def __init__(self, max_keys: int = MAX_KEYS) -> None:
         self.max_keys = max_keys
@@ -118,6 +121,14 @@ class MemoryStore:
     def holds(self, demand: Place, call: Call) -> bool:
         return call in _each(self._of(demand.limit).get(demand.key))
 
+    def learn(self, limit: str, key: str, full_at: float, now: float) -> None:
+        """What a bucket is by the word of who knows better."""
+        meters = self._meters[limit]
+        if key in meters.until:
+            meters.until[key] = full_at
+        elif full_at > now:
+            meters.add(key, full_at, now, self.max_keys)
+
     def retain(self, limits: Collection[str]) -> None:
         for gone in self._meters.keys() - set(limits):
             del self._meters[gone]
@@ -133,7 +144,10 @@ class MemoryStore:
         known = chain(reversed(self._holders.get(limit, {})), reversed(meters.until if meters is not None else {}))
         return list(islice(known, most))
 
-    def watch(self, freed: Freed) -> None:
+    def leaves(self, call: Call) -> None:
+        """Nobody waits here."""
+
+    def watch(self, freed: Freed, ends: Ends | None = None) -> None:
         self._freed = freed
         for table in self._holders.values():
             table.freed = freed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from gateway.call import Call, Lease
@@ -38,5 +39,6 @@ def take(store: Store, demands: Sequence[Demand], holder: Call, now: float) -> T
     caps = [_Capped(demand) for demand in demands if isinstance(demand, Place)]
     before, holder.charges = holder.charges, ()
     denied = store.prepare(rates, caps).take(holder, now)
+    assert not isinstance(denied, asyncio.Future)
     paid, holder.charges = holder.charges, before + holder.charges
     return denied or (paid, holder.leases)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.call import Call
-from gateway.limits import release
+from gateway.demands import release
 from gateway.upstream.balance import Upstream
 from gateway.upstream.circuit import AGAIN, FAILURES, WITHIN, Circuit
 from gateway.upstream.endpoint import Endpoint

@@ -15,17 +15,19 @@ from gateway.config.fields import (
     Later,
     ListenAddress,
     Network,
+    Rate,
     SecretRef,
     Size,
+    StateAddress,
     Text,
     Timeout,
     default,
-    later,
     one_or_list,
-    only,
 )  # fmt: skip
 from gateway.config.fronts import complete
 from gateway.config.schema.base import Table
+
+MOST_WORKERS = 256
 
 
 class Tls(Table):
@@ -61,6 +63,14 @@ def _whole(value: object) -> int | None:
     return value
 
 
+def _some_workers(value: object) -> int | None:
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_WORKERS:
+        raise ValueError(f'is not a number of workers; write "auto", or a number from 1 to {MOST_WORKERS}')
+    return value
+
+
 def _probed(value: float) -> float:
     if not 2 <= value <= 7200:  # in between, every probe falls on a whole second, as kernels want it
         raise ValueError('is not from 2s to 2h; write a duration such as "90s"')
@@ -87,7 +97,11 @@ class Server(Table):
     max_body: Size = default("10MiB")
     half_close: Literal["gone", "answer"] = "gone"
     front: Annotated[Front | None, BeforeValidator(complete, json_schema_input_type=Text | Front)] = None
-    workers: Annotated[Literal[1], only(1, "1")] = 1
+    workers: Annotated[
+        int | None,
+        PlainValidator(_some_workers),
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MOST_WORKERS}]}),
+    ] = default(1, examples=[2])
     proxy_protocol: Flag = False
     max_connections: Annotated[
         int | None,
@@ -95,7 +109,7 @@ class Server(Table):
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]}),
     ] = default("auto")
     per_address: PerAddress = PerAddress()
-    ramp: Later = None
+    ramp: Rate | None = None
     fair_share: Later = None
 
 
@@ -111,9 +125,17 @@ class Admin(Table):
 
 
 class State(Table):
-    """`[state]`: where rates, caps and leases live. This version keeps them in the process."""
+    """`[state]`: where rates, caps and leases live. `on_failure` decides where that cannot be asked: "local" lets each
+    process decide alone within its share, "closed" refuses, "open" lets everybody in.
 
-    url: Annotated[
-        Literal["memory://"], later("shared://", "redis:", "rediss:", instead='"memory://"')
-    ] = "memory://"  # fmt: skip
-    on_failure: Later = None
+    `size` is the memory that `shared://` reserves. A Redis server may ask for `user` and `password`, and show a
+    certificate of `ca`; `prefix` begins the names of all keys there, and those who share limits share it.
+    """
+
+    url: StateAddress = default("memory://")
+    on_failure: Literal["local", "closed", "open"] = "local"
+    size: Size = default("64MiB")
+    prefix: Text = Field(default="gateway", examples=["gateway"])
+    user: Text | None = None
+    password: SecretRef | None = None
+    ca: FileRef | None = None
