@@ -192,7 +192,7 @@ def test_the_schema_speaks_of_what_is_written(capsys: pytest.CaptureFixture[str]
     assert schema == document_schema()
     server = schema["$defs"]["Server"]["properties"]
     assert (server["drain"]["type"], server["drain"]["default"]) == ("string", "25s")
-    assert "ramp" not in server
+    assert "fair_share" not in server
     assert "telemetry" in schema["properties"]
     assert "from" in schema["$defs"]["JwtProvider"]["properties"]
     assert '"null"' not in out
