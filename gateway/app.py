@@ -9,8 +9,10 @@ import gc
 import logging
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from gateway.admin.api import make_admin
 from gateway.admin.listener import AdminListener
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
@@ -108,7 +110,7 @@ class App:
         self._listeners = Listeners(loop, self._edge, config.server, built.tls)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
         if config.admin is not None:
-            self._admin = AdminListener(operator, config.admin)
+            self._admin = AdminListener(config.admin, partial(make_admin, operator))
             await self._admin.start()
         self._telemetry.start(operator.gauges)
         gc.collect()
