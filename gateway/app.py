@@ -17,11 +17,14 @@ from gateway.admin.listener import AdminListener
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
 from gateway.drain import Drain
+from gateway.edge.accept import SHARED_BATCH
 from gateway.edge.http1 import Edge
+from gateway.edge.listen import Bound, bind_all
 from gateway.edge.listeners import Listeners
 from gateway.edge.room import Room, Shed
 from gateway.limits import Limits
-from gateway.loading import Built, build, for_a_restart
+from gateway.loading import Built, Read, build, for_a_restart
+from gateway.machine.part import ALONE, Part
 from gateway.operating import Operator
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
@@ -52,8 +55,11 @@ class App:
     Raises ConfigError, ValueError or OSError from `start`, each with a sentence for the operator.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None, resolve: Resolve = system) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None, resolve: Resolve = system, part: Part = ALONE,
+                 read: Read | None = None) -> None:  # fmt: skip
         self.path = path
+        self._part = part
+        self._read = read  # what the first configuration is, if it was read already
         self._clock = clock or Clock()
         self.members = Members(Names(resolve, self._clock.wall))
         self._listeners: Listeners | None = None
@@ -85,7 +91,8 @@ class App:
         self._timers = Timers(loop)
         self._store = MemoryStore()
         self._screen = Screen(self._store, self._timers.now)
-        built = build(self.path, self._clock.wall, self._screen)
+        built = build(self.path, self._clock.wall, self._screen, part=self._part, read=self._read)
+        self._read = None
         config = self._config = self._opened = built.config
         self._sets_level = logger.level == logging.NOTSET
         logger.info("%s", built.files)
@@ -107,15 +114,22 @@ class App:
         self._serve.arrives = self._telemetry.arrives
         self._swap(built)
         await self.members.ahead(built.snapshot.upstreams)
-        self._listeners = Listeners(loop, self._edge, config.server, built.tls)
+        self._listeners = self._listen(loop, built)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
         if config.admin is not None:
-            self._admin = AdminListener(config.admin, partial(make_admin, operator))
+            make = partial(make_admin, operator, inner=not self._part.alone)
+            self._admin = AdminListener(self._part.admin(config.admin), make)
             await self._admin.start()
         self._telemetry.start(operator.gauges)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, built: Built) -> Listeners:
+        sockets = self._part.sockets
+        if sockets is None:
+            return Listeners(loop, self._edge, bind_all(built.config.server), built.tls)
+        return Listeners(loop, self._edge, Bound(sockets), built.tls, SHARED_BATCH)
 
     def _record(self, call: Call) -> None:
         self._telemetry.settled(call, self._serve.snapshot)
@@ -130,7 +144,7 @@ class App:
 
     def _load(self) -> Built:
         old = self._serve.snapshot
-        built = build(self.path, self._clock.wall, self._screen, old.upstreams)
+        built = build(self.path, self._clock.wall, self._screen, old.upstreams, self._part)
         if old.plans and not built.snapshot.plans:  # most likely a file that is being written
             raise ValueError(
                 f"{self.path}: route: nothing would be served any more; write [[route]], or end the gateway"
@@ -196,15 +210,24 @@ class App:
         on one gets its short hold."""
         if self.draining:
             return
-        self.draining = True
-        server = self._config.server
-        if server.shutdown_delay:
-            logger.info("not ready any more; listeners close in %gs", server.shutdown_delay)
-            if await self._sleep(server.shutdown_delay):
+        self.unready()
+        delay = self._config.server.shutdown_delay
+        if delay:
+            logger.info("not ready any more; listeners close in %gs", delay)
+            if await self._sleep(delay):
                 return
-        logger.info("draining for at most %gs", server.drain)
+        await self.finish()
+
+    def unready(self) -> None:
+        """Turns readiness red: whoever asks for that drains later."""
+        self.draining = True
+
+    async def finish(self) -> None:
+        """Stops accepting, ends what is held, then stops."""
+        window = self._config.server.drain
+        logger.info("draining for at most %gs", window)
         now = self._timers.now()
-        drain = self._serve.draining = Drain(now, now + server.drain)
+        drain = self._serve.draining = Drain(now, now + window)
         if self._listeners is not None:
             self._listeners.close()
         for connection in list(self._edge.connections):

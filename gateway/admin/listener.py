@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable
 
 from aiohttp import web
@@ -36,7 +37,7 @@ class AdminListener:
         assert server is not None
         for sock in bind(self._admin.listen):
             self._doors.append(Doors(sock, server, self._application[BUSY]))
-            if self._admin.listen.path is None:
+            if sock.family != socket.AF_UNIX:
                 self.port = sock.getsockname()[1]
         logger.info("admin on %s", self._admin.listen)
 
