@@ -58,6 +58,7 @@ BEHAVIOUR = [
     "pollers",
     "memory",
     "waiting",
+    "ramp",
     "admission",
     "upstream",
     "telemetry",

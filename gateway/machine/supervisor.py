@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.app import AFTER_DRAIN
 from gateway.descriptors import Descriptors
+from gateway.drain import Drain
 from gateway.edge.listen import Bound, bind_all
 from gateway.loading import Read, build
 from gateway.machine.directory import Directory, make_directory
@@ -27,6 +28,7 @@ from gateway.state.memory import MemoryStore
 logger = logging.getLogger("gateway")
 
 PATIENCE = 5.0  # seconds by which a worker may be late with its end
+AFTER_US = 0.05  # seconds after which workers close what we have closed
 TO_STOP = 3.0  # seconds a worker has for an end without a drain
 
 
@@ -117,21 +119,20 @@ class Supervisor:
         await self._stopped.wait()
 
     async def drain(self) -> None:
-        """All workers turn red together, and close their listeners together. Ours go first: the last worker to close
-        takes whoever is in a queue by then, and nobody can come into it after that."""
+        """All workers turn red together, and close their listeners together. We let go of the sockets before they do:
+        the last of them to close takes whoever is in a queue by then, and nobody comes into it after that."""
         if self.draining:
             return
         self.draining = True
         server = self._config.server
         self._notifier.stopping(f"draining for at most {server.shutdown_delay + server.drain:g}s")
         self.workers.settle()
-        self.workers.tell("unready")
-        if server.shutdown_delay:
-            logger.info("not ready any more; listeners close in %gs", server.shutdown_delay)
-            if await self._sleep(server.shutdown_delay):
-                return
+        now = asyncio.get_running_loop().time()
+        drain = Drain.after(now, server.shutdown_delay + AFTER_US, server.drain)
+        self.workers.tell("drain", begun=drain.begun, end=drain.end)
+        if await self._sleep(server.shutdown_delay):
+            return
         self._close()
-        self.workers.tell("drain")
         done = asyncio.ensure_future(self.workers.ended(server.drain + AFTER_DRAIN + PATIENCE))
         stopped = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait((done, stopped), return_when=asyncio.FIRST_COMPLETED)
