@@ -113,7 +113,8 @@ class App:
         self._wards = Wards(loop, self._timers, self._telemetry.happened)
         self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
         self._edge = Edge(
-            self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
+            self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close,
+            Room(neighbours=self._part.neighbours),
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
             self._clock.wall,
         )  # fmt: skip

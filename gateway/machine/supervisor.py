@@ -16,8 +16,9 @@ from gateway.drain import Drain
 from gateway.edge.listen import Bound, bind_all
 from gateway.loading import Read, build
 from gateway.machine.directory import Directory, make_directory
+from gateway.machine.headcount import Headcount
 from gateway.machine.kept import keep
-from gateway.machine.launch import Machine
+from gateway.machine.launch import Life, Machine
 from gateway.machine.notify import Notifier
 from gateway.machine.part import Part
 from gateway.machine.planning import planned
@@ -62,6 +63,7 @@ class Supervisor:
         files = self._tried()
         self.directory = make_directory()
         self._bound = bind_all(self._config.server)
+        self._headcount = Headcount.make(self.directory.path, self._count)
         keep(self._config, self.directory.path)
         for notice in self._notices:
             logger.warning("%s", notice)
@@ -78,8 +80,9 @@ class Supervisor:
         screen = Screen(MemoryStore(), time.monotonic)
         return build(self.path, time.time, screen, part=part, read=(self._config, [])).files
 
-    def _gone(self, owner: str) -> None:
-        """A worker's leases are free before the others hear of its end."""
+    def _gone(self, life: Life) -> None:
+        """What a worker had is free before the others hear of its end."""
+        self._headcount.gone(life.number)
 
     def _status(self) -> str:
         return f"serving with {len(self.workers.ready)} of {self._count} workers"
