@@ -31,8 +31,7 @@ LONG_FILES: dict[str, str] = {
 LONG_FUNCTIONS: dict[str, str] = {}
 
 # Lower layers first; a module may import its own layer and those below it. `app` stands above all.
-NOUNS = ["outcome", "head", "pipeline", "clock", "call", "sides", "plan", "holds.plan", "identity.claims",
-         "machine.part"]  # fmt: skip
+NOUNS = ["outcome", "head", "pipeline", "clock", "call", "sides", "plan", "holds.plan", "identity.claims"]
 PURE = [
     "holds",
     "target",
@@ -49,7 +48,17 @@ PURE = [
     "telemetry.sampling",
     "telemetry.trace",
 ]
-PURE += ["drain", "policies", "bodies", "verdicts", "streams", "upstream.failure", "upstream.headers", "upstream.hops"]
+PURE += [
+    "machine.part",
+    "drain",
+    "policies",
+    "bodies",
+    "verdicts",
+    "streams",
+    "upstream.failure",
+    "upstream.headers",
+    "upstream.hops",
+]
 BEHAVIOUR = [
     "parse",
     "serve",
