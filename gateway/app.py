@@ -16,6 +16,7 @@ from gateway.admin.api import make_admin
 from gateway.admin.listener import AdminListener
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
+from gateway.config.disk import Copy, reading
 from gateway.drain import Drain
 from gateway.edge.accept import SHARED_BATCH
 from gateway.edge.http1 import Edge
@@ -29,6 +30,7 @@ from gateway.operating import Operator
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.policies.rate_limit import Screen
+from gateway.ramp import Ramp
 from gateway.reloading import Reloads
 from gateway.serve import Serve
 from gateway.sparing import Sparing
@@ -55,11 +57,15 @@ class App:
     Raises ConfigError, ValueError or OSError from `start`, each with a sentence for the operator.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None, resolve: Resolve = system, part: Part = ALONE,
-                 read: Read | None = None) -> None:  # fmt: skip
+    def __init__(
+        self, path: Path, clock: Clock | None = None, resolve: Resolve = system, copy: Copy | None = None,
+        part: Part = ALONE, read: Read | None = None,
+    ) -> None:  # fmt: skip
         self.path = path
         self._part = part
         self._read = read  # what the first configuration is, if it was read already
+        self._ramp: Ramp | None = None
+        self._copy = copy  # of the files, where what lies there now is not what counts
         self._clock = clock or Clock()
         self.members = Members(Names(resolve, self._clock.wall))
         self._listeners: Listeners | None = None
@@ -81,7 +87,8 @@ class App:
     async def start(self) -> None:
         """Reads the configuration, builds everything and listens. What was opened is closed again if it fails."""
         try:
-            await self._start()
+            with reading(self._copy):
+                await self._start()
         except BaseException:
             await self.stop()
             raise
@@ -106,7 +113,8 @@ class App:
         self._wards = Wards(loop, self._timers, self._telemetry.happened)
         self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
         self._edge = Edge(
-            self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
+            self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close,
+            Room(neighbours=self._part.neighbours),
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
             self._clock.wall,
         )  # fmt: skip
@@ -120,6 +128,9 @@ class App:
             make = partial(make_admin, operator, inner=not self._part.alone)
             self._admin = AdminListener(self._part.admin(config.admin), make)
             await self._admin.start()
+        if config.server.ramp is not None:
+            count, seconds = config.server.ramp
+            self._serve.ramp = self._ramp = Ramp(loop, self._timers, count / self._part.workers, seconds, self._ramped)
         self._telemetry.start(operator.gauges)
         gc.collect()
         gc.freeze()
@@ -130,6 +141,10 @@ class App:
         if sockets is None:
             return Listeners(loop, self._edge, bind_all(built.config.server), built.tls)
         return Listeners(loop, self._edge, Bound(sockets), built.tls, SHARED_BATCH)
+
+    def _ramped(self) -> None:
+        """Who was to come back after the start has come."""
+        self._serve.ramp = None
 
     def _record(self, call: Call) -> None:
         self._telemetry.settled(call, self._serve.snapshot)
@@ -142,9 +157,23 @@ class App:
         problems = [] if self.draining else await self._reloads.run(lambda: not self.draining)
         return ["the gateway is draining; start it again instead"] if self.draining else problems
 
-    def _load(self) -> Built:
+    async def prepare_reload(self, copy: Copy) -> list[str]:
+        """The first of two steps, for processes that take them together: builds what is in the copy of the files.
+        Returns the problems."""
+        return await self._reloads.prepare(lambda: self._load(copy))
+
+    async def commit_reload(self) -> list[str]:
+        """The second: that counts from now on."""
+        return await self._reloads.commit()
+
+    def abandon_reload(self) -> None:
+        """Instead of the second: not all were ready for it."""
+        self._reloads.abandon()
+
+    def _load(self, copy: Copy | None = None) -> Built:
         old = self._serve.snapshot
-        built = build(self.path, self._clock.wall, self._screen, old.upstreams, self._part)
+        with reading(copy):
+            built = build(self.path, self._clock.wall, self._screen, old.upstreams, self._part)
         if old.plans and not built.snapshot.plans:  # most likely a file that is being written
             raise ValueError(
                 f"{self.path}: route: nothing would be served any more; write [[route]], or end the gateway"
@@ -204,30 +233,25 @@ class App:
     async def wait_stopped(self) -> None:
         await self._stopped.wait()
 
-    async def drain(self) -> None:
-        """Turns readiness red, and `server.shutdown_delay` later stops accepting and ends what is held by the table of
-        DESIGN.md section 4 within `server.drain`. Then stops. Idle connections stay open meanwhile: a poll that is sent
-        on one gets its short hold."""
+    def window(self, delay: float) -> Drain:
+        """That of a drain that begins so many seconds from now."""
+        return Drain.after(self._timers.now(), delay, self._config.server.drain)
+
+    async def drain(self, drain: Drain | None = None) -> None:
+        """Turns readiness red, and when the window begins (`server.shutdown_delay` later) stops accepting and ends what
+        is held by the table of DESIGN.md section 4 until it is over (`server.drain` later). Then stops. Idle
+        connections stay open meanwhile: a poll that is sent on one gets its short hold."""
         if self.draining:
             return
-        self.unready()
-        delay = self._config.server.shutdown_delay
-        if delay:
-            logger.info("not ready any more; listeners close in %gs", delay)
-            if await self._sleep(delay):
-                return
-        await self.finish()
-
-    def unready(self) -> None:
-        """Turns readiness red: whoever asks for that drains later."""
         self.draining = True
-
-    async def finish(self) -> None:
-        """Stops accepting, ends what is held, then stops."""
-        window = self._config.server.drain
-        logger.info("draining for at most %gs", window)
         now = self._timers.now()
-        drain = self._serve.draining = Drain(now, now + window)
+        drain = drain or self.window(self._config.server.shutdown_delay)
+        if drain.begun > now:
+            logger.info("not ready any more; listeners close in %gs", drain.begun - now)
+            if await self._sleep(drain.begun - now):
+                return
+        logger.info("draining for at most %gs", drain.end - drain.begun)
+        self._serve.draining = drain
         if self._listeners is not None:
             self._listeners.close()
         for connection in list(self._edge.connections):
@@ -278,6 +302,8 @@ class App:
         if self._admin is not None:
             await self._admin.stop()
         self.members.close()
+        if self._ramp is not None:
+            self._ramp.close()
         if hasattr(self, "_wards"):
             await self._wards.close()
         if hasattr(self, "_telemetry"):

@@ -14,13 +14,15 @@ from pathlib import Path
 from gateway.admin.listener import AdminListener
 from gateway.app import AFTER_DRAIN
 from gateway.descriptors import Descriptors
+from gateway.drain import Drain
 from gateway.edge.listen import Bound, bind_all
 from gateway.loading import Read, build
 from gateway.machine.admin.api import make_machine_admin
 from gateway.machine.admin.crew import Crew
 from gateway.machine.directory import Directory, make_directory
+from gateway.machine.headcount import Headcount
 from gateway.machine.kept import keep
-from gateway.machine.launch import Machine
+from gateway.machine.launch import Life, Machine
 from gateway.machine.notify import Notifier
 from gateway.machine.part import Part
 from gateway.machine.planning import planned
@@ -32,6 +34,7 @@ from gateway.telemetry.places import log_file
 logger = logging.getLogger("gateway")
 
 PATIENCE = 5.0  # seconds by which a worker may be late with its end
+AFTER_US = 0.05  # seconds after which workers close what we have closed
 TO_STOP = 3.0  # seconds a worker has for an end without a drain
 
 
@@ -68,6 +71,7 @@ class Supervisor:
         files = self._tried()
         self.directory = make_directory()
         self._bound = bind_all(self._config.server)
+        self._headcount = Headcount.make(self.directory.path, self._count)
         keep(self._config, self.directory.path)
         for notice in self._notices:
             logger.warning("%s", notice)
@@ -92,8 +96,9 @@ class Supervisor:
         screen = Screen(MemoryStore(), time.monotonic)
         return build(self.path, time.time, screen, part=part, read=(self._config, [])).files
 
-    def _gone(self, owner: str) -> None:
-        """A worker's leases are free before the others hear of its end."""
+    def _gone(self, life: Life) -> None:
+        """What a worker had is free before the others hear of its end."""
+        self._headcount.gone(life.number)
 
     def _status(self) -> str:
         return f"serving with {len(self.workers.ready)} of {self._count} workers"
@@ -134,21 +139,20 @@ class Supervisor:
         await self._stopped.wait()
 
     async def drain(self) -> None:
-        """All workers turn red together, and close their listeners together. Ours go first: the last worker to close
-        takes whoever is in a queue by then, and nobody can come into it after that."""
+        """All workers turn red together, and close their listeners together. We let go of the sockets before they do:
+        the last of them to close takes whoever is in a queue by then, and nobody comes into it after that."""
         if self.draining:
             return
         self.draining = True
         server = self._config.server
         self._notifier.stopping(f"draining for at most {server.shutdown_delay + server.drain:g}s")
         self.workers.settle()
-        self.workers.tell("unready")
-        if server.shutdown_delay:
-            logger.info("not ready any more; listeners close in %gs", server.shutdown_delay)
-            if await self._sleep(server.shutdown_delay):
-                return
+        now = asyncio.get_running_loop().time()
+        drain = Drain.after(now, server.shutdown_delay + AFTER_US, server.drain)
+        self.workers.tell("drain", begun=drain.begun, end=drain.end)
+        if await self._sleep(server.shutdown_delay):
+            return
         self._close()
-        self.workers.tell("drain")
         done = asyncio.ensure_future(self.workers.ended(server.drain + AFTER_DRAIN + PATIENCE))
         stopped = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait((done, stopped), return_when=asyncio.FIRST_COMPLETED)

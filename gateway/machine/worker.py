@@ -19,6 +19,8 @@ from typing import Any
 
 from gateway.app import App
 from gateway.cli import explained
+from gateway.drain import Drain
+from gateway.machine.headcount import Headcount
 from gateway.machine.kept import kept
 from gateway.machine.link import Link
 from gateway.machine.part import Part
@@ -55,7 +57,8 @@ async def _serve(orders: Orders) -> int:
     link = await Link.over(_socket(orders.link), handlers)
     directory = Path(orders.directory)
     sockets = {name: [_socket(each) for each in numbers] for name, numbers in orders.sockets.items()}
-    part = Part(orders.number, orders.workers, sockets, directory, link)
+    neighbours = Headcount(directory, orders.workers, orders.number)
+    part = Part(orders.number, orders.workers, sockets, directory, link, neighbours)
     try:
         app = App(Path(orders.config), part=part, read=(kept(directory), []))
         await app.start()
@@ -90,11 +93,10 @@ class Told:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._ending = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
 
     def handlers(self) -> dict[str, Any]:
-        return {"unready": self._app.unready, "drain": self.drain, "stop": self._app.stop, "gone": self.gone,
+        return {"drain": self.drain, "stop": self._app.stop, "gone": self.gone,
                 "prepare_reload": self.prepare_reload, "commit_reload": self._app.reload,
                 "abandon_reload": lambda: None}  # fmt: skip
 
@@ -104,18 +106,14 @@ class Told:
     def gone(self, owner: str) -> None:
         """A worker died; what it held is free already."""
 
-    def drain(self) -> None:
-        """Ends what is held, and then this process; the listeners close at once."""
-        if not self._ending:
-            self._ending = True
-            self._app.unready()
-            task = asyncio.ensure_future(self._app.finish())
-            self._tasks.add(task)
+    async def drain(self, begun: float, end: float) -> None:
+        """Ends what is held within this window, which is that of all workers, and then this process."""
+        await self._app.drain(Drain(begun, end))
 
     def orphaned(self) -> None:
-        if not self._ending:
+        if not self._app.draining:
             logger.error("the supervisor is gone; this worker serves nobody new and ends")
-            self.drain()
+            self._task = asyncio.ensure_future(self._app.drain(self._app.window(delay=0.0)))
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ class StartError(Exception):
 
 
 class Workers:
-    """`gone(owner)` is called for each that ended, before it is started again and the others are told."""
+    """`gone` is called for each that ended, before it is started again and the others are told."""
 
-    def __init__(self, machine: Machine, gone: Callable[[str], None]) -> None:
+    def __init__(self, machine: Machine, gone: Callable[[Life], None]) -> None:
         self.lives: dict[int, Life] = {}  # by number: who is there now
         self.restarts: Counter[int] = Counter()  # by number
         self.buried: dict[int, float] = {}  # when the last of a number ended: loop seconds
@@ -123,8 +123,8 @@ class Workers:
     def _bury(self, life: Life, pause: float) -> None:
         del self.lives[life.number]
         self.buried[life.number] = asyncio.get_running_loop().time()
+        self._gone(life)
         if life.owner:
-            self._gone(life.owner)
             self.tell("gone", owner=life.owner)
         if not self._ending.is_set():
             self.restarts[life.number] += 1
