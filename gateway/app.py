@@ -9,8 +9,10 @@ import gc
 import logging
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from gateway.admin.api import make_admin
 from gateway.admin.listener import AdminListener
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
@@ -123,7 +125,8 @@ class App:
         self._listeners = self._listen(loop, built)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
         if config.admin is not None:
-            self._admin = AdminListener(operator, self._part.admin(config.admin))
+            make = partial(make_admin, operator, inner=not self._part.alone)
+            self._admin = AdminListener(self._part.admin(config.admin), make)
             await self._admin.start()
         if config.server.ramp is not None:
             count, seconds = config.server.ramp

@@ -8,13 +8,17 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from gateway.admin.listener import AdminListener
 from gateway.app import AFTER_DRAIN
 from gateway.descriptors import Descriptors
 from gateway.drain import Drain
 from gateway.edge.listen import Bound, bind_all
 from gateway.loading import Read, build
+from gateway.machine.admin.api import make_machine_admin
+from gateway.machine.admin.crew import Crew
 from gateway.machine.directory import Directory, make_directory
 from gateway.machine.headcount import Headcount
 from gateway.machine.kept import keep
@@ -25,6 +29,7 @@ from gateway.machine.planning import planned
 from gateway.machine.workers import Workers
 from gateway.policies.rate_limit import Screen
 from gateway.state.memory import MemoryStore
+from gateway.telemetry.places import log_file
 
 logger = logging.getLogger("gateway")
 
@@ -42,6 +47,8 @@ class Supervisor:
     def __init__(self, path: Path, read: Read, workers: int, notifier: Notifier) -> None:
         self.path = path
         self.draining = False
+        self.reloaded = 0
+        self.began = time.monotonic()
         self._config, self._notices = read
         self._count = workers
         self._notifier = notifier
@@ -50,6 +57,7 @@ class Supervisor:
         self._turn = asyncio.Lock()
         self._began_drain: asyncio.Task[None] | None = None
         self._bound: Bound | None = None
+        self._admin: AdminListener | None = None
         self.directory: Directory | None = None
 
     async def start(self) -> None:
@@ -70,9 +78,17 @@ class Supervisor:
         for line in planned(self._config, self._count, files):
             logger.info("%s", line)
         self.workers = Workers(Machine(self.path, self._count, self._bound.sockets, self.directory), self._gone)
+        await self._open_admin(self.directory.path)
         await self.workers.start()
         logger.info("serving with %d workers", len(self.workers.ready))
         self._notifier.ready(self._status())
+
+    async def _open_admin(self, directory: Path) -> None:
+        """It answers for all workers, from before the first of them serves until after the last one has ended."""
+        if self._config.admin is not None:
+            crew = Crew(self, directory, self._count, log_file(self._config.log))
+            self._admin = AdminListener(self._config.admin, partial(make_machine_admin, crew))
+            await self._admin.start()
 
     def _tried(self) -> Descriptors:
         """Whatever is wrong with the configuration is found before anybody can connect."""
@@ -107,6 +123,7 @@ class Supervisor:
             self.workers.tell("abandon_reload")
             return list(dict.fromkeys(problems))
         await self.workers.ask("commit_reload")
+        self.reloaded += 1
         return []
 
     # -- the end -------------------------------------------------------------------------------------------------
@@ -166,6 +183,8 @@ class Supervisor:
             self.workers.tell("stop")
             await self.workers.ended(TO_STOP)
             await self.workers.kill()
+        if self._admin is not None:
+            await self._admin.stop()
         if self.directory is not None:
             self.directory.remove()
             self.directory = None

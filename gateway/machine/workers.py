@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -33,7 +34,8 @@ class Workers:
 
     def __init__(self, machine: Machine, gone: Callable[[Life], None]) -> None:
         self.lives: dict[int, Life] = {}  # by number: who is there now
-        self.restarts = 0
+        self.restarts: Counter[int] = Counter()  # by number
+        self.buried: dict[int, float] = {}  # when the last of a number ended: loop seconds
         self._machine = machine
         self._gone = gone
         self._begun = asyncio.Event()
@@ -128,13 +130,14 @@ class Workers:
 
     def _bury(self, life: Life) -> None:
         del self.lives[life.number]
+        self.buried[life.number] = asyncio.get_running_loop().time()
         self._gone(life)
         if life.owner:
             self.tell("gone", owner=life.owner)
 
     def _say(self, number: int, how: str, pause: float) -> None:
         if not self._ending.is_set():
-            self.restarts += 1
+            self.restarts[number] += 1
             logger.error("worker %d %s; it is started again in %gs", number, how, pause)
 
 
