@@ -54,7 +54,7 @@ class Whole:
         self._states.note(asked.missing)
         for told in asked.told:
             part = told.json
-            state = part.pop("state")
+            state = part.pop("worker")
             self._states.tell(told.number, state)
             ledger.tell(told.number, state["who"], state["pid"], part)
         return asked.missing
