@@ -12,7 +12,7 @@ from gateway.state.store import Demand, Denied, Keys, Place, Store, Tokens
 Taken = tuple[Keys, tuple[Lease, ...]]
 
 
-class _Metered:
+class Metering:
     """A rate limit under which always the same one pays."""
 
     def __init__(self, demand: Tokens) -> None:
@@ -21,7 +21,7 @@ class _Metered:
         self.payer: Callable[[Call], str | None] = lambda _: demand.key
 
 
-class _Capped:
+class Capping:
     """A cap under which everybody wants the same place."""
 
     def __init__(self, demand: Place) -> None:
@@ -35,8 +35,8 @@ class _Capped:
 
 def take(store: Store, demands: Sequence[Demand], holder: Call, now: float) -> Taken | Denied:
     """Who paid and the leases, which the call gets besides what it has."""
-    rates = [_Metered(demand) for demand in demands if isinstance(demand, Tokens)]
-    caps = [_Capped(demand) for demand in demands if isinstance(demand, Place)]
+    rates = [Metering(demand) for demand in demands if isinstance(demand, Tokens)]
+    caps = [Capping(demand) for demand in demands if isinstance(demand, Place)]
     before, holder.charges = holder.charges, ()
     denied = store.prepare(rates, caps).take(holder, now)
     assert not isinstance(denied, asyncio.Future)
