@@ -84,6 +84,12 @@ class App:
         return self._listeners.ports if self._listeners is not None else []
 
     @property
+    def owner(self) -> str:
+        """Whom the store lends to: this start of this process."""
+        found: str = getattr(self._store, "owner", self._part.owner)
+        return found
+
+    @property
     def admin_port(self) -> int | None:
         return self._admin.port if self._admin is not None else None
 
@@ -106,7 +112,8 @@ class App:
         self._read = None
         config = self._config = self._opened = built.config
         self._sets_level = logger.level == logging.NOTSET
-        logger.info("%s", built.files)
+        if self._part.alone:  # of several, their supervisor tells
+            logger.info("%s", built.files)
         if built.tls is not None and "uvloop" not in type(loop).__module__:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
