@@ -35,6 +35,8 @@ listen = "127.0.0.1:{ports.admin}"
 calls = "file:{folder}/calls.jsonl"
 rotate = false
 
+{state}
+
 [jwt.main]
 issuer = "{issuer}"
 audience = ["{audience}"]
@@ -112,6 +114,7 @@ class Parts(TypedDict, total=False):
     """What a case may replace in CONFIG, as TOML."""
 
     server: str
+    state: str
     upstream: str
     plan: str
     dialects: str
@@ -151,12 +154,12 @@ class Chaos(Stage):
 
 
 def configuration(
-    ports: Ports, folder: Path, *, server: str = "", upstream: str = "", plan: str = PLAN, dialects: str = DIALECTS,
-    routes: str = NOW + POLL,
+    ports: Ports, folder: Path, *, server: str = "", state: str = "", upstream: str = "", plan: str = PLAN,
+    dialects: str = DIALECTS, routes: str = NOW + POLL,
 ) -> str:  # fmt: skip
     return CONFIG.format(
-        ports=ports, folder=folder, server=server, upstream=upstream, plan=plan, dialects=dialects, routes=routes,
-        issuer=ISSUER, audience=AUDIENCE,
+        ports=ports, folder=folder, server=server, state=state, upstream=upstream, plan=plan, dialects=dialects,
+        routes=routes, issuer=ISSUER, audience=AUDIENCE,
     )  # fmt: skip
 
 
