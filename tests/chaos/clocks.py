@@ -149,9 +149,9 @@ async def in_redis_too(sheet: Sheet, folder: Path, polls: int = 200) -> None:
             sheet.check("consumers that hold what they may", said, said == {"429"}, "429 each")
             fresh = await _all(on, [request("/now", next(on.tokens)) for _ in range(20)])
             sheet.check("newcomers", fresh, fresh == {"200"}, "200 each")
-            again = await _all(on, [busy] * 10)
+            later = await _all(on, [busy] * 10)
             sheet.check(
-                "who had spent its burst before, by now", again, again == {"200"}, "200: its bucket is full again"
+                "who had spent its burst before, by now", later, later == {"200"}, "200: its bucket is full again"
             )
         sheet.check("the held ones", seen := told(*crowds), seen == {"unanswered": polls}, f"{polls} still held")
         await on.control.publish()

@@ -147,9 +147,9 @@ class Chaos(Stage):
         return await reached(there, within)
 
     def records(self) -> list[dict[str, object]]:
-        """The call log; a line that is still being written is left out."""
-        path = self.folder / "calls.jsonl"
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        """The call log, of every worker; a line that is still being written is left out."""
+        files = sorted(self.folder.glob("calls*.jsonl"))
+        lines = [line for file in files for line in file.read_bytes().splitlines(keepends=True)]
         return [orjson.loads(line) for line in lines if line.endswith(b"\n")]
 
 
