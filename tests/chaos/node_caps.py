@@ -22,6 +22,7 @@ from .waiting import reached
 MAX = 10
 GONE = 15.0  # seconds in which the places of a dead node are free
 PATIENT = 0.05  # seconds for a refusal
+HEARD = 3.0  # seconds in which every node has heard of every other
 PRESSED = 18.0  # seconds of a partition: longer than a node without a heartbeat counts as alive
 
 
@@ -126,6 +127,7 @@ async def partition(sheet: Sheet, folder: Path) -> None:
         lost, kept = on.all
         first = [await on.parked(node, [wire] * share) for node in on.all]
         sheet.check("held at the service", held := await on.held(), held == MAX, f"{MAX}: {share} at each gateway")
+        await asyncio.sleep(HEARD)
         sheet.step(f"the first gateway loses Redis for {PRESSED:g} s; both are pressed, twenty polls a second at each")
         pressed = await _pressed(on, cable, wire)
         most = await on.most()

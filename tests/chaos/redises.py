@@ -94,8 +94,8 @@ class Relay:
         self._whole.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._whole.wait()
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):  # the case is over
+            await self._whole.wait()
             back, forth = await asyncio.open_connection("127.0.0.1", self._to)
             await asyncio.gather(self._pass(reader, forth), self._pass(back, writer))
         writer.close()
@@ -103,24 +103,22 @@ class Relay:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """In order: each piece waits for its time."""
         loop, due = asyncio.get_running_loop(), asyncio.Queue[tuple[float, bytes]]()
-
-        async def send() -> None:
-            while data := await self._next(due):
-                writer.write(data)
-            writer.close()
-
-        sending = asyncio.create_task(send())
+        sending = asyncio.create_task(self._send(due, writer))
         with suppress(OSError):
             while data := await reader.read(65536):
                 due.put_nowait((loop.time() + self.delay, data))
         due.put_nowait((loop.time() + self.delay, b""))
         await sending
 
-    async def _next(self, due: asyncio.Queue[tuple[float, bytes]]) -> bytes:
-        at, data = await due.get()
-        await asyncio.sleep(at - asyncio.get_running_loop().time())
-        await self._whole.wait()
-        return data
+    async def _send(self, due: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+        while not writer.is_closing():
+            at, data = await due.get()
+            await asyncio.sleep(at - asyncio.get_running_loop().time())
+            await self._whole.wait()
+            if not data:
+                break
+            writer.write(data)
+        writer.close()
 
 
 @asynccontextmanager
