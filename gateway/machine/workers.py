@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ class StartError(Exception):
 class Workers:
     """`gone` is called for each that ended, before it is started again and the others are told."""
 
-    def __init__(self, machine: Machine, gone: Callable[[Life], None]) -> None:
+    def __init__(self, machine: Machine, gone: Callable[[Life], Awaitable[None]]) -> None:
         self.lives: dict[int, Life] = {}  # by number: who is there now
         self.restarts: Counter[int] = Counter()  # by number
         self.buried: dict[int, float] = {}  # when the last of a number ended: loop seconds
@@ -118,7 +118,7 @@ class Workers:
             else:
                 life.when_served(partial(_tell, first, life))
                 await life.end()
-                self._bury(life)
+                await self._bury(life)
                 _tell(first, life)
                 pause = FIRST if loop.time() - began >= LIVED else pause
                 how = life.how
@@ -128,10 +128,13 @@ class Workers:
                 await asyncio.wait_for(self._ending.wait(), pause)
             pause = min(2 * pause, MOST)
 
-    def _bury(self, life: Life) -> None:
+    async def _bury(self, life: Life) -> None:
         del self.lives[life.number]
         self.buried[life.number] = asyncio.get_running_loop().time()
-        self._gone(life)
+        try:
+            await self._gone(life)
+        except Exception:  # a bug there leaves nobody without a worker
+            logger.exception("what worker %d had could not be given back", life.number)
         if life.owner:
             self.tell("gone", owner=life.owner)
 
