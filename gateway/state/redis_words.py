@@ -30,7 +30,11 @@ class Script:
         return packed("SCRIPT", "LOAD", self.text)
 
     def call(self, prefix: str, *arguments: str | bytes | int | float) -> bytes:
-        return packed("EVALSHA", self.digest, 1, prefix, *arguments)
+        return packed("EVALSHA", self.digest, 1, f"{prefix}:nodes", *arguments)
+
+    def call_whole(self, prefix: str, *arguments: str | bytes) -> bytes:
+        """For a server that has forgotten it."""
+        return packed("EVAL", self.text, 1, f"{prefix}:nodes", *arguments)
 
 
 class Names(dict[tuple[str, ...], str]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -73,9 +74,10 @@ class Relay:
 
 
 @asynccontextmanager
-async def relay(target: int) -> AsyncIterator[Relay]:
+async def relay(target: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Relay]:
+    """With `tls` it speaks that to who connects."""
     found = Relay(target)
-    server = await asyncio.start_server(found.accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(found.accept, "127.0.0.1", 0, ssl=tls)
     found.port = server.sockets[0].getsockname()[1]
     try:
         yield found

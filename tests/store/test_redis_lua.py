@@ -53,15 +53,15 @@ class Asker:
         self.time = (whole - EPOCH) + micro / 1e6
 
     def node(self, owner: str, verb: str, *more: str) -> Any:
-        return self.redis.evalsha(self._node.digest, 1, self.prefix, owner, verb, *more)
+        return self.redis.evalsha(self._node.digest, 1, f"{self.prefix}:nodes", owner, verb, *more)
 
     def join(self, owner: str) -> None:
-        self.node(owner, "join", "0", "1000", "30")
+        self.node(owner, "join", "0", "1000", "1000000000")
 
     def ask(self, owner: str, *asks: Sequence[Any]) -> list[Any]:
         """The answers to those of them that take something."""
         answers, errors = orjson.loads(
-            self.redis.evalsha(self._decide.digest, 1, self.prefix, owner, orjson.dumps(asks))
+            self.redis.evalsha(self._decide.digest, 1, f"{self.prefix}:nodes", owner, orjson.dumps(asks))
         )
         assert not errors
         return answers or []
@@ -231,7 +231,10 @@ class Places(RuleBasedStateMachine):
         self.alive.remove(owner)
         self.buried.add(owner)
         self.asker.node(owner, "leave")
-        assert self.asker.redis.evalsha(self.asker._decide.digest, 1, self.asker.prefix, owner, "[]") == "unknown"
+        assert (
+            self.asker.redis.evalsha(self.asker._decide.digest, 1, f"{self.asker.prefix}:nodes", owner, "[]")
+            == "unknown"
+        )
 
     @precondition(lambda self: len(self.alive) + len(self.buried) < len(OWNERS))
     @rule()
@@ -282,7 +285,7 @@ def test_a_wrong_key_is_the_trouble_of_those_it_counts(redis: RedisServer) -> No
         place, tokens = [("bad", 1, 1, "", 0)], [("bad", 1.0, 3)]
         asks = [("take", 1, "", 0, False, tokens if kind == "b" else (), place if kind != "b" else ()),
                 ("take", 2, "", 0, False, [("good", 1.0, 3)], [("good", 1, 0, "", 0)])]  # fmt: skip
-        raw = asker.redis.evalsha(asker._decide.digest, 1, asker.prefix, "a.1", orjson.dumps(asks))
+        raw = asker.redis.evalsha(asker._decide.digest, 1, f"{asker.prefix}:nodes", "a.1", orjson.dumps(asks))
         answers, errors = orjson.loads(raw)
         assert answers[0][0] == -1 and len(errors) == 1 and "WRONGTYPE" in errors[0]
         assert answers[1][0] == 1

@@ -1,6 +1,6 @@
 -- What a node asks of the state it shares with others: many asks in one call, each of them all or nothing.
 --
--- KEYS[1]  prefix of every key
+-- KEYS[1]  who shares the state, "<prefix>:nodes"; every key begins with that prefix
 -- ARGV[1]  owner: the incarnation of the asking node, "<node>.<epoch>", which must be known (node.lua)
 -- ARGV[2]  asks as JSON, each [verb, ...]
 --
@@ -15,8 +15,9 @@
 --   m  the last burial after which l and w were looked through for owners that are gone
 
 local SLACK, EPOCH, DAY = 1e-4, 1767225600, 86400
-local prefix, owner = KEYS[1], ARGV[1]
-local nodes, graves = prefix .. ':nodes', prefix .. ':graves'
+local nodes, owner = KEYS[1], ARGV[1]
+local prefix = string.sub(nodes, 1, -7)
+local graves = prefix .. ':graves'
 
 if redis.call('HEXISTS', nodes, owner) == 0 then return 'unknown' end
 
