@@ -22,6 +22,7 @@ from gateway.state.redis_words import Script
 from gateway.state.store import Demand, Denied, Place, Taken, Tokens
 
 from .calls import call_of, head_of
+from .redis_server import RedisServer
 from .stores import Capping, Metering
 from .waiting import until
 
@@ -121,3 +122,14 @@ async def nodes(url: str, prefix: str, number: int = 1, *, on_failure: OnFailure
 def denied(taken: Taken) -> Denied:
     assert isinstance(taken, Denied)
     return taken
+
+
+def places(server: RedisServer, prefix: str) -> int:
+    """Places that are taken: what somebody holds who is no more counts for nothing, and goes when it matters."""
+    alive = server.ask("HKEYS", f"{prefix}:nodes")
+    members = [one for key in server.keys(f"{prefix}:l") for one in server.ask("ZRANGE", key, 0, -1)]
+    return sum(one.partition(":")[0] in alive for one in members)
+
+
+async def asked_again(*group: Node) -> None:
+    await until(lambda: all(node.asked for node in group), "the server decides again")

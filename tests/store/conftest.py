@@ -21,3 +21,10 @@ def redis() -> Iterator[RedisServer]:
 @pytest.fixture
 def prefix() -> str:
     return f"test{next(_prefixes)}"
+
+
+@pytest.fixture
+def own() -> Iterator[RedisServer]:
+    """A server that the test may break."""
+    with redis_server() as server:
+        yield server
