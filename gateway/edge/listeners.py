@@ -20,6 +20,9 @@ class Listeners:
         self.ports: list[int] = []
         self._acceptors: list[Acceptor] = []
         self._bound = bound
+        self._neighbours = edge.room.neighbours
+        if self._neighbours is not None:
+            self._neighbours.join(edge.room.open)
         for sock in (sock for some in bound.sockets.values() for sock in some):
             here = sock.family == socket.AF_UNIX  # who can reach a unix socket is on this machine
             if not here:
@@ -34,12 +37,17 @@ class Listeners:
 
     def close(self) -> None:
         """Takes nobody new; who is connected stays."""
-        self._bound.unbind()
+        self._leave()
         for acceptor in self._acceptors:
             acceptor.close()
 
     def abort(self) -> None:
         """Closes now, handshakes included."""
-        self._bound.unbind()
+        self._leave()
         for acceptor in self._acceptors:
             acceptor.abort()
+
+    def _leave(self) -> None:
+        self._bound.unbind()
+        if self._neighbours is not None:
+            self._neighbours.leave()

@@ -20,6 +20,7 @@ from typing import Any
 from gateway.app import App
 from gateway.cli import explained
 from gateway.drain import Drain
+from gateway.machine.headcount import Headcount
 from gateway.machine.kept import kept
 from gateway.machine.link import Link
 from gateway.machine.part import Part
@@ -56,7 +57,8 @@ async def _serve(orders: Orders) -> int:
     link = await Link.over(_socket(orders.link), handlers)
     directory = Path(orders.directory)
     sockets = {name: [_socket(each) for each in numbers] for name, numbers in orders.sockets.items()}
-    part = Part(orders.number, orders.workers, sockets, directory, link)
+    neighbours = Headcount(directory, orders.workers, orders.number)
+    part = Part(orders.number, orders.workers, sockets, directory, link, neighbours)
     try:
         app = App(Path(orders.config), part=part, read=(kept(directory), []))
         await app.start()
@@ -66,9 +68,9 @@ async def _serve(orders: Orders) -> int:
         await _flushed(link)
         return code
     told = Told(app)
-    handlers.update(told.handlers())
+    link.handlers = {**link.handlers, **told.handlers()}
     link.lost.add_done_callback(lambda _: told.orphaned())
-    link.tell("ready", owner=part.owner, pid=os.getpid())
+    link.tell("ready", owner=app.owner, pid=os.getpid())
     await app.wait_stopped()
     await _flushed(link)
     return 0

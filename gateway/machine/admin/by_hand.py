@@ -58,6 +58,8 @@ def undone(order: Order, before: Json, after: Json) -> Order | None:
         added = next((each["name"] for each in after["members"] if each["name"] not in known), None)
         return Order("DELETE", f"{all_}/{quote(added, safe='')}") if added is not None else None
     if rest.endswith("/drain"):
+        if [each["drained"] for each in before["members"]] == [each["drained"] for each in after["members"]]:
+            return None
         return Order("DELETE" if order.method == "POST" else "POST", order.page)
     gone = next((each for name, each in known.items() if name not in {one["name"] for one in after["members"]}), None)
     return Order("POST", all_, {"url": gone["url"], "weight": gone["weight"]}) if gone is not None else None

@@ -62,8 +62,7 @@ class States:
         """By what is known now."""
         standing = self._fleet.standing()
         fresh = {one.number: said.state for one in standing if (said := self._last(one)) is not None}
-        away = [one for one in missing if one.worker not in fresh]
-        ready, detail = readiness(len(standing), fresh, away, self._fleet.draining)
+        ready, detail = readiness(len(standing), fresh, missing, self._fleet.draining)
         dropped = sum(said.state["log_lines_dropped"] for said in self._said.values())
         return Seen(ready, detail, dropped, [self._worker(one) for one in standing], list(missing))
 
