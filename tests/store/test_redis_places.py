@@ -1,5 +1,5 @@
-"""The script that lends places in a Redis server against plain lists of who has one and who waits, in any order of asks,
-with owners that come and go and a clock that jumps.
+"""The script that lends places in a Redis server against plain lists of who has one and who waits: any order of asks,
+owners that come and go, and a clock that jumps.
 """
 
 from __future__ import annotations
