@@ -48,7 +48,7 @@ REMEDIES = {
     "masterdown": "it is a replica without its primary; name the primary in state.url",
     "forgotten": "it has forgotten this node; it is told again what is lent",
     "garbage": "what it answers makes no sense; see whether something between changes it",
-    "lost": "it closed the connection",
+    "lost": "it closed the connection; see what its log says",
     "slow": "it did not answer in time",
     "full": "it takes in nothing any more",
     "other": "see what its log says",
@@ -122,4 +122,6 @@ def sentence(url: StateUrl, kind: str, error: BaseException | str = "") -> str:
     said = f" ({str(error)[:200]})" if kind == "other" and str(error) else ""
     if kind == "timeout" and url.tls:
         said = "; if it speaks no TLS, write redis://"
+    if kind == "plain" and url.tls:
+        kind = "lost"
     return f"state.url: {url}: {REMEDIES[kind]}{said}"

@@ -56,7 +56,7 @@ class Relay:
 
     async def _hand_on(self, arrived: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
-        with suppress(OSError):
+        try:
             while True:
                 due, data = await arrived.get()
                 await asyncio.sleep(max(0.0, due - loop.time()))
@@ -65,7 +65,10 @@ class Relay:
                     break
                 writer.write(data)
                 await writer.drain()
-        writer.close()
+        except OSError:
+            pass
+        finally:
+            writer.close()
 
     async def close(self) -> None:
         for task in list(self._tasks):
