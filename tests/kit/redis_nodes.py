@@ -29,6 +29,7 @@ from .waiting import until
 BLANK = Reply(Outcome.BLANK, 200)
 TIME = "local time = redis.call('TIME')"
 LIFE = "'PX', math.ceil((at - now) * 1000) + 1"  # which the server counts by its real clock
+BARRED = "life = math.ceil(grace * 1000) + 1"
 TOLD_TIME = "local time = redis.call('LRANGE', string.sub(KEYS[1], 1, -7) .. ':time', 0, 1)"
 # A decision gets a second here: the machine of a test may be busy. What a test wants short it says itself.
 TERMS = Terms(budget=1.0, patience=3.0, rest=0.05, beat=0.1, dead=0.5, settle=0.2, confirm=1.0, again=0.05, connect=3.0)
@@ -90,17 +91,17 @@ def release(call: Call) -> None:
         lease.release()
 
 
-def at_told_times(node: Node) -> None:
-    """The scripts of a node that has not started take the time from a key: what is tested is what is shipped, but for
-    that line."""
-    node.store.desk.script = Script("decide", at_told_times_text)
-    node.store._node._script = Script("node", at_told_times_text)
+def told_scripts(store: RedisStore) -> None:
+    """The scripts of a store that has not started take the time from a key: what is tested is what is shipped, but for
+    that."""
+    store.desk.script = Script("decide", at_told_times_text)
+    store._node._script = Script("node", at_told_times_text)
 
 
 def at_told_times_text(text: str) -> str:
     """Of a script."""
     assert text.count(TIME) == 1
-    return text.replace(TIME, TOLD_TIME).replace(LIFE, "'PX', 1000000")
+    return text.replace(TIME, TOLD_TIME).replace(LIFE, "'PX', 1000000").replace(BARRED, "life = 1000000")
 
 
 @asynccontextmanager

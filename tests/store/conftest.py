@@ -7,15 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.redis_server import RedisServer, redis_server
+from tests.kit.redis_server import RedisServer, common_server, redis_server
 
 _prefixes = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
+def redis() -> RedisServer:
+    return common_server()
 
 
 @pytest.fixture

@@ -53,12 +53,12 @@ def test_nothing_is_kept_for_ever_and_nothing_has_a_name(redis: RedisServer) -> 
     asker = Asker(redis)
     asker.join("a.1")
     asker.join("b.1")
-    asker.take("a.1", 1, [("t", 1.0, 3)], [("p", 1, 2, "", 0)])
-    asker.take("b.1", 1, [("t", 1.0, 3)], [("p", 1, 2, "", 0)])
-    asker.take("a.1", 2, (), [("q", 1, 0, "alice", 30)])
-    asker.take("b.1", 2, (), [("q", 1, 0, "bob", 30)])
+    asker.take("a.1", 1, [("t", 1.0, 3)], [("p", 1, 2, "", 0, False)])
+    asker.take("b.1", 1, [("t", 1.0, 3)], [("p", 1, 2, "", 0, False)])
+    asker.take("a.1", 2, (), [("q", 1, 0, "alice", 30, True)])
+    asker.take("b.1", 2, (), [("q", 1, 0, "bob", 30, True)])
     asker.node("b.1", "leave")
-    asker.take("a.1", 3, (), [("q", 1, 0, "carol", 30)])
+    asker.take("a.1", 3, (), [("q", 1, 0, "carol", 30, True)])
     kept = [key for key in redis.keys(asker.prefix) if not key.endswith(":time")]
     assert {key.split(":")[1] for key in kept} == {"nodes", "graves", "m", "b", "l", "e", "w", "x"}
     assert not [key for key in kept if not 0 < int(redis.ask("TTL", key)) <= 86_400]
@@ -69,9 +69,9 @@ def test_a_wrong_key_is_the_trouble_of_those_it_counts(redis: RedisServer) -> No
     asker.join("a.1")
     for kind in "blw":
         redis.ask("HSET", f"{asker.prefix}:{kind}:bad", "somebody", "else")
-        place, tokens = [("bad", 1, 1, "", 0)], [("bad", 1.0, 3)]
+        place, tokens = [("bad", 1, 1, "", 0, False)], [("bad", 1.0, 3)]
         asks = [("take", 1, "", 0, False, tokens if kind == "b" else (), place if kind != "b" else ()),
-                ("take", 2, "", 0, False, [("good", 1.0, 3)], [("good", 1, 0, "", 0)])]  # fmt: skip
+                ("take", 2, "", 0, False, [("good", 1.0, 3)], [("good", 1, 0, "", 0, False)])]  # fmt: skip
         raw = asker.redis.evalsha(asker._decide.digest, 1, f"{asker.prefix}:nodes", "a.1", orjson.dumps(asks))
         answers, errors = orjson.loads(raw)
         assert answers[0][0] == -1 and len(errors) == 1 and "WRONGTYPE" in errors[0]
@@ -84,7 +84,7 @@ def test_what_is_claimed_keeps_its_age_and_a_lease_that_is_nobodys_any_more_is_g
     asker = Asker(redis)
     for owner in ("a.1", "b.1"):
         asker.join(owner)
-    place = [("p", 3, 0, "alice", 0)]
+    place = [("p", 3, 0, "alice", 0, True)]
     assert asker.take("a.1", 1, (), place)[0] == asker.take("b.1", 1, (), place)[0] == 1
     assert asker.take("a.1", 2, (), place)[0] == 1  # which a.2 never heard of
     asker.join("a.2")

@@ -64,19 +64,19 @@ class Places(RuleBasedStateMachine):
         found = []
         for name in names:
             most, line, evict = CAPS[name]
-            found.append((name, most, line, f"{name}-{who}" if evict else "", 0))
+            found.append((name, most, line, f"{name}-{who}", 0, evict))
         return found
 
     def model(self, me: tuple[str, int], names: Sequence[str]) -> Any:
         """What should be answered, and what should become of it."""
         victims: dict[str, tuple[str, int] | None] = {}
         for at, name in enumerate(names, 1):
-            most, line, evict = CAPS[name]
+            _, line, evict = CAPS[name]
             key = self.keys[name]
-            if len(key.holders) + self.ahead(key, me, line) >= most:
+            if not self.free(key, me, name):
                 key.holders = [each for each in key.holders if each[0] not in self.buried]
                 key.line = [each for each in key.line if each[0] not in self.buried]
-            if len(key.holders) + self.ahead(key, me, line) < most:
+            if self.free(key, me, name):
                 victims[name] = None
             elif evict and key.holders:
                 victims[name] = key.holders[0]
@@ -94,10 +94,9 @@ class Places(RuleBasedStateMachine):
                 key.line.remove(me)
         return [1, [], [f"{one[0]}:{one[1]}" for one in victims.values() if one is not None]]
 
-    def ahead(self, key: Key, me: tuple[str, int], line: int) -> int:
-        if not line:
-            return 0
-        return key.line.index(me) if me in key.line else len(key.line)
+    def free(self, key: Key, me: tuple[str, int], name: str) -> bool:
+        most, line, _ = CAPS[name]
+        return len(key.holders) < most and (not line or not key.line or key.line[0] == me)
 
     @rule(data=st.data(), names=st.permutations(list(CAPS)), number=st.integers(1, 2), who=WHO)
     def take(self, data: st.DataObject, names: list[str], number: int, who: str) -> None:
@@ -126,7 +125,7 @@ class Places(RuleBasedStateMachine):
         if not mine:
             return
         me = data.draw(st.sampled_from(mine))
-        marks = [(name, who, line) for name, _, line, who, _ in self.places(self.has[me], self.who[me])]
+        marks = [(name, who, line) for name, _, line, who, *_ in self.places(self.has[me], self.who[me])]
         for _ in range(1 + again):
             self.asker.ask(me[0], ("release", me[1], marks))
         for key in self.keys.values():

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.state.bucket import Rate
 from gateway.state.store import Place, Tokens
-from tests.kit.redis_nodes import asked_again, at_told_times, denied, nodes, places, release
+from tests.kit.redis_nodes import asked_again, denied, nodes, places, release, told_scripts
 from tests.kit.redis_server import RedisServer
 from tests.kit.waiting import until
 
@@ -95,7 +95,7 @@ async def test_a_clock_that_jumps_frees_no_place_and_keeps_none(own: RedisServer
     at(1_800_000_000)
     async with nodes(own.url, prefix, 2, started=False) as (a, b):
         for node in (a, b):
-            at_told_times(node)
+            told_scripts(node.store)
             await node.store.start()
         held = await a.holders(4, CAP)
         assert await a.lets_in(ALICE)
