@@ -34,7 +34,7 @@ from gateway.telemetry.places import log_file
 
 logger = logging.getLogger("gateway")
 
-PATIENCE = 5.0  # seconds by which a worker may be late with its end
+PATIENCE = 3.0  # seconds by which a worker may be late with its end
 AFTER_US = 0.05  # seconds after which workers close what we have closed
 TO_STOP = 3.0  # seconds a worker has for an end without a drain
 
@@ -182,6 +182,8 @@ class Supervisor:
         stopped = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait((done, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        if not self._stopping.is_set():
+            await self.workers.kill()
         await self.stop()
 
     async def _sleep(self, seconds: float) -> bool:

@@ -99,6 +99,8 @@ class Workers:
     async def kill(self) -> None:
         self.settle()
         for life in self.lives.values():
+            if life.serves:
+                logger.error("worker %d (pid %d) does not end, and is killed", life.number, life.pid)
             life.kill()
         await asyncio.gather(*self._keepers)
 
