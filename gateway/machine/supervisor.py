@@ -30,7 +30,6 @@ from gateway.machine.workers import Workers
 from gateway.policies.rate_limit import Screen
 from gateway.state.keeper import Keeper
 from gateway.state.memory import MemoryStore
-from gateway.telemetry.places import log_file
 
 logger = logging.getLogger("gateway")
 
@@ -91,7 +90,7 @@ class Supervisor:
     async def _open_admin(self, directory: Path) -> None:
         """It answers for all workers, from before the first of them serves until after the last one has ended."""
         if self._config.admin is not None:
-            crew = Crew(self, directory, self._count, log_file(self._config.log))
+            crew = Crew(self, directory, self._count, self._config)
             self._admin = AdminListener(self._config.admin, partial(make_machine_admin, crew))
             await self._admin.start()
 
