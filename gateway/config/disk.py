@@ -16,8 +16,8 @@ PRIVATE = 0o700
 
 
 class Copy:
-    """Keeps files below `root`, of their user only, at the paths they have. While it is `making`, each is copied when it
-    is first read."""
+    """Keeps files below `root`, of their user only, at the paths they have. While it is `making`, each is copied when
+    it is first read."""
 
     def __init__(self, root: Path, *, making: bool = False) -> None:
         self._root = root

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from gateway.config.addresses import Listen
 from gateway.edge.listen import bind
 from gateway.machine.handover import CONTROL, PROTOCOL, Offer, Peer, hand_on, heard, peer_of, refuse
-from gateway.machine.link import Link
+from gateway.machine.link import Handler, Link
 
 logger = logging.getLogger("gateway")
 
@@ -132,7 +132,7 @@ class Control:
             offer = self._replaced.offer()
             hand_on(sock, Offer({**offer.sockets, CONTROL: self.sockets}, offer.directory))
             logger.info("process %d is about to take over", peer.pid)
-            handlers = {"taken": partial(self._taken, taken, peer), "pass": self._replaced.heard}
+            handlers: dict[str, Handler] = {"taken": partial(self._taken, taken, peer), "pass": self._replaced.heard}
             self.newcomer = await Link.over(sock, handlers)
             await self.newcomer.lost
         finally:

@@ -65,7 +65,10 @@ class Turnover:
 
     async def reload(self, wanted: Callable[[], bool]) -> list[str]:
         """The problems, each one line; with any of them nothing has changed, in no worker."""
-        return await self.reloads.run(wanted)
+        problems = await self.reloads.run(wanted)
+        if problems and self._workers is not None:
+            self._workers.tell("abandon_reload", problems=problems)
+        return problems
 
     def _read(self) -> Built:
         """What is in the files now. They are kept as they were when they were first looked at."""
@@ -93,14 +96,9 @@ class Turnover:
         files, workers = self._fresh, self._workers
         assert workers is not None
         ready: dict[Life, None] = {}
-        try:
-            while fresh := [life for life in workers.lives.values() if life not in ready and life.there]:
-                ready |= dict.fromkeys(fresh)
-                _agreed(await _ask(fresh, PATIENCE, "prepare_reload", files=str(files)))
-        except ValueError:
-            for life in ready:
-                life.link.tell("abandon_reload")
-            raise
+        while fresh := [life for life in workers.lives.values() if life not in ready]:
+            ready |= dict.fromkeys(fresh)
+            _agreed(await _ask(fresh, PATIENCE, "prepare_reload", files=str(files)))
         self._keep(files)
         self.config = built.config
         for notice in (*built.notices, *for_a_restart(self.opened, built.config)):

@@ -1,0 +1,154 @@
+"""The process that `gateway run` is when several serve: it opens the sockets, starts the workers, watches over them,
+and passes on what it is told. It touches no call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from gateway.app import AFTER_DRAIN
+from gateway.drain import Drain
+from gateway.edge.listen import Bound, bind_all
+from gateway.loading import Read
+from gateway.machine.directory import Directory, make_directory
+from gateway.machine.launch import Machine
+from gateway.machine.notify import Notifier
+from gateway.machine.planning import planned
+from gateway.machine.turnover import Turnover
+from gateway.machine.workers import Workers
+
+logger = logging.getLogger("gateway")
+
+PATIENCE = 5.0  # seconds by which a worker may be late with its end
+TO_STOP = 3.0  # seconds a worker has for an end without a drain
+
+
+class Supervisor:
+    """`await start()`, then `reload()`, `drain()` or `stop()`, as of an `App`.
+
+    Raises StartError, ConfigError, ValueError or OSError from `start`, each with sentences for the operator.
+    """
+
+    def __init__(self, path: Path, read: Read, workers: int, notifier: Notifier) -> None:
+        self.path = path
+        self.draining = False
+        self._config, self._notices = read
+        self._count = workers
+        self._notifier = notifier
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._began_drain: asyncio.Task[None] | None = None
+        self._bound: Bound | None = None
+        self.directory: Directory | None = None
+
+    async def start(self) -> None:
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        self.directory = make_directory()
+        self.turnover = Turnover(self.path, self.directory.path, self._count)
+        built = self.turnover.begin()
+        self._config = built.config
+        self._bound = bind_all(self._config.server)
+        for notice in self._notices:
+            logger.warning("%s", notice)
+        for line in planned(self._config, self._count, built.files):
+            logger.info("%s", line)
+        self.workers = Workers(Machine(self.path, self._count, self._bound.sockets, self.directory), self._gone)
+        self.turnover.serve(self.workers)
+        await self.workers.start()
+        logger.info("serving with %d workers", len(self.workers.ready))
+        self._notifier.ready(self._status())
+
+    def _gone(self, owner: str) -> None:
+        """A worker's leases are free before the others hear of its end."""
+
+    def _status(self) -> str:
+        return f"serving with {len(self.workers.ready)} of {self._count} workers"
+
+    # -- another configuration -----------------------------------------------------------------------------------
+
+    async def reload(self) -> list[str]:
+        """All workers, or none. Returns the problems, each one line."""
+        if self.draining:
+            return ["the gateway is draining; start it again instead"]
+        self._notifier.reloading()
+        problems = await self.turnover.reload(lambda: not self.draining)
+        self._config = self.turnover.config
+        self._notifier.ready(f"{self._status()}; the reload failed: {problems[0]}" if problems else self._status())
+        return problems
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def begin_drain(self) -> dict[str, object]:
+        """Drains and stops, as SIGTERM does; returns what will happen. Asked again it begins nothing new."""
+        if self._began_drain is None:
+            self._began_drain = asyncio.ensure_future(self.drain())
+        server = self._config.server
+        return {"draining": True, "listeners_close_in": server.shutdown_delay, "window": server.drain}
+
+    async def wait_stopped(self) -> None:
+        await self._stopped.wait()
+
+    async def drain(self) -> None:
+        """All workers turn red together, and close their listeners together. Ours go at once: the last worker to close
+        takes whoever is in a queue by then, and nobody can come into it after that."""
+        if self.draining:
+            return
+        self.draining = True
+        server = self._config.server
+        self._notifier.stopping(f"draining for at most {server.shutdown_delay + server.drain:g}s")
+        self.workers.settle()
+        drain = Drain.after(time.monotonic(), server.shutdown_delay, server.drain)
+        self.workers.tell("drain", begun=drain.begun, end=drain.end)
+        if self._bound is not None:
+            self._bound.let_go()
+        if server.shutdown_delay and await self._sleep(server.shutdown_delay):
+            return
+        self._close()
+        done = asyncio.ensure_future(self.workers.ended(server.drain + AFTER_DRAIN + PATIENCE))
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait((done, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        await self.stop()
+
+    async def _sleep(self, seconds: float) -> bool:
+        """Whether the machine was stopped meanwhile."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
+    async def stop(self) -> None:
+        """Stops now. Asked again it waits for that."""
+        if not self._stopping.is_set():
+            self.draining = True
+            self._stopping.set()
+            try:
+                await self._stop()
+            finally:
+                self._stopped.set()
+        await self._stopped.wait()
+
+    async def _stop(self) -> None:
+        self._close()
+        if hasattr(self, "workers"):
+            self.workers.settle()
+            self.workers.tell("stop")
+            await self.workers.ended(TO_STOP)
+            await self.workers.kill()
+        if self.directory is not None:
+            self.directory.remove()
+            self.directory = None
+
+    def _close(self) -> None:
+        """The machine listens on nothing any more, but for what workers still take."""
+        if self._bound is not None:
+            self._bound.close()
