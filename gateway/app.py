@@ -12,8 +12,10 @@ import ssl
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from gateway.admin.api import make_admin
 from gateway.admin.listener import AdminListener
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
@@ -59,13 +61,15 @@ class App:
     Raises ConfigError, ValueError or OSError from `start`, each with a sentence for the operator.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None, resolve: Resolve = system, part: Part = ALONE,
-                 read: Read | None = None, copy: Copy | None = None) -> None:  # fmt: skip
+    def __init__(
+        self, path: Path, clock: Clock | None = None, resolve: Resolve = system, copy: Copy | None = None,
+        part: Part = ALONE, read: Read | None = None,
+    ) -> None:  # fmt: skip
         self.path = path
         self._part = part
         self._read = read  # what the first configuration is, if it was read already
-        self._copy = copy  # of the files, where what lies there now is not what counts
         self._ramp: Ramp | None = None
+        self._copy = copy  # of the files, where what lies there now is not what counts
         self._bound: Bound | None = None
         self._clock = clock or Clock()
         self.members = Members(Names(resolve, self._clock.wall))
@@ -114,7 +118,8 @@ class App:
         self._wards = Wards(loop, self._timers, self._telemetry.happened)
         self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
         self._edge = Edge(
-            self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
+            self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close,
+            Room(neighbours=self._part.neighbours),
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
             self._clock.wall,
         )  # fmt: skip
@@ -125,7 +130,8 @@ class App:
         bound = self._bound = self._bind(config.server)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
         if config.admin is not None:
-            self._admin = AdminListener(operator, self._part.admin(config.admin), self._part.given)
+            make = partial(make_admin, operator, inner=not self._part.alone)
+            self._admin = AdminListener(self._part.admin(config.admin), make, self._part.given)
             await self._admin.start()
         self._start_ramp(loop, config.server)
         self._telemetry.start(operator.gauges)
@@ -234,7 +240,7 @@ class App:
         server = self._config.server
         delay = 0.0 if at_once else server.shutdown_delay
         if self._drain is None:
-            self._drain = asyncio.ensure_future(self.drain(Drain.after(self._timers.now(), delay, server.drain)))
+            self._drain = asyncio.ensure_future(self.drain(self._window(delay)))
         return {"draining": True, "listeners_close_in": delay, "window": server.drain}
 
     def offer(self) -> dict[str, Sequence[socket.socket]]:
@@ -259,6 +265,10 @@ class App:
     async def wait_stopped(self) -> None:
         await self._stopped.wait()
 
+    def _window(self, delay: float) -> Drain:
+        """That of a drain that begins so many seconds from now."""
+        return Drain.after(self._timers.now(), delay, self._config.server.drain)
+
     async def drain(self, drain: Drain | None = None) -> None:
         """Turns readiness red, and when the window begins (`server.shutdown_delay` later) stops accepting and ends what
         is held by the table of DESIGN.md section 4 until it is over (`server.drain` later). Then stops. Idle
@@ -267,8 +277,7 @@ class App:
             return
         self.draining = True
         now = self._timers.now()
-        server = self._config.server
-        drain = drain or Drain.after(now, server.shutdown_delay, server.drain)
+        drain = drain or self._window(self._config.server.shutdown_delay)
         if drain.begun > now:
             logger.info("not ready any more; listeners close in %gs", drain.begun - now)
             if await self._sleep(drain.begun - now):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from aiohttp import web
 
-from gateway.admin.api import Operated, make_admin
 from gateway.admin.doors import BUSY, Doors
 from gateway.admin.exchange import Quiet
-from gateway.admin.guard import access
+from gateway.admin.guard import Access, access
 from gateway.config.references import read_secret
 from gateway.config.schema import Admin
 from gateway.edge.listen import NOTHING, Bound, Given, bind_some
@@ -21,16 +20,17 @@ logger = logging.getLogger("gateway")
 
 
 class AdminListener:
-    """`await start()`, then `port` is the one really listened on. Raises OSError and ValueError from `start`."""
+    """`await start()`, then `port` is the one really listened on. Raises OSError and ValueError from `start`. `make` is
+    what makes the application: a gateway's own or, with several workers, its supervisor's."""
 
-    def __init__(self, gateway: Operated, admin: Admin, given: Given = NOTHING) -> None:
+    def __init__(self, admin: Admin, make: Callable[[Access], web.Application], given: Given = NOTHING) -> None:
         self.port: int | None = None
         self._admin = admin
         token = read_secret(admin.token, os.environ) if admin.token is not None else None
         self._given = given
         self.bound = Bound({})
         self._doors: list[Doors] = []
-        self._application = make_admin(gateway, access(admin, token))
+        self._application = make(access(admin, token))
         self._runner = web.AppRunner(self._application, access_log=None, logger=Quiet(logger), shutdown_timeout=0.1)
 
     async def start(self) -> None:

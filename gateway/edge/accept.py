@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 BATCH = 64  # connections taken in one turn of the loop
 SHARED_BATCH = 1  # the same where other processes take them off the same socket
+TURN = 0.005  # seconds for which those have the first turn when this process has more connections than they
 PAUSE = 0.2  # seconds until the next try when the system had no descriptor for another connection
 _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_CERTIFICATE = frozenset({"PEER_DID_NOT_RETURN_A_CERTIFICATE", "CERTIFICATE_VERIFY_FAILED"})
@@ -72,7 +73,7 @@ class Acceptor:
         where another process takes it."""
         if self._sock.fileno() < 0:
             return
-        while taking and self._take_batch() == self._batch:
+        while taking and self._take_batch(BATCH) == BATCH:
             pass
         self._pause()
         if self._later is not None:
@@ -87,11 +88,20 @@ class Acceptor:
             task.cancel()
 
     def _ready(self) -> None:
-        self._take_batch()
+        if self._edge.room.ahead:
+            self._pause()
+            self._later = self._loop.call_later(TURN, self._after_turn)
+        else:
+            self._take_batch(self._batch)
 
-    def _take_batch(self) -> int:
-        """How many were taken; fewer than a batch when nobody is left in the queue or there is no room."""
-        for taken in range(self._batch):
+    def _after_turn(self) -> None:
+        """Whoever is still in the queue had no other to take them."""
+        self.resume()
+        self._take_batch(BATCH)
+
+    def _take_batch(self, most: int) -> int:
+        """How many were taken; fewer than `most` when nobody is left in the queue or there is no room."""
+        for taken in range(most):
             if self._edge.room.shut:
                 self._pause()
                 self._edge.room.when_open(self.resume)
@@ -107,7 +117,7 @@ class Acceptor:
                 continue  # an error of the connection that was waiting, not of ours (accept(2))
             sock.setblocking(False)
             self._let_in(sock, address[0] if isinstance(address, tuple) else "")
-        return self._batch
+        return most
 
     def _starved(self) -> None:
         """The system has none left although we planned with what it promised: others share it (ENFILE)."""

@@ -21,6 +21,9 @@ class Listeners:
         self.ports: list[int] = []
         self._acceptors: dict[str, list[Acceptor]] = {}  # by address
         self._bound = bound
+        self._neighbours = edge.room.neighbours
+        if self._neighbours is not None:
+            self._neighbours.join(edge.room.open)
         for name, sock in ((name, sock) for name, some in bound.sockets.items() for sock in some):
             here = sock.family == socket.AF_UNIX  # who can reach a unix socket is on this machine
             if not here:
@@ -36,23 +39,28 @@ class Listeners:
 
     def close(self) -> None:
         """Takes nobody new; who is connected stays."""
-        self._bound.unbind()
+        self._leave()
         for acceptor in self._all():
             acceptor.close()
 
     def hand_over(self, addresses: Collection[str]) -> None:
         """Takes nobody new: at these addresses another process does, also who is in the queue there by now."""
         self._bound.own(addresses)
-        self._bound.unbind()
+        self._leave()
         for name, acceptors in self._acceptors.items():
             for acceptor in acceptors:
                 acceptor.close(taking=name not in addresses)
 
     def abort(self) -> None:
         """Closes now, handshakes included."""
-        self._bound.unbind()
+        self._leave()
         for acceptor in self._all():
             acceptor.abort()
+
+    def _leave(self) -> None:
+        self._bound.unbind()
+        if self._neighbours is not None:
+            self._neighbours.leave()
 
     def _all(self) -> Iterator[Acceptor]:
         return (acceptor for some in self._acceptors.values() for acceptor in some)

@@ -36,6 +36,7 @@ class Life:
         self.number = number
         self.owner = ""
         self.served = False  # ever
+        self.began = asyncio.get_running_loop().time()
         self.code: int | None = None
         self.link: Link
         self._process = process

@@ -13,6 +13,7 @@ from gateway.config.addresses import Listen
 
 if TYPE_CHECKING:
     from gateway.config.schema import Admin
+    from gateway.edge.room import Neighbours
     from gateway.machine.link import Link
 
 
@@ -29,6 +30,7 @@ class Part:
     sockets: Mapping[str, Sequence[socket.socket]] | None = field(default=None)
     directory: Path | None = None
     link: Link | None = None
+    neighbours: Neighbours | None = None  # the other workers, at the door
     given: Mapping[str, Sequence[socket.socket]] = field(default_factory=dict)
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, MutableMapping
+from contextlib import suppress
 
 from gateway.config.addresses import Listen
 
@@ -24,7 +25,8 @@ def handed_over(environ: MutableMapping[str, str], used: Iterable[Listen]) -> No
         return
     there = range(FIRST, FIRST + int(said["LISTEN_FDS"]))
     for number in there:
-        os.set_inheritable(number, False)
+        with suppress(OSError):  # whoever listens on it says what is wrong with it
+            os.set_inheritable(number, False)
     unused = [f'"fd:{number}"' for number in there if number not in {listen.fd for listen in used}]
     if unused:
         logger.warning("systemd handed over sockets that nobody listens on; add %s to server.listen", ", ".join(unused))

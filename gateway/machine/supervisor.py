@@ -8,18 +8,24 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from gateway.admin.listener import AdminListener
 from gateway.app import AFTER_DRAIN
 from gateway.drain import Drain
 from gateway.edge.listen import Bound, bind_all
 from gateway.loading import Read
+from gateway.machine.admin.api import make_machine_admin
+from gateway.machine.admin.crew import Crew
 from gateway.machine.directory import Directory, make_directory
-from gateway.machine.launch import Machine
+from gateway.machine.headcount import Headcount
+from gateway.machine.launch import Life, Machine
 from gateway.machine.notify import Notifier
 from gateway.machine.planning import planned
 from gateway.machine.turnover import Turnover
 from gateway.machine.workers import Workers
+from gateway.telemetry.places import log_file
 
 logger = logging.getLogger("gateway")
 
@@ -36,6 +42,7 @@ class Supervisor:
     def __init__(self, path: Path, read: Read, workers: int, notifier: Notifier) -> None:
         self.path = path
         self.draining = False
+        self.began = time.monotonic()
         self._config, self._notices = read
         self._count = workers
         self._notifier = notifier
@@ -43,6 +50,7 @@ class Supervisor:
         self._stopped = asyncio.Event()
         self._began_drain: asyncio.Task[None] | None = None
         self._bound: Bound | None = None
+        self._admin: AdminListener | None = None
         self.directory: Directory | None = None
 
     async def start(self) -> None:
@@ -58,18 +66,33 @@ class Supervisor:
         built = self.turnover.begin()
         self._config = built.config
         self._bound = bind_all(self._config.server)
+        self._headcount = Headcount.make(self.directory.path, self._count)
         for notice in self._notices:
             logger.warning("%s", notice)
         for line in planned(self._config, self._count, built.files):
             logger.info("%s", line)
         self.workers = Workers(Machine(self.path, self._count, self._bound.sockets, self.directory), self._gone)
         self.turnover.serve(self.workers)
+        await self._open_admin(self.directory.path)
         await self.workers.start()
         logger.info("serving with %d workers", len(self.workers.ready))
         self._notifier.ready(self._status())
 
-    def _gone(self, owner: str) -> None:
-        """A worker's leases are free before the others hear of its end."""
+    async def _open_admin(self, directory: Path) -> None:
+        """It answers for all workers, from before the first of them serves until after the last one has ended."""
+        if self._config.admin is not None:
+            crew = Crew(self, directory, self._count, log_file(self._config.log))
+            self._admin = AdminListener(self._config.admin, partial(make_machine_admin, crew))
+            await self._admin.start()
+
+    def _gone(self, life: Life) -> None:
+        """What a worker had is free before the others hear of its end."""
+        self._headcount.gone(life.number)
+
+    @property
+    def reloaded(self) -> int:
+        """How often another configuration has come to count."""
+        return self.turnover.reloads.counts["ok"]
 
     def _status(self) -> str:
         return f"serving with {len(self.workers.ready)} of {self._count} workers"
@@ -99,8 +122,8 @@ class Supervisor:
         await self._stopped.wait()
 
     async def drain(self) -> None:
-        """All workers turn red together, and close their listeners together. Ours go at once: the last worker to close
-        takes whoever is in a queue by then, and nobody can come into it after that."""
+        """All workers turn red together, and close their listeners together. We let go of the sockets before they do:
+        the last of them to close takes whoever is in a queue by then, and nobody comes into it after that."""
         if self.draining:
             return
         self.draining = True
@@ -108,9 +131,9 @@ class Supervisor:
         self._notifier.stopping(f"draining for at most {server.shutdown_delay + server.drain:g}s")
         self.workers.settle()
         drain = Drain.after(time.monotonic(), server.shutdown_delay, server.drain)
-        self.workers.tell("drain", begun=drain.begun, end=drain.end)
         if self._bound is not None:
             self._bound.let_go()
+        self.workers.tell("drain", begun=drain.begun, end=drain.end)
         if server.shutdown_delay and await self._sleep(server.shutdown_delay):
             return
         self._close()
@@ -144,6 +167,8 @@ class Supervisor:
             self.workers.tell("stop")
             await self.workers.ended(TO_STOP)
             await self.workers.kill()
+        if self._admin is not None:
+            await self._admin.stop()
         if self.directory is not None:
             self.directory.remove()
             self.directory = None

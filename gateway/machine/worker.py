@@ -21,6 +21,7 @@ from gateway.app import App
 from gateway.cli import explained
 from gateway.config.disk import Copy
 from gateway.drain import Drain
+from gateway.machine.headcount import Headcount
 from gateway.machine.link import Link
 from gateway.machine.part import Part
 from gateway.machine.turnover import kept
@@ -57,7 +58,8 @@ async def _serve(orders: Orders) -> int:
     link = await Link.over(_socket(orders.link), told.handlers())
     directory = Path(orders.directory)
     sockets = {name: [_socket(each) for each in numbers] for name, numbers in orders.sockets.items()}
-    part = Part(orders.number, orders.workers, sockets, directory, link)
+    neighbours = Headcount(directory, orders.workers, orders.number)
+    part = Part(orders.number, orders.workers, sockets, directory, link, neighbours)
     try:
         app = App(Path(orders.config), part=part, copy=kept(directory))
         await app.start()
@@ -91,7 +93,6 @@ class Told:
 
     def __init__(self) -> None:
         self.app: asyncio.Future[App] = asyncio.get_running_loop().create_future()
-        self._ending = False
 
     def handlers(self) -> dict[str, Any]:
         return {"drain": self.drain, "stop": self.stop, "gone": self.gone, "prepare_reload": self.prepare_reload,
@@ -110,23 +111,21 @@ class Told:
         """A worker died; what it held is free already."""
 
     async def drain(self, begun: float, end: float, addresses: list[str] | None = None) -> None:
-        """Ends what is held in that window, the same for all workers, and then this process. At these addresses another
-        machine listens already."""
-        self._ending = True
+        """Ends what is held within this window, which is that of all workers, and then this process. At these addresses
+        another machine listens already."""
         app = await self.app
         if addresses is not None:
             app.hand_over(addresses)
         await app.drain(Drain(begun, end))
 
     async def stop(self) -> None:
-        self._ending = True
         await (await self.app).stop()
 
     def orphaned(self) -> None:
-        """Without a supervisor nobody new is served: who comes would not be counted with the others."""
-        if not self._ending:
+        app = self.app.result()
+        if not app.draining:
             logger.error("the supervisor is gone; this worker serves nobody new and ends")
-            self.app.result().begin_drain(at_once=True)
+            app.begin_drain(at_once=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -29,11 +30,12 @@ class StartError(Exception):
 
 
 class Workers:
-    """`gone(owner)` is called for each that ended, before it is started again and the others are told."""
+    """`gone` is called for each that ended, before it is started again and the others are told."""
 
-    def __init__(self, machine: Machine, gone: Callable[[str], None]) -> None:
+    def __init__(self, machine: Machine, gone: Callable[[Life], None]) -> None:
         self.lives: dict[int, Life] = {}  # by number: who is there now
-        self.restarts = 0
+        self.restarts: Counter[int] = Counter()  # by number
+        self.buried: dict[int, float] = {}  # when the last of a number ended: loop seconds
         self._machine = machine
         self._gone = gone
         self._ending = asyncio.Event()
@@ -120,11 +122,12 @@ class Workers:
 
     def _bury(self, life: Life, pause: float) -> None:
         del self.lives[life.number]
+        self.buried[life.number] = asyncio.get_running_loop().time()
+        self._gone(life)
         if life.owner:
-            self._gone(life.owner)
             self.tell("gone", owner=life.owner)
         if not self._ending.is_set():
-            self.restarts += 1
+            self.restarts[life.number] += 1
             logger.error("worker %d %s; it is started again in %gs", life.number, life.how, pause)
         elif life.code:
             logger.error("worker %d %s", life.number, life.how)

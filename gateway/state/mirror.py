@@ -40,9 +40,13 @@ class Lent(Lease):
     def release(self) -> None:
         if self._mirror.lent.pop(self.number, None) is None:
             return
+        self.forget()
+        self._mirror.back(self)
+
+    def forget(self) -> None:
+        """This process does not count them any more."""
         for lease in self._local:
             lease.release()
-        self._mirror.back(self)
 
 
 class Mirror:
@@ -65,6 +69,18 @@ class Mirror:
         keys = tuple([(place.limit, place.key) for place in places])
         lent = self.lent[number] = Lent(self, call, number, keys, self.memory.lend(places, call), known)
         call.leases += (lent,)
+
+    def of(self, call: Call) -> Lent | None:
+        """What that call holds."""
+        return next((lease for lease in call.leases if isinstance(lease, Lent)), None)
+
+    def lose(self, number: int) -> Call | None:
+        """Whose places these were, which the store has lent to another: there is nothing to give back any more."""
+        lent = self.lent.pop(number, None)
+        if lent is None:
+            return None
+        lent.forget()
+        return lent.call
 
 
 @dataclass(frozen=True, slots=True)
