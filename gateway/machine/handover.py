@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import struct
@@ -17,10 +18,13 @@ from typing import Any, NamedTuple
 from gateway import __version__
 from gateway.machine.link import Link
 
+logger = logging.getLogger("gateway")
+
 PROTOCOL = 1  # changes when two releases could misunderstand each other
 ANSWERS = 5.0  # seconds within which the other must
 LONGEST = 64 * 1024  # bytes of a line
 MOST = 250  # descriptors that a kernel passes on at once (SCM_MAX_FD, less a few)
+STATE = "state"  # the directory of what workers count, in that of their machine
 CONTROL = "control"  # the name of the socket over which all this is said, among those that are handed on
 
 
@@ -193,3 +197,20 @@ def _read(data: bytes) -> dict[str, Any]:
         return {"release": "", "pid": 0, **said}
     except (ValueError, KeyError, TypeError):
         raise HandoverError("what is there speaks like no longpoll-gateway; look what listens there") from None
+
+
+# -- what workers share ----------------------------------------------------------------------------------------------
+
+
+def inherit(before: Path, directory: Path, size: int) -> None:
+    """The state of the machine before becomes that of this one too: the same files under another name, which outlive
+    the directory of the other."""
+    there = before / STATE / "data"
+    if not there.exists():
+        return
+    if there.stat().st_size != size:
+        logger.warning("state.size has changed, so what was counted before is forgotten and begins anew")
+        return
+    (directory / STATE).mkdir(0o700)
+    for file in (before / STATE).iterdir():
+        os.link(file, directory / STATE / file.name)

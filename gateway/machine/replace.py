@@ -30,18 +30,18 @@ class Replaced(Protocol):
 
     def offer(self) -> Offer: ...
 
-    def hand_over(self, pid: int, addresses: Collection[str]) -> object:
+    def hand_over(self, pid: int, addresses: Collection[str], successor: Link) -> object:
         """That process has its place now: it drains, and lets go of what is listened on at these addresses."""
 
-    def heard(self, to: str, name: str, data: dict[str, Any]) -> None:
-        """Word for a worker, from one of the other machine."""
+    def heard(self, to: str, name: str, data: dict[str, Any], from_before: bool = False) -> None:
+        """Word for a worker, from one of the machine in whose place we are, or of the one that is in ours."""
 
 
-def control_path(config: Path, written: Path | None, environ: Mapping[str, str]) -> Path:
+def control_path(config: Path, written: Listen | None, environ: Mapping[str, str]) -> Path:
     """Where the gateway with that configuration listens for a newcomer: as its file says, else a place of its user that
     follows from the file's path."""
-    if written is not None:
-        return written
+    if written is not None and written.path is not None:
+        return Path(written.path)
     name = blake2b(os.path.realpath(config).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest() + ".sock"
     own = Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}")
     if own.is_dir() and len(bytes(path := own / "longpoll-gateway" / name)) <= _LONGEST:
@@ -52,8 +52,9 @@ def control_path(config: Path, written: Path | None, environ: Mapping[str, str])
 class Control:
     """Listens at `path`, or goes on with the socket of the process before."""
 
-    def __init__(self, path: Path, replaced: Replaced) -> None:
+    def __init__(self, path: Path, replaced: Replaced, written: bool = False) -> None:
         self.path = path
+        self._written = written  # by a person, who answers for the folder it is in
         self.newcomer: Link | None = None  # who asked for our place, or has it
         self.busy = False
         self._replaced = replaced
@@ -61,26 +62,26 @@ class Control:
         self._own = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def open(self, given: Sequence[socket.socket] = (), own_folder: bool = True) -> None:
+    def open(self, given: Sequence[socket.socket] = ()) -> None:
         """That it cannot listen stops nobody from serving."""
         try:
-            if not given and own_folder:
-                _private(self.path.parent)
-            self._sock = given[0] if given else bind(Listen("", 0, str(self.path)))[0]
-            os.chmod(self.path, 0o600)
+            self._sock = given[0] if given and given[0].getsockname() == str(self.path) else self._bind()
         except OSError as error:
             logger.warning("nobody can take over from this process with --replace: %s", error.strerror or error)
             return
         self._own = True
         asyncio.get_running_loop().add_reader(self._sock, self._accept)
 
+    def _bind(self) -> socket.socket:
+        if not self._written:
+            _private(self.path.parent)
+        sock = bind(Listen("", 0, str(self.path)))[0]
+        os.chmod(self.path, 0o600)
+        return sock
+
     @property
     def sockets(self) -> list[socket.socket]:
         return [self._sock] if self._sock is not None else []
-
-    @property
-    def address(self) -> str:
-        return str(Listen("", 0, str(self.path)))
 
     def close(self) -> None:
         """The file goes with it, unless a newcomer has it."""
@@ -146,9 +147,10 @@ class Control:
             return
         taken.set()
         logger.info("process %d serves in this one's place", peer.pid)
-        self._own = self.address not in addresses
+        self._own = CONTROL not in addresses
         self.close()
-        self._replaced.hand_over(peer.pid, frozenset(addresses))
+        assert self.newcomer is not None
+        self._replaced.hand_over(peer.pid, frozenset(addresses), self.newcomer)
 
 
 def _private(folder: Path) -> None:

@@ -7,24 +7,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gateway.admin.listener import AdminListener
 from gateway.app import AFTER_DRAIN
 from gateway.drain import Drain
-from gateway.edge.listen import Bound, bind_all
+from gateway.edge.listen import NOTHING, Bound, Given, bind_all
 from gateway.loading import Read
 from gateway.machine.admin.api import make_machine_admin
 from gateway.machine.admin.crew import Crew
 from gateway.machine.directory import Directory, make_directory
+from gateway.machine.handover import Offer, Taken, inherit
 from gateway.machine.headcount import Headcount
 from gateway.machine.launch import Life, Machine
+from gateway.machine.link import Link
 from gateway.machine.notify import Notifier
 from gateway.machine.planning import planned
 from gateway.machine.turnover import Turnover
-from gateway.machine.workers import Workers
+from gateway.machine.workers import StartError, Workers
 from gateway.telemetry.places import log_file
 
 logger = logging.getLogger("gateway")
@@ -39,13 +43,16 @@ class Supervisor:
     Raises StartError, ConfigError, ValueError or OSError from `start`, each with sentences for the operator.
     """
 
-    def __init__(self, path: Path, read: Read, workers: int, notifier: Notifier) -> None:
+    def __init__(self, path: Path, read: Read, workers: int, notifier: Notifier, before: Taken | None = None) -> None:
         self.path = path
         self.draining = False
         self.began = time.monotonic()
         self._config, self._notices = read
         self._count = workers
         self._notifier = notifier
+        self._before = before  # in whose place we begin
+        self._replaced = False
+        self._successor: Link | None = None  # the line to the machine in our place
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._began_drain: asyncio.Task[None] | None = None
@@ -65,29 +72,45 @@ class Supervisor:
         self.turnover = Turnover(self.path, self.directory.path, self._count)
         built = self.turnover.begin()
         self._config = built.config
-        self._bound = bind_all(self._config.server)
+        self._inherit(self.directory.path)
+        self._bound = bind_all(self._config.server, self._given)
         self._headcount = Headcount.make(self.directory.path, self._count)
         for notice in self._notices:
             logger.warning("%s", notice)
         for line in planned(self._config, self._count, built.files):
             logger.info("%s", line)
         self.workers = Workers(Machine(self.path, self._count, self._bound.sockets, self.directory), self._gone)
+        self.workers.elsewhere = self._elsewhere
         self.turnover.serve(self.workers)
         await self._open_admin(self.directory.path)
         await self.workers.start()
+        if self._before is not None and len(self.workers.ready) < self._count:
+            self._replaced = True
+            await self.drain()
+            raise StartError(1, f"gateway: not all workers came to serve, so process {self._before.pid} goes on")
         logger.info("serving with %d workers", len(self.workers.ready))
         self._notifier.ready(self._status())
+
+    def _inherit(self, directory: Path) -> None:
+        """What the workers of the machine before count goes on, and theirs and ours count together."""
+        before = self._before.directory if self._before is not None else None
+        if before is not None and self._config.state.url.kind == "shared":
+            inherit(before, directory, self._config.state.size)
 
     async def _open_admin(self, directory: Path) -> None:
         """It answers for all workers, from before the first of them serves until after the last one has ended."""
         if self._config.admin is not None:
             crew = Crew(self, directory, self._count, log_file(self._config.log))
-            self._admin = AdminListener(self._config.admin, partial(make_machine_admin, crew))
+            self._admin = AdminListener(self._config.admin, partial(make_machine_admin, crew), self._given)
             await self._admin.start()
 
     def _gone(self, life: Life) -> None:
         """What a worker had is free before the others hear of its end."""
         self._headcount.gone(life.number)
+
+    @property
+    def _given(self) -> Given:
+        return self._before.sockets if self._before is not None else NOTHING
 
     @property
     def reloaded(self) -> int:
@@ -121,20 +144,63 @@ class Supervisor:
     async def wait_stopped(self) -> None:
         await self._stopped.wait()
 
-    async def drain(self) -> None:
+    def offer(self) -> Offer:
+        """What is listened on, and where the workers share their state, for a machine that is to take our place."""
+        here = [bound for bound in (self._bound, self._admin.bound if self._admin is not None else None) if bound]
+        sockets = {name: some for bound in here for name, some in bound.sockets.items()}
+        return Offer(sockets, self.directory.path if self.directory is not None else None)
+
+    def own(self) -> None:
+        """The process before has let go: files of unix sockets end with this machine."""
+        for bound in (self._bound, self._admin.bound if self._admin is not None else None):
+            if bound is not None:
+                bound.own()
+
+    def hand_over(self, pid: int, addresses: Collection[str], successor: Link) -> None:
+        """Another process listens at these addresses now: what is held here ends as in a drain."""
+        self._replaced = True
+        self._successor = successor
+        self._notifier.main(pid)
+        if self._bound is not None:
+            self._bound.own(addresses)
+        if self._admin is not None:
+            self._admin.hand_over(addresses)
+        self._began_drain = self._began_drain or asyncio.ensure_future(self.drain(addresses))
+
+    def heard(self, to: str, name: str, data: dict[str, Any], from_before: bool = False) -> None:
+        """Word from the machine in whose place we are, or from the one in ours. Where it is for none of our workers it
+        goes on to the other of the two, and never back."""
+        further = self._successor if from_before else self._before_link
+        if not self.workers.deliver(to, name, data) and further is not None:
+            further.tell("pass", to=to, name=name, data=data)
+
+    def _elsewhere(self, to: str, name: str, data: dict[str, Any]) -> None:
+        """Word from one of ours to one that is none of ours."""
+        for link in (self._before_link, self._successor):
+            if link is not None:
+                link.tell("pass", to=to, name=name, data=data)
+
+    @property
+    def _before_link(self) -> Link | None:
+        return self._before.link if self._before is not None else None
+
+    async def drain(self, addresses: Collection[str] | None = None) -> None:
         """All workers turn red together, and close their listeners together. We let go of the sockets before they do:
         the last of them to close takes whoever is in a queue by then, and nobody comes into it after that."""
         if self.draining:
             return
         self.draining = True
         server = self._config.server
-        self._notifier.stopping(f"draining for at most {server.shutdown_delay + server.drain:g}s")
+        delay = server.shutdown_delay if addresses is None else 0.0
+        if not self._replaced:
+            self._notifier.stopping(f"draining for at most {delay + server.drain:g}s")
         self.workers.settle()
-        drain = Drain.after(time.monotonic(), server.shutdown_delay, server.drain)
+        drain = Drain.after(time.monotonic(), delay, server.drain)
         if self._bound is not None:
             self._bound.let_go()
-        self.workers.tell("drain", begun=drain.begun, end=drain.end)
-        if server.shutdown_delay and await self._sleep(server.shutdown_delay):
+        handed = None if addresses is None else list(addresses)
+        self.workers.tell("drain", begun=drain.begun, end=drain.end, addresses=handed)
+        if delay and await self._sleep(delay):
             return
         self._close()
         done = asyncio.ensure_future(self.workers.ended(server.drain + AFTER_DRAIN + PATIENCE))
