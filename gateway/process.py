@@ -97,6 +97,8 @@ async def _serve_until_told(served: Served, control: Control, before: Taken | No
     loop = asyncio.get_running_loop()
     signals = Signals(served)
     loop.add_signal_handler(signal.SIGHUP, signals.reload)  # before the start: SIGHUP would end the process
+    if before is not None:
+        await before.listen({"pass": partial(served.heard, from_before=True)})
     await served.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.end)
@@ -112,7 +114,7 @@ async def _replace(served: Served, before: Taken) -> Sequence[socket.socket]:
     which is returned."""
     offer = served.offer()
     control = before.sockets.pop(CONTROL, ())
-    if await before.ready((*offer.sockets, CONTROL), {"pass": partial(served.heard, from_before=True)}):
+    if await before.ready((*offer.sockets, CONTROL)):
         logger.info("in the place of process %d, which ends what it holds", before.pid)
     else:
         logger.warning("process %d was gone before this one could take its place", before.pid)
@@ -130,6 +132,7 @@ class Alone:
         self._app = app
         self._notifier = notifier
         self._replaced = False
+        self.successor: Link | None = None
         self.stop = app.stop
         self.own = app.own
         self.wait_stopped = app.wait_stopped
@@ -152,7 +155,7 @@ class Alone:
     def offer(self) -> Offer:
         return Offer(self._app.offer())
 
-    def hand_over(self, pid: int, addresses: Collection[str], successor: Link) -> None:
+    def hand_over(self, pid: int, addresses: Collection[str]) -> None:
         self._replaced = True
         self._notifier.main(pid)
         self._app.hand_over(addresses)

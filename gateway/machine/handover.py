@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway import __version__
-from gateway.machine.link import Link
+from gateway.machine.link import Handler, Link
 
 logger = logging.getLogger("gateway")
 
@@ -107,27 +107,20 @@ class Taken:
         self.link: Link | None = None
         self._line = line
 
-    async def ready(self, addresses: Sequence[str], handlers: Mapping[str, Any]) -> bool:
-        """We serve: the other drains, and lets go of everything but what is not among `addresses`. False when it is
-        gone already."""
+    async def listen(self, handlers: Mapping[str, Handler]) -> None:
+        """From now on the other may tell us something."""
         self.link = await Link.over(self._line, handlers)
+
+    async def ready(self, addresses: Sequence[str]) -> bool:
+        """We serve: the other drains, and lets go of what it listens on, which at these addresses we do. False when it
+        is gone already."""
+        assert self.link is not None
         try:
             async with asyncio.timeout(ANSWERS):
                 await self.link.ask("taken", addresses=list(addresses))
         except (TimeoutError, ConnectionError):
             return False
         return True
-
-    def close(self) -> None:
-        """What was not used, or all of it when we come to nothing."""
-        for some in self.sockets.values():
-            for sock in some:
-                sock.close()
-        self.sockets.clear()
-
-    def give_up(self) -> None:
-        self.close()
-        self._line.close()
 
 
 def take_over(path: Path) -> Taken | None:

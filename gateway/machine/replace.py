@@ -30,7 +30,9 @@ class Replaced(Protocol):
 
     def offer(self) -> Offer: ...
 
-    def hand_over(self, pid: int, addresses: Collection[str], successor: Link) -> object:
+    successor: Link | None  # the line to who asked for its place, or has it
+
+    def hand_over(self, pid: int, addresses: Collection[str]) -> object:
         """That process has its place now: it drains, and lets go of what is listened on at these addresses."""
 
     def heard(self, to: str, name: str, data: dict[str, Any], from_before: bool = False) -> None:
@@ -55,8 +57,7 @@ class Control:
     def __init__(self, path: Path, replaced: Replaced, written: bool = False) -> None:
         self.path = path
         self._written = written  # by a person, who answers for the folder it is in
-        self.newcomer: Link | None = None  # who asked for our place, or has it
-        self.busy = False
+        self.busy = False  # somebody asked for our place, or has it
         self._replaced = replaced
         self._sock: socket.socket | None = None
         self._own = False
@@ -134,10 +135,10 @@ class Control:
             hand_on(sock, Offer({**offer.sockets, CONTROL: self.sockets}, offer.directory))
             logger.info("process %d is about to take over", peer.pid)
             handlers: dict[str, Handler] = {"taken": partial(self._taken, taken, peer), "pass": self._replaced.heard}
-            self.newcomer = await Link.over(sock, handlers)
-            await self.newcomer.lost
+            link = self._replaced.successor = await Link.over(sock, handlers)
+            await link.lost
         finally:
-            self.newcomer = None
+            self._replaced.successor = None
             if not taken.is_set():
                 self.busy = False
                 logger.warning("process %d is gone before it served; this one goes on", peer.pid)
@@ -149,8 +150,7 @@ class Control:
         logger.info("process %d serves in this one's place", peer.pid)
         self._own = CONTROL not in addresses
         self.close()
-        assert self.newcomer is not None
-        self._replaced.hand_over(peer.pid, frozenset(addresses), self.newcomer)
+        self._replaced.hand_over(peer.pid, frozenset(addresses))
 
 
 def _private(folder: Path) -> None:

@@ -52,7 +52,7 @@ class Supervisor:
         self._notifier = notifier
         self._before = before  # in whose place we begin
         self._replaced = False
-        self._successor: Link | None = None  # the line to the machine in our place
+        self.successor: Link | None = None
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._began_drain: asyncio.Task[None] | None = None
@@ -156,10 +156,9 @@ class Supervisor:
             if bound is not None:
                 bound.own()
 
-    def hand_over(self, pid: int, addresses: Collection[str], successor: Link) -> None:
+    def hand_over(self, pid: int, addresses: Collection[str]) -> None:
         """Another process listens at these addresses now: what is held here ends as in a drain."""
         self._replaced = True
-        self._successor = successor
         self._notifier.main(pid)
         if self._bound is not None:
             self._bound.own(addresses)
@@ -170,13 +169,14 @@ class Supervisor:
     def heard(self, to: str, name: str, data: dict[str, Any], from_before: bool = False) -> None:
         """Word from the machine in whose place we are, or from the one in ours. Where it is for none of our workers it
         goes on to the other of the two, and never back."""
-        further = self._successor if from_before else self._before_link
-        if not self.workers.deliver(to, name, data) and further is not None:
+        further = self.successor if from_before else self._before_link
+        ours = hasattr(self, "workers") and self.workers.deliver(to, name, data)
+        if not ours and further is not None:
             further.tell("pass", to=to, name=name, data=data)
 
     def _elsewhere(self, to: str, name: str, data: dict[str, Any]) -> None:
         """Word from one of ours to one that is none of ours."""
-        for link in (self._before_link, self._successor):
+        for link in (self._before_link, self.successor):
             if link is not None:
                 link.tell("pass", to=to, name=name, data=data)
 

@@ -72,8 +72,8 @@ class Workers:
         return {life.number: answer for life, answer in zip(asked, answers, strict=True)}
 
     def forward(self, to: str, name: str, data: dict[str, Any]) -> None:
-        """Word from one worker to another, by its owner. One that is gone gets none, but it may be one of a machine that
-        takes the place of another."""
+        """Word from one worker to another, by its owner. One that is gone gets none; one that is not ours may be of the
+        machine before, or of the one after."""
         if not self.deliver(to, name, data):
             self.elsewhere(to, name, data)
 
