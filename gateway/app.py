@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Collection, Sequence
@@ -19,6 +20,7 @@ from gateway.admin.api import make_admin
 from gateway.admin.listener import AdminListener
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
+from gateway.config import read_config
 from gateway.config.disk import Copy, reading
 from gateway.config.schema import Server
 from gateway.drain import Drain
@@ -39,9 +41,12 @@ from gateway.reloading import Reloads
 from gateway.serve import Serve
 from gateway.sparing import Sparing
 from gateway.state.memory import MemoryStore
+from gateway.state.noting import notes_of
+from gateway.state.opening import open_store
 from gateway.telemetry.keeping import Telemetry
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.members import Members
+from gateway.upstream.pins import share
 from gateway.upstream.resolve import Names, Resolve, system
 from gateway.upstream.wards import Wards
 
@@ -86,6 +91,12 @@ class App:
         return self._listeners.ports if self._listeners is not None else []
 
     @property
+    def owner(self) -> str:
+        """Whom the store lends to: this start of this process."""
+        found: str = getattr(self._store, "owner", self._part.owner)
+        return found
+
+    @property
     def admin_port(self) -> int | None:
         return self._admin.port if self._admin is not None else None
 
@@ -101,17 +112,19 @@ class App:
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         self._timers = Timers(loop)
-        self._store = MemoryStore()
+        read = self._read or read_config(self.path)
+        self._store = open_store(read[0].state, self._part, self._clock.wall, os.environ)
         self._screen = Screen(self._store, self._timers.now)
-        built = build(self.path, self._clock.wall, self._screen, part=self._part, read=self._read)
+        built = build(self.path, self._clock.wall, self._screen, part=self._part, read=read)
         self._read = None
         config = self._config = self._opened = built.config
         self._sets_level = logger.level == logging.NOTSET
-        logger.info("%s", built.files)
+        if self._part.alone:  # of several, their supervisor tells
+            logger.info("%s", built.files)
         if built.tls is not None and "uvloop" not in type(loop).__module__:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
-        self._telemetry = Telemetry(loop, self._clock, self._timers, config)
+        self._telemetry = Telemetry(loop, self._clock, self._timers, config, self._part)
         self.members.changed = self._look_after
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after)
         self._limits = Limits(loop, self._timers, self._store)
@@ -123,9 +136,14 @@ class App:
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
             self._clock.wall,
         )  # fmt: skip
+        self._notes = notes_of(self._part)
+        if self._notes is not None:
+            self._serve.share(self._notes)
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives
         self._swap(built)
+        if not isinstance(self._store, MemoryStore):
+            await self._store.start()
         await self.members.ahead(built.snapshot.upstreams)
         bound = self._bound = self._bind(config.server)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
@@ -203,6 +221,8 @@ class App:
         self._tell(built)
         config, snapshot, old = built.config, built.snapshot, self._serve.snapshot
         self.members.renew(snapshot)
+        if self._notes is not None:
+            share(snapshot.upstreams.values(), self._notes)
         self._config = config
         prefixes = {*old.secret_prefixes, *snapshot.secret_prefixes}  # clients ask on for a route that is gone
         self._serve.snapshot = replace(snapshot, secret_prefixes=tuple(sorted(prefixes, key=len)))
@@ -279,7 +299,7 @@ class App:
         now = self._timers.now()
         drain = drain or self._window(self._config.server.shutdown_delay)
         if drain.begun > now:
-            logger.info("not ready any more; listeners close in %gs", drain.begun - now)
+            logger.info("not ready any more; listeners close in %.3gs", drain.begun - now)
             if await self._sleep(drain.begun - now):
                 return
         logger.info("draining for at most %gs", drain.end - drain.begun)
@@ -338,6 +358,8 @@ class App:
         self.members.close()
         if self._ramp is not None:
             self._ramp.close()
+        if hasattr(self, "_store") and not isinstance(self._store, MemoryStore):
+            await self._store.close()
         if hasattr(self, "_wards"):
             await self._wards.close()
         if hasattr(self, "_telemetry"):

@@ -29,11 +29,11 @@ from gateway.machine.notify import Notifier
 from gateway.machine.planning import planned
 from gateway.machine.turnover import Turnover
 from gateway.machine.workers import StartError, Workers
-from gateway.telemetry.places import log_file
+from gateway.state.keeper import Keeper
 
 logger = logging.getLogger("gateway")
 
-PATIENCE = 5.0  # seconds by which a worker may be late with its end
+PATIENCE = 3.0  # seconds by which a worker may be late with its end
 TO_STOP = 3.0  # seconds a worker has for an end without a drain
 
 
@@ -58,6 +58,8 @@ class Supervisor:
         self._began_drain: asyncio.Task[None] | None = None
         self._bound: Bound | None = None
         self._admin: AdminListener | None = None
+        self._keeper: Keeper | None = None
+        self._looks_after: asyncio.Task[None] | None = None
         self.directory: Directory | None = None
 
     async def start(self) -> None:
@@ -75,6 +77,7 @@ class Supervisor:
         self._inherit(self.directory.path)
         self._bound = bind_all(self._config.server, self._given)
         self._headcount = Headcount.make(self.directory.path, self._count)
+        self._open_state(self.directory.path)
         for notice in self._notices:
             logger.warning("%s", notice)
         for line in planned(self._config, self._count, built.files):
@@ -90,6 +93,7 @@ class Supervisor:
             raise StartError(1, f"gateway: not all workers came to serve, so process {self._before.pid} goes on")
         logger.info("serving with %d workers", len(self.workers.ready))
         self._notifier.ready(self._status())
+        self._notifier.watch(asyncio.get_running_loop())
 
     def _inherit(self, directory: Path) -> None:
         """What the workers of the machine before count goes on, and theirs and ours count together."""
@@ -100,13 +104,31 @@ class Supervisor:
     async def _open_admin(self, directory: Path) -> None:
         """It answers for all workers, from before the first of them serves until after the last one has ended."""
         if self._config.admin is not None:
-            crew = Crew(self, directory, self._count, log_file(self._config.log))
+            crew = Crew(self, directory, self._count, self._config)
             self._admin = AdminListener(self._config.admin, partial(make_machine_admin, crew), self._given)
             await self._admin.start()
 
-    def _gone(self, life: Life) -> None:
+    async def _gone(self, life: Life) -> None:
         """What a worker had is free before the others hear of its end."""
         self._headcount.gone(life.number)
+        if self._keeper is not None and life.owner:
+            for owner, word in await self._keeper.bury(life.owner):
+                self.workers.forward(owner, "heard", {"word": word})
+
+    def _open_state(self, directory: Path) -> None:
+        """The memory for it is reserved before anybody is let in, and looked after for as long as there are workers."""
+        if self._config.state.url.kind == "shared":
+            self._keeper = Keeper(directory / "state", self._config.state.size)
+            self._keeper.open()
+            self._looks_after = asyncio.ensure_future(self._look_after(self._keeper))
+
+    async def _look_after(self, keeper: Keeper) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            try:
+                await keeper.tick()
+            except Exception:
+                logger.exception("the state of the workers could not be looked after")
 
     @property
     def _given(self) -> Given:
@@ -192,8 +214,10 @@ class Supervisor:
         self.draining = True
         server = self._config.server
         delay = server.shutdown_delay if addresses is None else 0.0
+        status = f"draining for at most {delay + server.drain:g}s"
+        logger.info(status)
         if not self._replaced:
-            self._notifier.stopping(f"draining for at most {delay + server.drain:g}s")
+            self._notifier.stopping(status)
         self.workers.settle()
         drain = Drain.after(time.monotonic(), delay, server.drain)
         if self._bound is not None:
@@ -207,6 +231,8 @@ class Supervisor:
         stopped = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait((done, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        if not self._stopping.is_set():
+            await self.workers.kill()
         await self.stop()
 
     async def _sleep(self, seconds: float) -> bool:
@@ -235,9 +261,14 @@ class Supervisor:
             await self.workers.kill()
         if self._admin is not None:
             await self._admin.stop()
+        if self._looks_after is not None:
+            self._looks_after.cancel()
+        if self._keeper is not None:
+            self._keeper.close()
         if self.directory is not None:
             self.directory.remove()
             self.directory = None
+            logger.info("stopped")
 
     def _close(self) -> None:
         """The machine listens on nothing any more, but for what workers still take."""

@@ -70,7 +70,7 @@ async def _serve(orders: Orders) -> int:
         return code
     told.app.set_result(app)
     link.lost.add_done_callback(lambda _: told.orphaned())
-    link.tell("ready", owner=part.owner, pid=os.getpid())
+    link.tell("ready", owner=app.owner, pid=os.getpid())
     await app.wait_stopped()
     await _flushed(link)
     return 0
