@@ -37,10 +37,12 @@ from gateway.reloading import Reloads
 from gateway.serve import Serve
 from gateway.sparing import Sparing
 from gateway.state.memory import MemoryStore
+from gateway.state.noting import notes_of
 from gateway.state.opening import open_store
 from gateway.telemetry.keeping import Telemetry
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.members import Members
+from gateway.upstream.pins import share
 from gateway.upstream.resolve import Names, Resolve, system
 from gateway.upstream.wards import Wards
 
@@ -84,6 +86,12 @@ class App:
         return self._listeners.ports if self._listeners is not None else []
 
     @property
+    def owner(self) -> str:
+        """Whom the store lends to: this start of this process."""
+        found: str = getattr(self._store, "owner", self._part.owner)
+        return found
+
+    @property
     def admin_port(self) -> int | None:
         return self._admin.port if self._admin is not None else None
 
@@ -106,11 +114,12 @@ class App:
         self._read = None
         config = self._config = self._opened = built.config
         self._sets_level = logger.level == logging.NOTSET
-        logger.info("%s", built.files)
+        if self._part.alone:  # of several, their supervisor tells
+            logger.info("%s", built.files)
         if built.tls is not None and "uvloop" not in type(loop).__module__:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
-        self._telemetry = Telemetry(loop, self._clock, self._timers, config)
+        self._telemetry = Telemetry(loop, self._clock, self._timers, config, self._part)
         self.members.changed = self._look_after
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after)
         self._limits = Limits(loop, self._timers, self._store)
@@ -122,6 +131,9 @@ class App:
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
             self._clock.wall,
         )  # fmt: skip
+        self._notes = notes_of(self._part)
+        if self._notes is not None:
+            self._serve.share(self._notes)
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives
         self._swap(built)
@@ -198,6 +210,8 @@ class App:
         self._tell(built)
         config, snapshot, old = built.config, built.snapshot, self._serve.snapshot
         self.members.renew(snapshot)
+        if self._notes is not None:
+            share(snapshot.upstreams.values(), self._notes)
         self._config = config
         prefixes = {*old.secret_prefixes, *snapshot.secret_prefixes}  # clients ask on for a route that is gone
         self._serve.snapshot = replace(snapshot, secret_prefixes=tuple(sorted(prefixes, key=len)))

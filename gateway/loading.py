@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -56,9 +56,20 @@ def build(
     for the operator."""
     config, notices = read or read_config(path)
     files = share(raise_limit(), config.server.max_connections, part.workers)
-    snapshot = compile_config(config, wall, os.environ, screen, live)
+    snapshot = compile_config(_divided(config, part.workers), wall, os.environ, screen, live)
     tls = config.server.tls
     return Built(config, notices, snapshot, server_context(tls) if tls else None, files)
+
+
+def _divided(config: Config, workers: int) -> Config:
+    """What is written for a machine, and each of its workers counts for itself: its share of that, rounded up."""
+    if workers == 1:
+        return config
+    upstreams = {
+        name: upstream.model_copy(update={"max_held": -(-upstream.max_held // workers)})
+        for name, upstream in config.upstreams.items()
+    }
+    return replace(config, upstreams=upstreams)
 
 
 def for_a_restart(opened: Config, new: Config) -> list[str]:

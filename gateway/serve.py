@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gateway.plan import Plan, Snapshot
     from gateway.policies.websocket import Upgrades
     from gateway.sides import Glued
+    from gateway.state.notes import Notes
     from gateway.telemetry.trace import Arrives
     from gateway.upstream.endpoint import Endpoint
     from gateway.upstream.http1 import UpstreamConnection
@@ -74,6 +75,10 @@ class Serve:
         self._settled = settled
         self._table = {event: tuple(getattr(self, row.get(state, "_ignore")) for state in State)
                        for event, row in TABLE.items()}  # fmt: skip
+
+    def share(self, notes: Notes) -> None:
+        """What is remembered of earlier answers is shared with other workers."""
+        self._memory.share(notes)
 
     # -- admission -----------------------------------------------------------------------------------------------
 

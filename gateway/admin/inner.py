@@ -88,10 +88,10 @@ class Inner:
     async def overview(self, _: web.Request) -> web.Response:
         found = await self._view.gathered()
         held = sum(map(sum, [*found["held"].values(), found["more_held"]]))
-        return answer({**found, "state": self._said(held)})
+        return answer({**found, "worker": self._said(held)})
 
     async def plots(self, _: web.Request) -> web.Response:
-        return answer({**await self._view.plotted(), "state": await self._state()})
+        return answer({**await self._view.plotted(), "worker": await self._state()})
 
     async def edges(self, _: web.Request) -> web.Response:
         return answer({"edges": await self._view.edging()})

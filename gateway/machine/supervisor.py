@@ -28,8 +28,8 @@ from gateway.machine.part import Part
 from gateway.machine.planning import planned
 from gateway.machine.workers import Workers
 from gateway.policies.rate_limit import Screen
+from gateway.state.keeper import Keeper
 from gateway.state.memory import MemoryStore
-from gateway.telemetry.places import log_file
 
 logger = logging.getLogger("gateway")
 
@@ -58,6 +58,8 @@ class Supervisor:
         self._began_drain: asyncio.Task[None] | None = None
         self._bound: Bound | None = None
         self._admin: AdminListener | None = None
+        self._keeper: Keeper | None = None
+        self._looks_after: asyncio.Task[None] | None = None
         self.directory: Directory | None = None
 
     async def start(self) -> None:
@@ -73,6 +75,7 @@ class Supervisor:
         self._bound = bind_all(self._config.server)
         self._headcount = Headcount.make(self.directory.path, self._count)
         keep(self._config, self.directory.path)
+        self._open_state(self.directory.path)
         for notice in self._notices:
             logger.warning("%s", notice)
         for line in planned(self._config, self._count, files):
@@ -82,11 +85,12 @@ class Supervisor:
         await self.workers.start()
         logger.info("serving with %d workers", len(self.workers.ready))
         self._notifier.ready(self._status())
+        self._notifier.watch(asyncio.get_running_loop())
 
     async def _open_admin(self, directory: Path) -> None:
         """It answers for all workers, from before the first of them serves until after the last one has ended."""
         if self._config.admin is not None:
-            crew = Crew(self, directory, self._count, log_file(self._config.log))
+            crew = Crew(self, directory, self._count, self._config)
             self._admin = AdminListener(self._config.admin, partial(make_machine_admin, crew))
             await self._admin.start()
 
@@ -96,9 +100,27 @@ class Supervisor:
         screen = Screen(MemoryStore(), time.monotonic)
         return build(self.path, time.time, screen, part=part, read=(self._config, [])).files
 
-    def _gone(self, life: Life) -> None:
+    async def _gone(self, life: Life) -> None:
         """What a worker had is free before the others hear of its end."""
         self._headcount.gone(life.number)
+        if self._keeper is not None and life.owner:
+            for owner, word in await self._keeper.bury(life.owner):
+                self.workers.forward(owner, "heard", {"word": word})
+
+    def _open_state(self, directory: Path) -> None:
+        """The memory for it is reserved before anybody is let in, and looked after for as long as there are workers."""
+        if self._config.state.url.kind == "shared":
+            self._keeper = Keeper(directory / "state", self._config.state.size)
+            self._keeper.open()
+            self._looks_after = asyncio.ensure_future(self._look_after(self._keeper))
+
+    async def _look_after(self, keeper: Keeper) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            try:
+                await keeper.tick()
+            except Exception:
+                logger.exception("the state of the workers could not be looked after")
 
     def _status(self) -> str:
         return f"serving with {len(self.workers.ready)} of {self._count} workers"
@@ -145,7 +167,9 @@ class Supervisor:
             return
         self.draining = True
         server = self._config.server
-        self._notifier.stopping(f"draining for at most {server.shutdown_delay + server.drain:g}s")
+        status = f"draining for at most {server.shutdown_delay + server.drain:g}s"
+        logger.info(status)
+        self._notifier.stopping(status)
         self.workers.settle()
         now = asyncio.get_running_loop().time()
         drain = Drain.after(now, server.shutdown_delay + AFTER_US, server.drain)
@@ -185,9 +209,14 @@ class Supervisor:
             await self.workers.kill()
         if self._admin is not None:
             await self._admin.stop()
+        if self._looks_after is not None:
+            self._looks_after.cancel()
+        if self._keeper is not None:
+            self._keeper.close()
         if self.directory is not None:
             self.directory.remove()
             self.directory = None
+            logger.info("stopped")
 
     def _close(self) -> None:
         """The machine listens on nothing any more, but for what workers still take."""

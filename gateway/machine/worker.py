@@ -68,9 +68,9 @@ async def _serve(orders: Orders) -> int:
         await _flushed(link)
         return code
     told = Told(app)
-    handlers.update(told.handlers())
+    link.handlers = {**link.handlers, **told.handlers()}
     link.lost.add_done_callback(lambda _: told.orphaned())
-    link.tell("ready", owner=part.owner, pid=os.getpid())
+    link.tell("ready", owner=app.owner, pid=os.getpid())
     await app.wait_stopped()
     await _flushed(link)
     return 0

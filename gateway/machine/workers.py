@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -32,12 +32,13 @@ class StartError(Exception):
 class Workers:
     """`gone` is called for each that ended, before it is started again and the others are told."""
 
-    def __init__(self, machine: Machine, gone: Callable[[Life], None]) -> None:
+    def __init__(self, machine: Machine, gone: Callable[[Life], Awaitable[None]]) -> None:
         self.lives: dict[int, Life] = {}  # by number: who is there now
         self.restarts: Counter[int] = Counter()  # by number
         self.buried: dict[int, float] = {}  # when the last of a number ended: loop seconds
         self._machine = machine
         self._gone = gone
+        self._begun = asyncio.Event()
         self._ending = asyncio.Event()
         self._keepers: list[asyncio.Task[None]] = []
 
@@ -53,6 +54,9 @@ class Workers:
         self._keepers = [loop.create_task(self._keep(number, first)) for number, first in enumerate(firsts)]
         lives = await asyncio.gather(*firsts)
         if not any(life.served for life in lives):
+            self._ending.set()
+        self._begun.set()
+        if self._ending.is_set():
             await self.kill()
             codes, texts = zip(*[life.failed_with for life in lives], strict=True)
             raise StartError(codes[0], "\n".join(dict.fromkeys(texts)))
@@ -81,6 +85,7 @@ class Workers:
     def settle(self) -> None:
         """Starts none again. One that does not serve yet has nothing to lose."""
         self._ending.set()
+        self._begun.set()
         for life in self.lives.values():
             if not life.serves:
                 life.kill()
@@ -109,28 +114,34 @@ class Workers:
                 life = self.lives[number] = await Life.begin(self._machine, number, {"pass": self.forward})
             except OSError as error:
                 _fail(first, error)
-                logger.error("worker %d cannot be started: %s; tried again in %gs", number, error.strerror, pause)
+                how = f"cannot be started: {error.strerror}"
             else:
                 life.when_served(partial(_tell, first, life))
                 await life.end()
-                pause = FIRST if loop.time() - began >= LIVED else pause
-                self._bury(life, pause)
+                await self._bury(life)
                 _tell(first, life)
+                pause = FIRST if loop.time() - began >= LIVED else pause
+                how = life.how
+            await self._begun.wait()
+            self._say(number, how, pause)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), pause)
             pause = min(2 * pause, MOST)
 
-    def _bury(self, life: Life, pause: float) -> None:
+    async def _bury(self, life: Life) -> None:
         del self.lives[life.number]
         self.buried[life.number] = asyncio.get_running_loop().time()
-        self._gone(life)
+        try:
+            await self._gone(life)
+        except Exception:  # a bug there leaves nobody without a worker
+            logger.exception("what worker %d had could not be given back", life.number)
         if life.owner:
             self.tell("gone", owner=life.owner)
+
+    def _say(self, number: int, how: str, pause: float) -> None:
         if not self._ending.is_set():
-            self.restarts[life.number] += 1
-            logger.error("worker %d %s; it is started again in %gs", life.number, life.how, pause)
-        elif life.code:
-            logger.error("worker %d %s", life.number, life.how)
+            self.restarts[number] += 1
+            logger.error("worker %d %s; it is started again in %gs", number, how, pause)
 
 
 def _tell(first: asyncio.Future[Life], life: Life) -> None:

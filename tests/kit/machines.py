@@ -115,16 +115,18 @@ def machine_config(
 
 
 @contextlib.contextmanager
-def machine(text: str, folder: Path, **process: Any) -> Iterator[Machine]:
+def machine(
+    text: str, folder: Path, command: Sequence[str] = (sys.executable, "-m", "gateway"), **process: Any
+) -> Iterator[Machine]:
     """`gateway run` on that configuration, all its workers ready; killed at the end with all of them, if it still runs.
-    `process` is for `subprocess.Popen`."""
+    `command` is what comes before "run", `process` is for `subprocess.Popen`."""
     file, output = folder / "gateway.toml", folder / "output.txt"
     file.write_text(text.replace("file:calls.jsonl", f"file:{folder}/calls.jsonl"), "utf-8")
     systemd = Systemd()
     environ = {**os.environ, "GATEWAY_TEST_SECRET": SECRET, "NOTIFY_SOCKET": systemd.name, **process.pop("env", {})}
     with output.open("wb") as sink:
-        command = [sys.executable, "-m", "gateway", "run", "-c", str(file)]
-        started = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=folder, env=environ, **process)
+        whole = [*command, "run", "-c", str(file)]
+        started = subprocess.Popen(whole, stdout=sink, stderr=sink, cwd=folder, env=environ, **process)
     port, admin_port = _ports_of(text)
     found = Machine(port, admin_port, folder / "calls.jsonl", started, output, systemd)
     try:
@@ -155,7 +157,8 @@ def _is_of(worker: WorkerProcess, machine: Machine) -> bool:
 def _ports_of(text: str) -> tuple[int, int]:
     found = tomllib.loads(text)
     first, admin = found["server"]["listen"][0], found["admin"]["listen"]
-    return int(first.rpartition(":")[2]) if first[:5] != "unix:" else 0, int(admin.rpartition(":")[2])
+    port = first.rpartition(":")[2] if first[:3] not in ("uni", "fd:") else 0
+    return int(port), int(admin.rpartition(":")[2])
 
 
 def _everybody() -> list[int]:

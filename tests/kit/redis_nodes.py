@@ -23,6 +23,7 @@ from gateway.state.store import Demand, Denied, Place, Taken, Tokens
 
 from .calls import call_of, head_of
 from .stores import Capping, Metering
+from .waiting import until
 
 BLANK = Reply(Outcome.BLANK, 200)
 TIME = "local time = redis.call('TIME')"
@@ -109,6 +110,8 @@ async def nodes(url: str, prefix: str, number: int = 1, *, on_failure: OnFailure
     try:
         for node in made if started else ():
             await node.store.start()
+        if started:
+            await until(lambda: all(node.store.condition.parts >= number for node in made), "they know of each other")
         yield made
     finally:
         for node in made:

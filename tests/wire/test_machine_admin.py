@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,20 @@ async def test_all_pages_tell_of_all_workers_as_of_one_gateway(tmp_path: Path) -
                 assert counted["longpoll_hold_duration_seconds_count updates news"] == MANY
                 totals = (await told(gw, "/api/overview"))["totals"]["updates"]["polls"]
                 assert totals == {"news": MANY}
+
+
+async def test_top_shows_one_gateway_and_its_workers(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up:
+        with machine(machine_config(up.port, **POLL), tmp_path) as gw:
+            async with polling(gw, *[get()] * MANY):
+                await until(lambda: up.held == MANY)
+                command = [sys.executable, "-m", "gateway", "top", "--once", "-c", str(tmp_path / "gateway.toml")]
+                found = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+                assert f"2 of 2 workers ready, {MANY} held" in found.stdout
+                assert [line.split()[:2] for line in found.stdout.splitlines()[3:6]] == [
+                    ["worker", "state"], ["0", "ready"], ["1", "ready"],
+                ]  # fmt: skip
+                assert found.stdout.count("updates") == MANY
 
 
 async def test_a_walk_through_all_pages_sees_everybody_once_wherever_they_are(tmp_path: Path) -> None:

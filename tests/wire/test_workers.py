@@ -96,7 +96,7 @@ async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         with machine(machine_config(up.port, **slow), tmp_path) as gw:
             clients = await polled(gw, up, 4)
             gw.process.send_signal(signal.SIGINT)
-            await until(lambda: gw.said().count("draining for") == 2)
+            await until(lambda: gw.said().count(": draining for") == 2)
             gw.process.send_signal(signal.SIGINT)
             assert await gw.exit_code() == 0
             assert [await status(raw) for raw in clients] == [0] * 4

@@ -58,6 +58,7 @@ class Asking:
 
     async def all(self, page: str, query: Mapping[str, str] | None = None, within: float = WITHIN) -> Asked:
         """Every worker is asked for this page."""
+        self._silent &= {worker.pid for worker in self.fleet.standing()}
         return await self.some(self.fleet.standing(), "GET", page, within, params=query)
 
     async def some(self, workers: Sequence[Standing], method: str, page: str, within: float = WITHIN,

@@ -6,21 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.machine.admin.fleet import Standing
+from gateway.telemetry.places import log_file
 
 if TYPE_CHECKING:
+    from gateway.config.settings import Config
     from gateway.machine.supervisor import Supervisor
 
 
 class Crew:
     """An `admin.fleet.Fleet`."""
 
-    def __init__(self, supervisor: Supervisor, directory: Path, workers: int, log: Path | None) -> None:
+    def __init__(self, supervisor: Supervisor, directory: Path, workers: int, config: Config) -> None:
         self.reload = supervisor.reload
         self.begin_drain = supervisor.begin_drain
         self._supervisor = supervisor
         self._directory = directory
         self._workers = workers
-        self._log = log
+        self._log = log_file(config.log)
+        self.knows_all = config.state.url.kind == "shared"
 
     @property
     def draining(self) -> bool:

@@ -29,6 +29,10 @@ class Fleet(Protocol):
     def reloaded(self) -> int:
         """How often another configuration has come to count."""
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether each worker can tell what all of them hold under a limit; else each tells of its own."""
+
     def standing(self) -> Sequence[Standing]:
         """All workers, by number."""
 

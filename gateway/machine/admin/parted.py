@@ -45,7 +45,9 @@ class Parts:
         except ValueError as error:
             return answer({"error": str(error)}, 400)
         asked = await self._asking.all("/api/limits", request.query)
-        return of_those(asked, {"limits": one_list([each.json["limits"] for each in asked.told])})
+        return of_those(
+            asked, {"limits": one_list([each.json["limits"] for each in asked.told], self._asking.fleet.knows_all)}
+        )
 
     async def workers(self, _: web.Request) -> web.Response:
         seen = await self._states.look()

@@ -44,7 +44,8 @@ class Whole:
 
     async def edges(self) -> list[Json]:
         asked = await self._asking.all("/inner/edges")
-        found = one_each([Edge(*row) for told in asked.told for row in told.json["edges"]])
+        edges = [Edge(*row) for told in asked.told for row in told.json["edges"]]
+        found = one_each(edges, self._asking.fleet.knows_all)
         return [edge._asdict() for edge in nearest(found)]
 
     async def _gather(self, page: str, ledger: Ledger[Json]) -> list[Missing]:
@@ -53,7 +54,7 @@ class Whole:
         self._states.note(asked.missing)
         for told in asked.told:
             part = told.json
-            state = part.pop("state")
+            state = part.pop("worker")
             self._states.tell(told.number, state)
             ledger.tell(told.number, state["who"], state["pid"], part)
         return asked.missing

@@ -89,26 +89,29 @@ def test_members_and_who_leaves_are_listed_once() -> None:
     assert found["leaving"] == [{**leaving, "held": 4, "connections": 4}]
 
 
-def test_limits_are_told_once_with_what_all_hold() -> None:
-    rate = {"limit": "r", "key": "a", "kind": "rate", "left": 4, "burst": 9, "reset": 2, "waiting": 1}
-    cap = {"limit": "c", "key": "a", "kind": "hold_cap", "held": 2, "max": 4, "waiting": 0}
-    unknown = {"limit": "x", "key": "a", "kind": None}
-    found = one_list(
-        [[rate, cap, unknown], [{**rate, "left": 3, "reset": 5}, {**cap, "held": 1, "waiting": 2}, unknown]]
-    )
-    assert found == [{**rate, "left": 3, "reset": 5, "waiting": 2}, {**cap, "held": 3, "waiting": 2}, unknown]
-    assert one_list([]) == []
+RATE = {"limit": "r", "key": "a", "kind": "rate", "left": 4, "burst": 9, "reset": 2, "waiting": 1}
+CAP = {"limit": "c", "key": "a", "kind": "hold_cap", "held": 2, "max": 4, "waiting": 0}
+UNKNOWN = {"limit": "x", "key": "a", "kind": None}
 
 
-def test_edges_of_a_process_add_up_with_what_there_may_be_and_those_of_all_do_not() -> None:
-    own, cap = (
-        Edge("server.max_connections", "connections", "", 6, 10, 0.6, 0),
-        Edge("c", "hold_cap", "a", 1, 4, 0.25, 1),
-    )
-    rate = Edge("r", "rate", "a", 5, 10, 0.5, 0)
-    found = one_each([own, cap, rate, own._replace(used=2), cap._replace(used=2), rate._replace(used=7)])
-    assert found == [own._replace(used=8, max=20, share=0.4), cap._replace(used=3, share=0.75, waiting=2),
-                     rate._replace(used=7, share=0.7)]  # fmt: skip
+@pytest.mark.parametrize(("knows_all", "held"), [(False, 5), (True, 3)])
+def test_limits_are_told_once_with_what_all_hold(knows_all: bool, held: int) -> None:
+    others = [{**RATE, "left": 3, "reset": 5}, {**CAP, "held": 3, "waiting": 2}, UNKNOWN]
+    found = one_list([[RATE, CAP, UNKNOWN], others], knows_all)
+    assert found == [{**RATE, "left": 3, "reset": 5, "waiting": 2}, {**CAP, "held": held, "waiting": 2}, UNKNOWN]
+    assert one_list([], knows_all) == []
+
+
+@pytest.mark.parametrize(("knows_all", "used", "share"), [(False, 3, 0.75), (True, 2, 0.5)])
+def test_edges_of_a_process_add_up_with_what_there_may_be(knows_all: bool, used: int, share: float) -> None:
+    own = Edge("server.max_connections", "connections", "", 6, 10, 0.6, 0)
+    cap, rate = Edge("c", "hold_cap", "a", 1, 4, 0.25, 1), Edge("r", "rate", "a", 5, 10, 0.5, 0)
+    others = [own._replace(used=2), cap._replace(used=2), rate._replace(used=7)]
+    assert one_each([own, cap, rate, *others], knows_all) == [
+        own._replace(used=8, max=20, share=0.4),
+        cap._replace(used=used, share=share, waiting=2),
+        rate._replace(used=7, share=0.7),
+    ]
 
 
 SERVING = {"ready": True, "detail": "serving"}
