@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
 
-from .load import Client, ClosedLoop, Crowd
+from .load import Client, ClosedLoop, Control, Crowd
 from .measure import Figures, Scale, park, percentile, settle, warm
 from .process import MeasureError, Process, tree
 from .proxies import Stage, wires
@@ -22,6 +23,7 @@ STORES = ("limited", "shared", "redis")  # the first is what the others are comp
 CREWS = ("gateway", "two")
 CONNECTIONS = 500
 PACE = 1500  # requests a second, which all of them carry at their ease: for what one waits
+DECIDED = re.compile(r'longpoll_state_decisions_total\{by="(\w+)"\} ([0-9.e+]+)')
 WORKER = b"gateway.machine.worker"
 
 
@@ -61,7 +63,15 @@ async def state(stage: Stage, scale: Scale) -> list[Figures]:
     figures: Figures = {"state_us": await _cost(stage, known, scale.short)}
     paced = Paced(cycle(known), time.perf_counter() + scale.short * 2, CONNECTIONS / PACE)
     figures["state_p99"] = percentile(sorted((await _load(stage, paced)).latencies), 0.99) * 1e3
+    figures["state_alone"] = await _alone(stage)
     return [figures, {"state_kib": (await _held(stage, scale.polls))[0]}]
+
+
+async def _alone(stage: Stage) -> float:
+    """How many of a hundred decisions were made without the store that was to be measured."""
+    text = (await (await Control.connect(stage.admin)).ask("GET /metrics")).decode()
+    made = {by: float(number) for by, number in DECIDED.findall(text)}
+    return 100 - made["asked"] / sum(made.values()) * 100 if made else 0.0
 
 
 async def _held(stage: Stage, polls: int) -> tuple[float, float]:
@@ -103,6 +113,8 @@ def compared(samples: Mapping[str, Sequence[Figures]]) -> Figures:
         for key in ("state_us", "state_p99", "state_kib"):
             if pairs := _pairs(samples, STORES[0], kind, key):
                 figures[f"{kind}_{key}"] = statistics.median(more - less for less, more in pairs)
+        if alone := [one for _, one in _pairs(samples, STORES[0], kind, "state_alone")]:
+            figures[f"{kind}_alone"] = max(alone)
     one, other = CREWS
     if pairs := _pairs(samples, one, other, "crew_us"):
         figures["crew_ratio"] = statistics.median(more / less for less, more in pairs)
