@@ -148,7 +148,9 @@ async def in_redis_too(sheet: Sheet, folder: Path, polls: int = 200) -> None:
             said = {ending for row in rows for ending in row}
             sheet.check("consumers that hold what they may", said, said == {"429"}, "429 each")
             newcomers = [request("/now", next(on.tokens)) for _ in range(20)]
-            sheet.note("newcomers at first, where a bucket that owes too much counts as empty", await _all(on, newcomers))
+            sheet.note(
+                "newcomers at first, where a bucket that owes too much counts as empty", await _all(on, newcomers)
+            )
             await _all(on, [busy])
             await asyncio.sleep(QUICK)
             fresh, later = await _all(on, newcomers), await _all(on, [busy] * 10)
