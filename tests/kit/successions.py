@@ -47,13 +47,16 @@ def marked(text: str, mark: str) -> str:
 
 @contextlib.contextmanager
 def newcomer(text: str, folder: Path, name: str = "newcomer", serves: bool = True, **process: Any) -> Iterator[Machine]:
-    """`gateway run --replace` on that configuration; unless it `serves`, it is not waited for."""
-    file, output, systemd = folder / "gateway.toml", folder / f"{name}.txt", Systemd()
+    """`gateway run --replace` on that configuration; unless it `serves`, it is not waited for. It runs in a
+    folder of its own, by which its workers are told from those of the one before."""
+    file, own, systemd = folder / "gateway.toml", folder / name, Systemd()
+    own.mkdir()
+    output = own / "output.txt"
     file.write_text(text.replace("file:calls.jsonl", f"file:{folder}/calls.jsonl"), "utf-8")
     environ = {**os.environ, "GATEWAY_TEST_SECRET": SECRET, "NOTIFY_SOCKET": systemd.name}
     command = [sys.executable, "-m", "gateway", "run", "--replace", "-c", str(file)]
     with output.open("wb") as sink:
-        started = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=folder, env=environ, **process)
+        started = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=own, env=environ, **process)
     found = Machine(*_ports_of(text), folder / "calls.jsonl", started, output, systemd)
     try:
         if serves:
