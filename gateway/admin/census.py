@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,7 @@ async def gather(seen: Sources, rates: Iterable[Rate]) -> Json:
         "connections": {"open": seen.connections[0], "limit": seen.connections[1], "shed": dict(seen.shed)},
         "rates": [list(one) for one in rates],
         "consumers": _consumers(seen.tallies, census),
-        "state": asdict(seen.state) if seen.state is not None else None,
+        "state": _state(seen.state) if seen.state is not None else None,
         "reload": seen.reload,
         "lag": {"recent": seen.tallies.lag.recent, "most": seen.tallies.lag.most, "gc": seen.tallies.lag.gc_pause},
         "dropped": seen.dropped,
@@ -115,6 +115,12 @@ def _busiest(seen: Sources, census: Census) -> list[str]:
     most = set(nlargest(MOST_ROUTES, names, key=weight))
     unmatched = seen.tallies.routes.get("")
     return [name for name in names if name in most] + ([""] if unmatched and unmatched.calls else [])
+
+
+def _state(state: Condition) -> Json:
+    """As it stands now. (`asdict` makes something else of a Counter.)"""
+    told = {each.name: getattr(state, each.name) for each in fields(state)}
+    return {**told, "decisions": dict(state.decisions), "errors": dict(state.errors)}
 
 
 def _rest(census: Census, names: list[str]) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from gateway.machine.admin import plotted
 from gateway.machine.admin.ledger import Ledger
 from gateway.machine.admin.whole import NOTHING, after, remains, whole
 from gateway.outcome import Outcome
+from gateway.state.condition import Condition
 from gateway.telemetry.histogram import HOLD, Histogram
 from gateway.telemetry.tallies import RouteTally
 from tests.kit.serving import Scene
@@ -115,6 +116,14 @@ def test_consumers_are_bounded_however_many_processes_there_were() -> None:
 
 def test_nobody_makes_an_empty_overview() -> None:
     assert show()["held"]["total"] == 0
+
+
+def test_what_is_shared_is_told_as_it_stands_for_whom_it_stands_worst() -> None:
+    well, ill = Condition("shared://", 1.0, answers=True), Condition("shared://", 2.0, why="full", slow=2)
+    ill.errors["full"] += 3
+    well.errors["full"] += 1
+    found = show(part(([], []), state=well), part(([], []), state=ill))["state"]
+    assert (found["answers"], found["why"], found["slow"], found["errors"]) == (False, "full", 2, {"full": 4})
 
 
 def test_plots_add_up_where_there_is_something_to_add() -> None:
