@@ -130,7 +130,7 @@ def machine(
     port, admin_port = _ports_of(text)
     found = Machine(port, admin_port, folder / "calls.jsonl", started, output, systemd)
     try:
-        until_sync(lambda: started.poll() is not None or systemd.heard("READY"), "READY=1")
+        until_sync(lambda: started.poll() is not None or systemd.heard("READY"), "READY=1", 60)
         assert started.poll() is None, found.said()
         yield found
     finally:
