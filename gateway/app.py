@@ -139,6 +139,7 @@ class App:
         self._notes = notes_of(self._part)
         if self._notes is not None:
             self._serve.share(self._notes)
+            self._limits.pollers.notes = self._notes
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives
         self._swap(built)

@@ -21,7 +21,8 @@ from gateway.loading import Read
 from gateway.machine.admin.api import make_machine_admin
 from gateway.machine.admin.crew import Crew
 from gateway.machine.directory import Directory, make_directory
-from gateway.machine.handover import Offer, Taken, inherit
+from gateway.machine.estate import Estate
+from gateway.machine.handover import Offer, Taken
 from gateway.machine.headcount import Headcount
 from gateway.machine.launch import Life, Machine
 from gateway.machine.link import Link
@@ -29,7 +30,6 @@ from gateway.machine.notify import Notifier
 from gateway.machine.planning import planned
 from gateway.machine.turnover import Turnover
 from gateway.machine.workers import StartError, Workers
-from gateway.state.keeper import Keeper
 
 logger = logging.getLogger("gateway")
 
@@ -58,8 +58,6 @@ class Supervisor:
         self._began_drain: asyncio.Task[None] | None = None
         self._bound: Bound | None = None
         self._admin: AdminListener | None = None
-        self._keeper: Keeper | None = None
-        self._looks_after: asyncio.Task[None] | None = None
         self.directory: Directory | None = None
 
     async def start(self) -> None:
@@ -74,15 +72,15 @@ class Supervisor:
         self.turnover = Turnover(self.path, self.directory.path, self._count)
         built = self.turnover.begin()
         self._config = built.config
-        self._inherit(self.directory.path)
         self._bound = bind_all(self._config.server, self._given)
         self._headcount = Headcount.make(self.directory.path, self._count)
-        self._open_state(self.directory.path)
         for notice in self._notices:
             logger.warning("%s", notice)
         for line in planned(self._config, self._count, built.files):
             logger.info("%s", line)
         self.workers = Workers(Machine(self.path, self._count, self._bound.sockets, self.directory), self._gone)
+        self._estate = Estate(self._config.state, self.directory.path, self.workers.forward)
+        self._estate.open(self._before.directory if self._before is not None else None)
         self.workers.elsewhere = self._elsewhere
         self.turnover.serve(self.workers)
         await self._open_admin(self.directory.path)
@@ -95,12 +93,6 @@ class Supervisor:
         self._notifier.ready(self._status())
         self._notifier.watch(asyncio.get_running_loop())
 
-    def _inherit(self, directory: Path) -> None:
-        """What the workers of the machine before count goes on, and theirs and ours count together."""
-        before = self._before.directory if self._before is not None else None
-        if before is not None and self._config.state.url.kind == "shared":
-            inherit(before, directory, self._config.state.size)
-
     async def _open_admin(self, directory: Path) -> None:
         """It answers for all workers, from before the first of them serves until after the last one has ended."""
         if self._config.admin is not None:
@@ -111,24 +103,8 @@ class Supervisor:
     async def _gone(self, life: Life) -> None:
         """What a worker had is free before the others hear of its end."""
         self._headcount.gone(life.number)
-        if self._keeper is not None and life.owner:
-            for owner, word in await self._keeper.bury(life.owner):
-                self.workers.forward(owner, "heard", {"word": word})
-
-    def _open_state(self, directory: Path) -> None:
-        """The memory for it is reserved before anybody is let in, and looked after for as long as there are workers."""
-        if self._config.state.url.kind == "shared":
-            self._keeper = Keeper(directory / "state", self._config.state.size)
-            self._keeper.open()
-            self._looks_after = asyncio.ensure_future(self._look_after(self._keeper))
-
-    async def _look_after(self, keeper: Keeper) -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            try:
-                await keeper.tick()
-            except Exception:
-                logger.exception("the state of the workers could not be looked after")
+        if life.owner:
+            await self._estate.bury(life.owner)
 
     @property
     def _given(self) -> Given:
@@ -261,10 +237,8 @@ class Supervisor:
             await self.workers.kill()
         if self._admin is not None:
             await self._admin.stop()
-        if self._looks_after is not None:
-            self._looks_after.cancel()
-        if self._keeper is not None:
-            self._keeper.close()
+        if hasattr(self, "_estate"):
+            self._estate.close()
         if self.directory is not None:
             self.directory.remove()
             self.directory = None
