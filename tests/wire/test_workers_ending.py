@@ -9,10 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.kit.machines import machine, machine_config
+from tests.kit.machines import Machine, WorkerProcess, machine, machine_config
 from tests.kit.raw import client, get
 from tests.kit.upstreams import ScriptedUpstream
 from tests.kit.waiting import until
+
+
+def workers(gw: Machine, number: int) -> list[WorkerProcess]:
+    return [each for each in gw.workers.values() if each.number == number]
 
 
 async def test_a_worker_that_ends_again_and_again_is_started_ever_more_rarely(tmp_path: Path) -> None:
@@ -20,8 +24,8 @@ async def test_a_worker_that_ends_again_and_again_is_started_ever_more_rarely(tm
         with machine(machine_config(up.port), tmp_path) as gw:
             killed: set[int] = set()
             while len(killed) < 4:
-                await until(lambda: 1 in gw.workers and gw.workers[1].pid not in killed)
-                killed.add(gw.kill(1))
+                fresh = await until(lambda: [each for each in workers(gw, 1) if each.pid not in killed])
+                killed.add(gw.kill(fresh[0].number))
             lines = re.findall(
                 r"ERROR worker 1 \(pid (\d+)\) was ended by SIGKILL .* started again in (\S+)s", gw.said()
             )
