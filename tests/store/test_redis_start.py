@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.problems import ConfigError
 from tests.kit.certificates import make_certificate
 from tests.kit.gateways import InProcess, config, gateway, hold, route
 from tests.kit.limits import cap, limit
@@ -189,3 +190,35 @@ async def test_calls_get_503_where_nobody_decides(prefix: str, tmp_path: Path) -
             await until(lambda: up.held == 2)
             up.publish()
             assert (await held.read_answer()).status == (await raw.read_answer()).status == 200
+
+
+async def test_a_server_that_may_throw_away_what_is_lent_is_told_of(
+    prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru") as server:
+        async with HoldingUpstream() as up:
+            with caplog.at_level(logging.WARNING, "gateway"):
+                async with nodes(1, up, tmp_path, state(server.url, prefix)) as (gw,):
+                    assert await detail(gw) == "serving"
+    assert "set maxmemory-policy noeviction there" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"ca": "file:{}/empty.pem"}, "state.ca: {}/empty.pem: it holds no certificate; name a PEM file"),
+        ({"password": "env:NO_SUCH_VARIABLE"}, "NO_SUCH_VARIABLE is not set; set it"),
+    ],
+)
+async def test_what_it_takes_to_get_in_has_to_be_there(
+    redis: RedisServer, prefix: str, tmp_path: Path, more: dict[str, str], said: str
+) -> None:
+    (tmp_path / "empty.pem").write_text("nothing")
+    table = state(
+        redis.url.replace("redis:", "rediss:"), prefix, **{key: text.format(tmp_path) for key, text in more.items()}
+    )
+    async with HoldingUpstream() as up:
+        with pytest.raises((ValueError, ConfigError)) as refused:
+            async with nodes(1, up, tmp_path, table):
+                pass
+    assert said.format(tmp_path) in str(refused.value)
