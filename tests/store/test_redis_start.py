@@ -150,14 +150,19 @@ async def test_a_wrong_server_is_told_in_one_sentence_and_on_failure_decides(
         assert WRONG[kind] in said[0] and len(said) <= 3
 
 
+def documented_user(name: str, secret: str, prefix: str) -> list[str]:
+    """The command of docs/state.md that makes one."""
+    page = (Path(__file__).parents[2] / "docs" / "state.md").read_text("utf-8")
+    command = page[page.index("ACL SETUSER gateway") :].partition("```")[0].split()
+    changes = {"gateway": name, ">SECRET": f">{secret}", "&gateway:*": f"&{prefix}:*", "~gateway:*": f"~{prefix}:*"}
+    return [changes.get(word, word) for word in command]
+
+
 async def test_a_server_behind_tls_with_a_user_is_asked(prefix: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("right")
     own = make_certificate(tmp_path / "own", "127.0.0.1")
     with redis_server() as server:
-        rules = "resetchannels &{0}:* ~{0}:* -@all +hello +auth +select +ping +client|setinfo +subscribe +publish"
-        rules += " +script|load +evalsha +eval +time +get +set +del +incr +expire +pttl +hset +hget +hdel +hexists"
-        rules += " +hgetall +zadd +zrem +zcard +zrank +zscore +zrange +zrevrange"
-        server.ask("ACL", "SETUSER", "gw", "on", ">right", *rules.format(prefix).split())
+        server.ask(*documented_user("gw", "right", prefix))
         more = {"user": "gw", "password": f"file:{tmp_path}/secret", "ca": f"file:{own.cert}"}
         async with relay(server.port, own.server()) as between, HoldingUpstream() as up:
             table = state(f"rediss://127.0.0.1:{between.port}/3", prefix, "closed", **more)
