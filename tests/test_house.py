@@ -53,6 +53,7 @@ BEHAVIOUR = [
     "parse",
     "serve",
     "limits",
+    "rules",
     "asking",
     "demands",
     "pollers",
