@@ -53,6 +53,7 @@ bench-past: $(TEST)
 	$(BIN)/python -m tests.bench.past $(ARGS)
 
 chaos: $(TEST)
+	@sh tests/install-debian-packages.sh faketime
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 $(BIN)/python:

@@ -69,9 +69,13 @@ def cli() -> None:
 
 @cli.command(cls=ConfigCommand, short_help="Serve, until SIGTERM or Ctrl-C.")
 @config_option
-def run(path: Path) -> None:
+@click.option("--replace", is_flag=True, help="Take over from the gateway that runs with this configuration.")
+def run(path: Path, replace: bool) -> None:
     """Serve. SIGTERM or Ctrl-C drains: held polls end in "no news" within server.drain. A second one stops now.
     SIGHUP reads the configuration again.
+
+    With --replace the gateway that runs hands its listening sockets on and drains once this one serves: no connection
+    is refused. Where none runs, this one just starts.
 
     Records of calls go where log.calls says, everything else to standard error.
     """
@@ -79,7 +83,7 @@ def run(path: Path) -> None:
     from gateway.parse import MissingParserError
 
     try:
-        sys.exit(process.run(path))
+        sys.exit(process.run(path, replace))
     except (ValueError, MissingParserError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -170,13 +174,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The console entry. Whatever a person can put right ends in a sentence, not a traceback; see EXIT_CODES."""
     try:
         cli.main(arguments, prog_name="gateway")
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)
-    except OSError as error:
-        click.echo(f"gateway: {_said(error)}", err=True)
-        sys.exit(2)
+    except (ConfigError, OSError) as error:
+        code, text = explained(error)
+        click.echo(text, err=True)
+        sys.exit(code)
     sys.exit(0)
+
+
+def explained(error: Exception) -> tuple[int, str]:
+    """The exit code and the sentences for what a person can put right. What nobody can is raised again."""
+    match error:
+        case ConfigError():
+            return 1, str(error)
+        case OSError():
+            return 2, f"gateway: {_said(error)}"
+        case ValueError():
+            return 1, f"Error: {error}"
+    raise error
 
 
 def _said(error: OSError) -> str:

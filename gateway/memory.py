@@ -1,10 +1,11 @@
 """What earlier answers taught: the hold of a session, which its polls do not repeat, and header fields of the last
-answer to a poller, which a no-news answer may have to repeat. Bounded by number and by time, outlives reloads, and
-trusts nobody: what an upstream says is taken only where it can be meant.
+answer to a poller, which a no-news answer may have to repeat. Bounded by number and by time, outlives reloads, shared
+among the workers of a machine, and trusts nobody: what an upstream says is taken only where it can be meant.
 """
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.head import RequestHead, ResponseHead
     from gateway.plan import Plan
+    from gateway.state.notes import Notes
 
 MOST = 100_000  # entries of each kind
 LONGEST_TEXT = 256  # characters of a key that stand for themselves, and of a value that is remembered
 KEEP_LAST = 3600.0  # seconds since the last answer, or poll, of a poller
+RENEW = 0.75  # of the time a note is kept: with less left it is written again when it is used
 _SWEEP = 2  # old entries looked at for each that is put: more than come, so that a table shrinks by itself
 
 Key = tuple["str | bytes | bool", ...]
@@ -63,17 +66,48 @@ class Shelf(Generic[V]):
         self._kept.pop(key, None)
 
 
+class SharedShelf(Shelf[V]):
+    """One whose entries, which are JSON, other workers know, too: what they said last counts. What is here is for when
+    nothing is to be found there."""
+
+    __slots__ = ("_kind", "notes")
+
+    def __init__(self, most: int, kind: str) -> None:
+        super().__init__(most)
+        self.notes: Notes | None = None  # None: there are no other workers
+        self._kind = kind
+
+    def get(self, key: Key, now: float, keep: float) -> V | None:
+        found = self.notes.get((self._kind, *key), now) if self.notes is not None else None
+        if found is None:
+            return super().get(key, now, keep)
+        note, until = found
+        if self.notes is not None and until - now < RENEW * keep:
+            self.notes.put((self._kind, *key), note, now + keep)
+        value: V = json.loads(note)
+        return value
+
+    def put(self, key: Key, value: V, now: float, keep: float) -> None:
+        super().put(key, value, now, keep)
+        if self.notes is not None:
+            self.notes.put((self._kind, *key), json.dumps(value).encode(), now + keep)
+
+
 class Memory:
     """Of the whole process. `now` are loop seconds."""
 
     __slots__ = ("_lasts", "_sessions")
 
     def __init__(self, most: int = MOST) -> None:
-        self._sessions: Shelf[float] = Shelf(most)
-        self._lasts: Shelf[Mapping[str, str]] = Shelf(most)
+        self._sessions: SharedShelf[float] = SharedShelf(most, "session")
+        self._lasts: SharedShelf[Mapping[str, str]] = SharedShelf(most, "last")
 
     def __len__(self) -> int:
         return len(self._sessions) + len(self._lasts)
+
+    def share(self, notes: Notes) -> None:
+        """With other workers of the machine."""
+        self._sessions.notes = self._lasts.notes = notes
 
     def of_session(self, plan: Plan, head: RequestHead, now: float) -> Known | None:
         """What is known of the session that a request names: its hold."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.admin import counts, ending, listing, live, overview
 from gateway.admin.metrics import Gauges
 from gateway.call import Call
+from gateway.state.memory import MemoryStore
 
 if TYPE_CHECKING:
     from gateway.app import App
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from gateway.edge.http1 import Edge
     from gateway.limits import Limits
     from gateway.reloading import Reloads
-    from gateway.state.store import Store
+    from gateway.state.condition import Condition
+    from gateway.state.opening import Opened
     from gateway.telemetry.keeping import Telemetry
 
 
@@ -24,7 +27,7 @@ class Operator:
     """An `admin.api.Operated`."""
 
     def __init__(self, app: App, edge: Edge, timers: Timers, telemetry: Telemetry, reloads: Reloads,
-                 limits: Limits, store: Store) -> None:  # fmt: skip
+                 limits: Limits, store: Opened) -> None:  # fmt: skip
         self.reload = app.reload
         self.begin_drain = app.begin_drain
         self.members = app.members
@@ -39,13 +42,18 @@ class Operator:
     def ready(self) -> tuple[bool, str]:
         if self._app.draining:
             return False, "draining"
-        failure = self._reloads.failure
-        return True, "serving" if failure is None else f"serving; {failure}"
+        state = self.state()
+        said = ("serving", self._reloads.failure, state.words() if state is not None else "")
+        return True, "; ".join(filter(None, said))
+
+    def state(self) -> Condition | None:
+        """Of a store that others share."""
+        return None if isinstance(self._store, MemoryStore) else self._store.condition
 
     def log_lines_dropped(self) -> int:
         return self._telemetry.log.dropped
 
-    async def held(self, asked: listing.Listing) -> dict[str, object]:
+    async def held(self, asked: listing.Listing) -> listing.Page:
         return await listing.page(self._calls(), asked, self._timers.now)
 
     def sources(self) -> overview.Sources:
@@ -57,6 +65,7 @@ class Operator:
             tallies=telemetry.tallies,
             store=self._store,
             limits=self._limits,
+            state=self.state(),
             ready=self.ready(),
             draining=self._app.draining,
             connections=(room.open, room.limit),
@@ -81,8 +90,14 @@ class Operator:
     def limits(self, pairs: counts.Pairs) -> list[dict[str, object]]:
         return counts.counts(self._edge.serve.snapshot, self._limits, self._store, pairs, self._timers.now())
 
-    async def end_held(self, chosen: ending.Selection, wanted: Callable[[], bool]) -> ending.Ended:
-        return await ending.end(self._calls(), chosen, self._timers.now(), wanted)
+    async def end_held(
+        self, chosen: ending.Selection, wanted: Callable[[], bool], begun_by: float = inf
+    ) -> ending.Ended:
+        return await ending.end(self._calls(), chosen, self._timers.now(), wanted, begun_by)
+
+    async def endable(self, chosen: ending.Selection) -> tuple[list[float], int]:
+        found, others = await ending.choose(self._calls(), chosen, self._timers.now())
+        return [call.started for call in found], others
 
     def gauges(self) -> Gauges:
         room, reloads, traces = self._edge.room, self._reloads, self._telemetry.traces
@@ -106,6 +121,7 @@ class Operator:
             reloads_failed=reloads.counts["failed"],
             last_reload_ok=reloads.failure is None,
             last_reload_at=reloads.last,
+            state=self.state(),
         )
 
     def _calls(self) -> Iterator[Call | None]:

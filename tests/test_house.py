@@ -25,6 +25,7 @@ LONG_FILES: dict[str, str] = {
     "gateway/app.py": "the composition root: one line for each part that begins, goes on at a reload, and ends",
     "gateway/upstream/http1.py": "as on the client's side: one connection, one state machine",
     "gateway/serve.py": "the event table of a call and what each cell does stand side by side",
+    "gateway/telemetry/instruments.py": "a table: one metric a row",
     "tests/unit/identity/test_hostile.py": "a table: one hostile token a row",
     "tests/unit/test_poll.py": "tables of answers and what a client does next",
 }
@@ -48,7 +49,17 @@ PURE = [
     "telemetry.sampling",
     "telemetry.trace",
 ]
-PURE += ["drain", "policies", "bodies", "verdicts", "streams", "upstream.failure", "upstream.headers", "upstream.hops"]
+PURE += [
+    "machine.part",
+    "drain",
+    "policies",
+    "bodies",
+    "verdicts",
+    "streams",
+    "upstream.failure",
+    "upstream.headers",
+    "upstream.hops",
+]
 BEHAVIOUR = [
     "parse",
     "serve",
@@ -59,6 +70,7 @@ BEHAVIOUR = [
     "pollers",
     "memory",
     "waiting",
+    "ramp",
     "admission",
     "upstream",
     "telemetry",

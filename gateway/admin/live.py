@@ -14,6 +14,7 @@ from gateway.asking import Asking
 from gateway.call import Call, State
 from gateway.clock import NEVER
 from gateway.pollers import Kept
+from gateway.ramp import Early
 from gateway.telemetry.instruments import Watched
 from gateway.telemetry.record import shown_path
 from gateway.waiting import Spot
@@ -68,7 +69,7 @@ def describe(call: Call, now: float) -> dict[str, object]:
 def waited(call: Call, now: float) -> float:
     """Seconds in line for a limit, or kept back for another poll, so far."""
     up = call.up.spot if isinstance(call.up, Asking) else call.up
-    return call.waited + (now - up.since if isinstance(up, (Spot, Kept)) else 0.0)
+    return call.waited + (now - up.since if isinstance(up, (Spot, Kept, Early)) else 0.0)
 
 
 def slices(calls: Iterable[Call | None]) -> Iterator[list[Call]]:

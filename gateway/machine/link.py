@@ -49,11 +49,11 @@ class Link(asyncio.Protocol):
         _, link = await loop.connect_accepted_socket(lambda: cls(handlers), sock)
         return link
 
-    def tell(self, name: str, **data: object) -> None:
+    def tell(self, name: str, /, **data: object) -> None:
         """Sends word; a side that is gone gets none."""
         self._send({"name": name, "data": data})
 
-    async def ask(self, name: str, **data: object) -> Any:
+    async def ask(self, name: str, /, **data: object) -> Any:
         """What the other side answers. Raises LinkLostError, RemoteError."""
         if self.lost.done():
             raise LinkLostError("the other process is gone")

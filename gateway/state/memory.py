@@ -54,6 +54,9 @@ class MemoryStore:
     def prepare(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> Prepared:
         return Prepared(self, [Meter(rate, self._meters[rate.limit]) for rate in rates], caps)
 
+    def meters(self, limit: str) -> Table:
+        return self._meters[limit]
+
     def _of(self, limit: str) -> Holders:
         table = self._holders.get(limit)
         if table is None:

@@ -20,6 +20,7 @@ Escape     no filter
 up, down   select a poll
 e          end the selected poll in "no news", after asking you
 t          the routes instead of the calls, and back
+w          the workers, where several serve, and back
 q          leave"""
 
 _FRAME = """

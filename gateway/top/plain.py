@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.top.asking import Gateway
-from gateway.top.view import COLUMNS, Seen, row, shown, state
+from gateway.top.view import COLUMNS, WORKER_COLUMNS, Seen, by_worker, row, shown, state
 
 PAGE = "1000"  # calls asked for at once
 
@@ -25,6 +25,8 @@ async def everything(gateway: Gateway, sort: str, filtered: str) -> Seen:
 def render(name: str, seen: Seen, sort: str, filtered: str) -> str:
     """The state, what is listed, and a line a call."""
     lines = [f"{name}: {state(seen)}", shown(seen, sort, filtered)]
+    if workers := by_worker(seen):
+        lines += ["", *table(WORKER_COLUMNS, workers)]
     if seen.calls:
         lines += ["", *table([column.title for column in COLUMNS], [row(call) for call in seen.calls])]
     return "\n".join(lines)

@@ -15,10 +15,11 @@ from textual.widgets import DataTable, Footer, Input, Static
 
 from gateway.top.asking import Gateway, UnansweredError
 from gateway.top.dialogs import Confirm, Help
-from gateway.top.view import COLUMNS, ROUTE_COLUMNS, Seen, by_route, row, shown, state
+from gateway.top.view import COLUMNS, ROUTE_COLUMNS, WORKER_COLUMNS, Seen, by_route, by_worker, row, shown, state
 from gateway.top.where import Where
 
 EVERY = 1.0  # seconds between two looks
+TABLES = ("#calls", "#routes", "#workers")
 ROWS = "300"  # of the table at most: who looks for more filters
 
 WIDEST, NARROWEST = 40, 9  # characters of a cell
@@ -42,6 +43,7 @@ class Top(App[None]):
         Binding("slash", "filter", "filter"),
         Binding("e", "end", "end poll"),
         Binding("t", "routes", "routes"),
+        Binding("w", "workers", "workers"),
         Binding("question_mark", "help", "help"),
         Binding("q", "quit", "leave"),
         Binding("ctrl+c", "quit", show=False, priority=True),
@@ -67,11 +69,12 @@ class Top(App[None]):
         yield Input(self.filtered, placeholder="text to look for", id="filter")
         yield DataTable(id="calls", cursor_type="row")
         yield DataTable(id="routes", cursor_type="none")
+        yield DataTable(id="workers", cursor_type="none")
         yield Footer()
 
     def on_mount(self) -> None:
         self.query_one("#filter").display = bool(self.filtered)
-        self.query_one("#routes").display = False
+        self._turn_to("#calls")
         self._fill()
         self.query_one("#calls").focus()
         self.run_worker(self._watch(), name="watch")
@@ -134,6 +137,8 @@ class Top(App[None]):
         self._widest = widest
         routes = {each[0]: each for each in by_route(self.seen)}
         _refill(self.query_one("#routes", DataTable), ROUTE_COLUMNS, routes, WIDEST)
+        workers = {each[0]: each for each in by_worker(self.seen)}
+        _refill(self.query_one("#workers", DataTable), WORKER_COLUMNS, workers, WIDEST)
 
     def on_resize(self) -> None:
         self._fill()
@@ -161,9 +166,19 @@ class Top(App[None]):
         self._hurry.set()
 
     def action_routes(self) -> None:
-        for name in ("#calls", "#routes"):
-            table = self.query_one(name)
-            table.display = not table.display
+        self._turn_to("#routes")
+
+    def action_workers(self) -> None:
+        if by_worker(self.seen):
+            self._turn_to("#workers")
+        else:
+            self.notify("one process serves alone here")
+
+    def _turn_to(self, name: str) -> None:
+        """Shows one of the tables; asked for the one that is shown, the calls again."""
+        shown = "#calls" if name != "#calls" and self.query_one(name).display else name
+        for each in TABLES:
+            self.query_one(each).display = each == shown
 
     def action_help(self) -> None:
         self.push_screen(Help())

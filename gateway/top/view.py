@@ -59,6 +59,7 @@ COLUMNS = (
     Column("endpoint", "endpoint", text),
     Column("peer", "peer", text),
 )
+WORKER_COLUMNS = ("worker", "state", "held", "connections", "MiB", "since", "restarts", "pid")
 ROUTE_COLUMNS = ("route", "parked", "waiting", "calls/s", "news/s", "no news/s", "errors/s")
 
 
@@ -72,6 +73,7 @@ def state(seen: Seen) -> str:
     held, open_ = _table(told, "held"), _table(told, "connections")
     parts = [
         text(told.get("detail")),
+        *_missing(told),
         *_out(held),
         f"{_count(held, 'total')} held ({_count(held, 'waiting')} waiting)",
         f"{_count(open_, 'open')} of {_count(open_, 'limit')} connections",
@@ -81,11 +83,14 @@ def state(seen: Seen) -> str:
     return ", ".join(parts)
 
 
+def _missing(told: Mapping[str, Any]) -> list[str]:
+    """Workers of whom there is nothing in what is shown, or nothing of now."""
+    return [f"without worker {text(each.get('worker'))}" for each in _list(told, "missing")]
+
+
 def _out(held: Mapping[str, Any]) -> list[str]:
     """Which endpoints take no calls, and why; nothing where all do."""
-    listed = held.get("endpoints")
-    known = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-    ill = [each for each in known if each.get("state") == "out"]
+    ill = [each for each in _list(held, "endpoints") if each.get("state") == "out"]
     if not ill:
         return []
     first, why = ill[0], ill[0].get("why")
@@ -112,10 +117,22 @@ def in_words(sort: str) -> str:
 def by_route(seen: Seen) -> list[list[str]]:
     """A line a route, the most held first."""
     told = seen.overview
-    routes = _table(told, "held").get("routes")
     rates = _rates(told)
-    known = [each for each in routes if isinstance(each, dict)] if isinstance(routes, list) else []
+    known = _list(_table(told, "held"), "routes")
     return [_route(each, rates) for each in sorted(known, key=_weight, reverse=True)]
+
+
+def by_worker(seen: Seen) -> list[list[str]]:
+    """A line a worker; none where one process serves alone."""
+    return [
+        [text(each.get("worker")), text(each.get("state")), *(_count(each, key) for key in ("held", "connections")),
+         _megabytes(each.get("memory")), seconds(each.get("since")), _count(each, "restarts"), _count(each, "pid")]
+        for each in _list(seen.overview, "workers")
+    ]  # fmt: skip
+
+
+def _megabytes(value: object) -> str:
+    return f"{value / 2**20:.0f}" if isinstance(value, int) else NOTHING
 
 
 def _weight(route: Mapping[str, Any]) -> int:
@@ -143,6 +160,11 @@ def _rates(told: Mapping[str, Any]) -> dict[tuple[str, str], float]:
         for each in (rates if isinstance(rates, list) else [])
         if isinstance(each, dict) and isinstance(each.get("per_second"), int | float)
     }
+
+
+def _list(told: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    found = told.get(key)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def _table(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.head import ResponseHead
     from gateway.upstream.affinity import Affinity, Value
     from gateway.upstream.endpoint import Endpoint
+    from gateway.upstream.pins import SharedPins
 
 MOVED = "session_moved"  # note of a record
 
@@ -45,10 +46,11 @@ class Sticky:
     """By session. One that is not known, as after a restart of the gateway, goes where every gateway would send it, and
     stays there if it is served; a call that names none begins one, where least is carried."""
 
-    __slots__ = ("_choice", "_others", "_ranking", "_sessions", "eased", "pins")
+    __slots__ = ("_choice", "_others", "_ranking", "_sessions", "eased", "pins", "shared")
 
     def __init__(self, sessions: Sessions, most: int = MOST) -> None:
         self.pins: Shelf[Endpoint] = Shelf(most)
+        self.shared: SharedPins | None = None  # what other workers know; `pins` are for what is not to be found there
         self._sessions = sessions
         self._choice: frozenset[Endpoint] = frozenset()
         self._ranking = Ranking()
@@ -64,22 +66,31 @@ class Sticky:
         name = self._sessions.value(call) if call is not None else None
         if call is None or name is None:
             return self._others.pick(call, tried, now)
-        pinned = self.pins.get((name,), now, self._sessions.keep)
+        pinned = self._home(name, now)
         if pinned is None:
             return self._ranking.find(name, tried)
         if self._serves(pinned) and pinned not in tried:
             return pinned
-        return self._move(call, name, pinned, (*tried, pinned))
+        return self._move(call, name, pinned, (*tried, pinned), now)
+
+    def _home(self, name: Affinity, now: float) -> Endpoint | None:
+        found = self.shared.get(name, now, self._sessions.keep) if self.shared is not None else None
+        return found or self.pins.get((name,), now, self._sessions.keep)
 
     def _serves(self, endpoint: Endpoint) -> bool:
         """Whether it still serves its sessions: one that is drained does, until they are over."""
         return endpoint in self._choice or (endpoint.draining and not endpoint.out)
 
-    def _move(self, call: Call, name: Affinity, pinned: Endpoint, tried: Collection[Endpoint]) -> Endpoint | None:
+    def _move(
+        self, call: Call, name: Affinity, pinned: Endpoint, tried: Collection[Endpoint], now: float
+    ) -> Endpoint | None:
+        """Other workers send it there, too, from now on: one that still reaches the old place must not send it back."""
         found = self._ranking.find(name, tried)
         if found is not None:
             self.pins.forget((name,))
-            pinned.upstream.moved += 1
+            if self.shared is not None:
+                self.shared.put(name, found, now, self._sessions.keep)
+            pinned.upstream.moved += call.note != MOVED  # one that fails where it moved to moves on
             call.note = MOVED
         return found
 
@@ -90,7 +101,8 @@ class Sticky:
         if call.endpoint is None or head.status >= 400:
             return False
         if call.affinity is not None and self._serves(call.endpoint):  # else it may have moved on meanwhile
-            self.pins.put((call.affinity,), call.endpoint, now, self._sessions.keep)
+            asked = call.sent_at if call.sent_at is not None else now
+            self._stays(call.affinity, call.endpoint, asked, now)
         if not self._sessions.in_body:
             self.learn(call, head, b"", now)
         return self._sessions.in_body and call.affinity is None
@@ -99,11 +111,21 @@ class Sticky:
         """A tunnel of a session ended: until now the session was in use there, unless it has moved meanwhile."""
         if call.affinity is None or call.endpoint is None:
             return
-        if self.pins.get((call.affinity,), now, self._sessions.keep) in (None, call.endpoint):
-            self.pins.put((call.affinity,), call.endpoint, now, self._sessions.keep)
+        if self._home(call.affinity, now) in (None, call.endpoint):
+            self._learnt(call.affinity, call.endpoint, now)
 
     def learn(self, call: Call, head: ResponseHead, body: bytes, now: float) -> None:
         """A whole answer, which may be the one that begins a session."""
         name = self._sessions.id(head, body)
         if name and call.endpoint is not None:
-            self.pins.put((short(name),), call.endpoint, now, self._sessions.keep)
+            self._learnt(short(name), call.endpoint, now)
+
+    def _stays(self, name: Affinity, endpoint: Endpoint, asked: float, now: float) -> None:
+        keep = self._sessions.keep
+        if self.shared is None or self.shared.stays(name, endpoint, asked, now, keep):
+            self.pins.put((name,), endpoint, now, keep)
+
+    def _learnt(self, name: Affinity, endpoint: Endpoint, now: float) -> None:
+        self.pins.put((name,), endpoint, now, self._sessions.keep)
+        if self.shared is not None:
+            self.shared.put(name, endpoint, now, self._sessions.keep)

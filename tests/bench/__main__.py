@@ -25,6 +25,7 @@ from .pages import pages
 from .process import MeasureError, core_speed, pin
 from .proxies import LOAD_CORE, PROXIES, PROXY_CORE, stage
 from .shelf import shelf
+from .stores import CREWS, STORES, compared, state, workers
 from .streams import chunks, slow
 from .table import added, lay_out, median, render
 from .tunnels import tunnels
@@ -35,10 +36,20 @@ Samples = dict[str, list[Figures]]
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
 OWN = ("chunks", "slow-readers", "pages", "asks", "tunnels", "choosing", "shelf")  # what the naive proxy has none of
+AMONG = {"state": STORES, "workers": CREWS}  # measures that compare gateways with each other
 MEASURES = {
     **OF_CALLS, "chunks": chunks, "slow-readers": slow, "pages": pages, "asks": asks, "tunnels": tunnels,
-    "choosing": choosing, "shelf": shelf,
+    "choosing": choosing, "shelf": shelf, "state": state, "workers": workers,
 }  # fmt: skip
+
+
+def _plays(kind: str, measure: str) -> bool:
+    """Whether that proxy is measured so."""
+    if measure in AMONG:
+        return kind in AMONG[measure]
+    if kind in VARIANTS:
+        return measure in ADDED
+    return kind == "gateway" or (kind == "naive" and measure not in OWN)
 
 
 def _say(text: str) -> None:
@@ -51,10 +62,10 @@ async def run(measures: list[str], proxies: list[str], scale: Scale, repeat: int
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     for measure in measures:
-        turns = repeat * (scale.short_turns if measure == "short" else 1)
+        turns = repeat * (scale.short_turns if measure in ("short", *AMONG) else 1)
         for turn in range(turns):
             for kind in proxies if turn % 2 == 0 else proxies[::-1]:
-                if (kind in VARIANTS and measure not in ADDED) or (kind != "gateway" and measure in OWN):
+                if not _plays(kind, measure):
                     continue
                 _say(f"{measure} {turn + 1}/{turns}: {kind}")
                 async with stage(kind) as on:
@@ -90,6 +101,7 @@ def _report(scale: Scale, samples: Samples, machine: dict[str, float | str], pat
     alone = samples.get("gateway", [])
     figures["gateway"] |= added("limits", alone, samples.get("limited", []))
     figures["gateway"] |= added("telemetry", alone, samples.get("watched", []))
+    figures["gateway"] |= compared(samples)
     click.echo(render(scale, figures["gateway"], figures["naive"]))
     click.echo(NOTE.format(patience=scale.patience, **machine))
     if path is not None:

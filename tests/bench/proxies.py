@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import jwt
 
+from tests.kit.redis_server import program
+
 from .load import Control
 from .process import Process, free_ports, spawn
 from .wire import request
@@ -33,6 +35,7 @@ CONFIG = """\
 listen = ["127.0.0.1:{port}"]
 drain = "{drain}s"
 stop_grace = "30s"
+{server}
 
 [admin]
 listen = "127.0.0.1:{admin}"
@@ -41,6 +44,7 @@ listen = "127.0.0.1:{admin}"
 calls = "file:{directory}/calls.jsonl"
 {log}
 
+{state}
 [jwt.main]
 issuer = "{issuer}"
 audience = ["{audience}"]
@@ -130,6 +134,7 @@ class Ports(NamedTuple):
     upstream: int
     admin: int
     collector: int
+    redis: int = 0
 
 
 def gateway(ports: Ports, directory: Path) -> list[str]:
@@ -143,13 +148,34 @@ def limited(ports: Ports, directory: Path) -> list[str]:
     return _run(ports, directory, LIMITS, now, [*now, "held"])
 
 
+def shared(ports: Ports, directory: Path) -> list[str]:
+    """The same as `limited` with two workers that share their state."""
+    now = ["signed-in", "fair", "account"]
+    return _run(ports, directory, LIMITS, now, [*now, "held"], server="workers = 2", state='url = "shared://"')
+
+
+def in_redis(ports: Ports, directory: Path) -> list[str]:
+    """The same as `limited` with its state in Redis."""
+    now = ["signed-in", "fair", "account"]
+    state = f'url = "redis://127.0.0.1:{ports.redis}/0"'
+    return _run(ports, directory, LIMITS, now, [*now, "held"], state=state)
+
+
+def two(ports: Ports, directory: Path) -> list[str]:
+    """The same as `gateway` with two workers."""
+    return _run(
+        ports, directory, "", ["signed-in"], ["signed-in"], server="workers = 2", state='url = "shared://"'
+    )  # fmt: skip
+
+
 def watched(ports: Ports, directory: Path) -> list[str]:
     """The same as `gateway` with traces, metrics by consumer and a line when a hold begins."""
     extra = SEEN.format(collector=ports.collector)
     return _run(ports, directory, extra, ["signed-in"], ["signed-in"], "start_of_hold = true")
 
 
-def _run(ports: Ports, directory: Path, extra: str, now: list[str], poll: list[str], log: str = "") -> list[str]:
+def _run(ports: Ports, directory: Path, extra: str, now: list[str], poll: list[str], log: str = "",
+         server: str = "", state: str = "") -> list[str]:  # fmt: skip
     """Writes the configuration and gives the command."""
     (directory / "secret").write_text(SECRET)
     path = directory / "gateway.toml"
@@ -157,7 +183,7 @@ def _run(ports: Ports, directory: Path, extra: str, now: list[str], poll: list[s
         CONFIG.format(
             port=ports.proxy, admin=ports.admin, upstream=ports.upstream, directory=directory, drain=DRAIN,
             issuer=ISSUER, audience=AUDIENCE, blank=BLANK.decode(), extra=extra, log=log, now=json.dumps(now),
-            poll=json.dumps(poll),
+            poll=json.dumps(poll), server=server, state=f"[state]\n{state}\n" if state else "",
         )
     )  # fmt: skip
     return [sys.executable, "-m", "gateway", "run", "-c", str(path)]
@@ -172,6 +198,9 @@ PROXIES: dict[str, Callable[[Ports, Path], list[str]]] = {
     "gateway": gateway,
     "limited": limited,
     "watched": watched,
+    "shared": shared,
+    "redis": in_redis,
+    "two": two,
     "naive": naive,
 }
 
@@ -250,7 +279,7 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
     left."""
     with TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
-        ports = Ports(*free_ports(4))
+        ports = Ports(*free_ports(5))
         argv = [sys.executable, "-m", "tests.bench.upstream", str(ports.upstream)]
         with ExitStack() as started:
             behind = started.enter_context(spawn("upstream", argv, LOAD_CORE, directory))
@@ -259,6 +288,10 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
                 argv = [sys.executable, "-m", "tests.bench.collector", str(ports.collector)]
                 collector = started.enter_context(spawn("collector", argv, LOAD_CORE, directory))
                 await collector.listening(ports.collector)
+            if kind == "redis":
+                argv = [program(), "--port", str(ports.redis), "--bind", "127.0.0.1", "--save", "", "--dir", name]
+                server = started.enter_context(spawn("redis-server", argv, LOAD_CORE, directory))
+                await server.listening(ports.redis)
             proxy = started.enter_context(spawn(kind, PROXIES[kind](ports, directory), PROXY_CORE, directory))
             listening = await proxy.listening(ports.proxy)
             control = await Control.connect(ports.upstream)

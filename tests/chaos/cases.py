@@ -8,6 +8,7 @@ from pathlib import Path
 from . import caps, descriptors, drains, herds, lost, names, outages, reloads, storms
 from .abuse_cases import ABUSE
 from .sheet import Sheet
+from .state_cases import STATE
 
 Case = Callable[[Sheet, Path], Awaitable[None]]
 
@@ -36,5 +37,6 @@ CASES: dict[str, tuple[Case, str]] = {
         "five outages under 200 polls a second: in-flight ones only, none twice (row 20)",
     ),
     "silent": (outages.silent, "1,000 calls and polls that nobody answers, or at a byte a second (rows 18, 19)"),
+    **STATE,
     **ABUSE,
 }

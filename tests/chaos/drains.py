@@ -21,10 +21,12 @@ READYZ = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 SLOT = 0.1  # seconds
 
 
-async def roomy(sheet: Sheet, folder: Path, polls: int = 1000, hold: float = 5, delay: float = 1) -> None:
+async def roomy(
+    sheet: Sheet, folder: Path, polls: int = 1000, hold: float = 5, delay: float = 1, server: str = "", state: str = ""
+) -> None:
     """The window is longer than any hold: nobody may notice more than a closed listener, announced by readiness."""
-    server = f'shutdown_delay = "{delay:g}s"\ndrain = "25s"'
-    async with stage(folder, server=server) as on:
+    server += f'shutdown_delay = "{delay:g}s"\ndrain = "25s"'
+    async with stage(folder, server=server, state=state) as on:
         crowd = Crowd()
         await crowd.dial(on.port, polls)
         wire = wires(f"/poll?for={hold:g}", polls, on.tokens)

@@ -28,16 +28,18 @@ SLOW, FASTER = "2/min", "4/min"  # so slow that no token comes back while the ca
 FAILED = re.compile(rb'longpoll_reloads_total\{result="failed"\} 1(?:\.0)?\s')
 
 
-def parts(rate: str, *routes: str) -> Parts:
-    """What is in the file: one rate per consumer, and routes."""
+def parts(more: Parts, rate: str, *routes: str) -> Parts:
+    """What is in the file: one rate per consumer, and routes; and what that machine has."""
     plan = PLAN.replace('rate = "600/min"\nburst = 20', f'rate = "{rate}"\nburst = {BURST}')
-    return {"server": f'drain = "{DRAIN}s"', "plan": plan, "routes": "".join((NOW, POLL, *routes))}
+    server = more.get("server", "") + f'drain = "{DRAIN}s"'
+    return {**more, "server": server, "plan": plan, "routes": "".join((NOW, POLL, *routes))}
 
 
-async def reload(sheet: Sheet, folder: Path, polls: int = 1000, removed: int = 50) -> None:
+async def reload(sheet: Sheet, folder: Path, polls: int = 1000, removed: int = 50, more: Parts | None = None) -> None:
     """A route is added, one is removed with polls on it, a rate changes; then the file is broken, and put right."""
     old, new = route("poll/old", "template", name="old"), route("now/new", name="new")
-    async with stage(folder, **parts(SLOW, old)) as on:
+    before, after = (parts(more or {}, rate, one) for rate, one in ((SLOW, old), (FASTER, new)))
+    async with stage(folder, **before) as on:
         sheet.step(f"{polls:,} polls held, {removed} on a route that goes, 100 probes a second")
         crowd, leaving = Crowd(), Crowd()
         await crowd.dial(on.port, polls)
@@ -49,11 +51,11 @@ async def reload(sheet: Sheet, folder: Path, polls: int = 1000, removed: int = 5
         async with probing(on.port, lambda: request("/now", next(on.tokens))) as probes:
             poor = await _spend(on)
             sheet.check("a consumer that spent its burst", poor[1], poor[1] == "429", "429")
-            on.configure(**parts(FASTER, new))
+            on.configure(**after)
             await _changed(sheet, on, poor[0])
             await _left(sheet, on, leaving)
             await _broken(sheet, on)
-            await _mended(sheet, on, parts(FASTER, new))
+            await _mended(sheet, on, after)
             seen = statuses(crowd)
             sheet.check("the held ones meanwhile", seen, seen == {"unanswered": polls}, f"{polls} still held")
             await on.control.publish()

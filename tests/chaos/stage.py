@@ -35,6 +35,8 @@ listen = "127.0.0.1:{ports.admin}"
 calls = "file:{folder}/calls.jsonl"
 rotate = false
 
+{state}
+
 [jwt.main]
 issuer = "{issuer}"
 audience = ["{audience}"]
@@ -112,6 +114,7 @@ class Parts(TypedDict, total=False):
     """What a case may replace in CONFIG, as TOML."""
 
     server: str
+    state: str
     upstream: str
     plan: str
     dialects: str
@@ -144,19 +147,19 @@ class Chaos(Stage):
         return await reached(there, within)
 
     def records(self) -> list[dict[str, object]]:
-        """The call log; a line that is still being written is left out."""
-        path = self.folder / "calls.jsonl"
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        """The call log, of every worker; a line that is still being written is left out."""
+        files = sorted(self.folder.glob("calls*.jsonl"))
+        lines = [line for file in files for line in file.read_bytes().splitlines(keepends=True)]
         return [orjson.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def configuration(
-    ports: Ports, folder: Path, *, server: str = "", upstream: str = "", plan: str = PLAN, dialects: str = DIALECTS,
-    routes: str = NOW + POLL,
+    ports: Ports, folder: Path, *, server: str = "", state: str = "", upstream: str = "", plan: str = PLAN,
+    dialects: str = DIALECTS, routes: str = NOW + POLL,
 ) -> str:  # fmt: skip
     return CONFIG.format(
-        ports=ports, folder=folder, server=server, upstream=upstream, plan=plan, dialects=dialects, routes=routes,
-        issuer=ISSUER, audience=AUDIENCE,
+        ports=ports, folder=folder, server=server, state=state, upstream=upstream, plan=plan, dialects=dialects,
+        routes=routes, issuer=ISSUER, audience=AUDIENCE,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import pytest
 from gateway.config.schema.telemetry import Telemetry
 from gateway.outcome import ENDINGS, Outcome
 from gateway.telemetry.instruments import INSTRUMENTS
+from gateway.telemetry.workers import WORKERS
 from tests.kit.boards import BOARDS, DEPLOY, Board, expressions, load, panels, queries, rules, variables
 
 PAGE = (DEPLOY.parent / "docs" / "dashboards.md").read_text("utf-8")
@@ -122,8 +123,8 @@ def test_links_between_boards_lead_somewhere(board: Board) -> None:
 # -- what the queries ask for -----------------------------------------------------------------------------------------
 
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
-TOLD = {each.family + suffix: each for each in INSTRUMENTS for suffix in SUFFIXES[each.kind]}
-METRIC = r"(?<![:\w])((?:longpoll|http_server)_\w+)(?!\w*:)"
+TOLD = {each.family + suffix: each for each in (*INSTRUMENTS, *WORKERS) for suffix in SUFFIXES[each.kind]}
+METRIC = r"(?<![:\w])((?:longpoll|http_server|gateway)_\w+)(?!\w*:)"
 
 
 def test_every_metric_that_is_asked_for_is_told_by_the_gateway() -> None:

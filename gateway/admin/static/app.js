@@ -172,6 +172,7 @@ const whole = new Intl.NumberFormat("en", {maximumFractionDigits: 0});
 export const count = (n) => n === null || n === undefined ? "-" : whole.format(n);
 export const rate = (n) => n >= 100 ? whole.format(n) : n > 0 && n < 0.1 ? n.toFixed(2) : (n ?? 0).toFixed(1);
 export const share = (n) => n === null || n === undefined ? "-" : `${(n * 100).toFixed(1)} %`;
+export const bytes = (n) => n === null || n === undefined ? "-" : `${whole.format(n / 2 ** 20)} MiB`;
 export function seconds(n) {
   if (n === null || n === undefined) return "-";
   if (n === 0) return "0 s";

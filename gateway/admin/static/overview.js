@@ -1,5 +1,5 @@
 // The overview: everything the stream tells, once a second, and the plots when there are new ones.
-import {at, cells, count, facts, figures, number, numbers, rate, seconds, share, table, watch} from "./app.js";
+import {at, bytes, cells, count, facts, figures, number, numbers, rate, seconds, share, table, watch} from "./app.js";
 
 const QUIET = new Set(["empty", "blank", "overrun"]);
 const FAILED = new Set(["overrun", "upstream_error", "upstream_refused", "upstream_reset", "upstream_timeout", "upstream_bad",
@@ -95,6 +95,23 @@ function consumers(seen) {
   ]));
 }
 
+// Where several serve. What a worker takes of a processor is told by its seconds between two looks.
+let looked = {now: null, cpu: new Map()};
+function workers(seen) {
+  at("workers-panel").hidden = !seen.workers;
+  if (!seen.workers) return;
+  const {now, cpu} = looked, passed = seen.now - now;
+  looked = {now: seen.now, cpu: new Map(seen.workers.map((one) => [one.pid, one.cpu]))};
+  table(at("workers"), seen.workers, (one) => String(one.worker), () => {}, (row, one) => {
+    const before = cpu.get(one.pid), busy = one.cpu !== null && before !== undefined && passed > 0 ? (one.cpu - before) / passed : null;
+    cells(row, [
+      [String(one.worker)], [one.state + (one.detail && one.detail !== "serving" ? `: ${one.detail}` : ""), one.state === "ready" ? "text" : "text warn"],
+      number(count(one.held)), number(count(one.connections)), number(share(busy)), number(bytes(one.memory)), number(seconds(one.since)),
+      one.restarts ? [count(one.restarts), "number warn"] : number("0"), number(one.pid === null ? "-" : String(one.pid)),
+    ]);
+  });
+}
+
 function advice(seen) {
   at("advice-panel").hidden = !seen.advice.length;
   const text = JSON.stringify(seen.advice);
@@ -125,6 +142,6 @@ async function plots(seen) {
 
 watch((seen) => {
   if (seen.error) return;
-  [head, told, routes, endpoints, limits, consumers, advice].forEach((show) => show(seen));
+  [head, told, workers, routes, endpoints, limits, consumers, advice].forEach((show) => show(seen));
   plots(seen);
 });

@@ -13,7 +13,10 @@ from gateway.telemetry.histogram import Histogram
 from gateway.telemetry.instruments import INSTRUMENTS, Gauges, Instrument
 from gateway.telemetry.series import OVERFLOW, Labels, Series
 from gateway.telemetry.tallies import RouteTally
+from gateway.telemetry.workers import WORKERS
 from tests.kit.metrics import gauges
+
+EVERY = (*INSTRUMENTS, *WORKERS)
 
 
 def points(series: Series, seen: Gauges, name: str) -> dict[Labels, object]:
@@ -24,16 +27,16 @@ def test_where_everything_has_happened_every_metric_has_a_series() -> None:
     assert not [reading.instrument.name for reading in Series().read(gauges()) if not reading.points]
 
 
-@pytest.mark.parametrize("instrument", INSTRUMENTS, ids=lambda instrument: instrument.name)
+@pytest.mark.parametrize("instrument", EVERY, ids=lambda instrument: instrument.name)
 def test_a_metric_is_well_described(instrument: Instrument) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", instrument.name)
     assert instrument.help.endswith(".")
-    assert instrument.unit in ("", "s") or re.fullmatch(r"{\w+}", instrument.unit)
+    assert instrument.unit in ("", "s", "By") or re.fullmatch(r"{\w+}", instrument.unit)
     assert (instrument.kind == "histogram") == bool(instrument.bounds)
 
 
 def test_no_two_metrics_have_the_same_name_anywhere() -> None:
-    assert len({each.name for each in INSTRUMENTS}) == len({each.family for each in INSTRUMENTS}) == len(INSTRUMENTS)
+    assert len({each.name for each in EVERY}) == len({each.family for each in EVERY}) == len(EVERY)
 
 
 def test_an_empty_label_is_no_label() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.admin.listing import SORTS
 from gateway.top.plain import render, table
-from gateway.top.view import COLUMNS, Seen, by_route, row, seconds, shown, state
+from gateway.top.view import COLUMNS, Seen, by_route, by_worker, row, seconds, shown, state
 
 CALL = {"id": "1", "route": "updates", "consumer": "alice", "state": "parked", "since": 61.2, "ends_in": None, "endpoint": "h:80", "peer": "192.0.2.7"}  # fmt: skip
 OVERVIEW = {
@@ -77,6 +77,23 @@ def test_what_part_is_shown_is_told(held: dict[str, Any], sort: str, filtered: s
     assert shown(Seen(held), sort, filtered) == told
 
 
+WORKERS = [
+    {"worker": 0, "pid": 11, "state": "ready", "since": 75.0, "restarts": 0, "held": 2, "connections": 3, "memory": 73 << 20},
+    {"worker": 1, "pid": None, "state": "ended", "since": 0.5, "restarts": 4, "held": None, "connections": None, "memory": None},
+]  # fmt: skip
+
+
+def test_workers_are_told_where_several_serve() -> None:
+    seen = Seen({}, {**OVERVIEW, "workers": WORKERS, "missing": [{"worker": 1, "why": "has ended"}]})
+    assert by_worker(seen) == [
+        ["0", "ready", "2", "3", "73", "1m15s", "0", "11"],
+        ["1", "ended", "-", "-", "-", "0.5s", "4", "-"],
+    ]
+    assert state(seen).startswith("serving, without worker 1, 3 held")
+    assert "worker  state" in render("here", seen, "-since", "")
+    assert by_worker(Seen({}, OVERVIEW)) == [] and "worker" not in render("here", Seen({}, OVERVIEW), "-since", "")
+
+
 def test_plain_columns_are_as_wide_as_what_is_in_them() -> None:
     assert table(["a", "bcd"], [["123", "4"], ["", "5"]]) == ["a    bcd", "123  4", "     5"]
 
@@ -90,7 +107,7 @@ VALUES = st.recursive(
 
 
 @given(held=st.dictionaries(st.sampled_from(["calls", "held", "matching", "next"]), VALUES), overview=st.dictionaries(
-    st.sampled_from(["detail", "held", "connections", "rates"]), VALUES))  # fmt: skip
+    st.sampled_from(["detail", "held", "connections", "rates", "missing"]), VALUES))  # fmt: skip
 def test_whatever_was_told_is_lines_of_printable_text(held: dict[str, Any], overview: dict[str, Any]) -> None:
     seen = Seen(held, overview)
     lines = render("here", seen, "-since", "x").split("\n")

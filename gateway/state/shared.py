@@ -1,0 +1,224 @@
+"""`shared://`: the state of all workers of one machine, in memory that they share. A place that is lent here is known
+to every worker at once, and counts are exact whoever asks. Where that memory cannot be asked each decides alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
+
+import lmdb
+
+from gateway.state import bucket
+from gateway.state.bucket import Level
+from gateway.state.condition import Condition
+from gateway.state.lmdb_crowd import OWNER, number_of
+from gateway.state.lmdb_table import FULL_AT, Digests, Txn, limit_of, unpack
+from gateway.state.mirror import Lent, Mirror
+from gateway.state.shared_lines import Key, Tickets
+from gateway.state.shared_outage import OnFailure, Outage
+from gateway.state.shared_owed import Owed
+from gateway.state.shared_places import Places, Turns, Want, Way
+from gateway.state.shared_route import SharedRoute
+from gateway.state.shared_words import Words
+from gateway.state.store import Capped, Denied, Metered, Place, Taken, Tokens
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.state.bus import Bus
+    from gateway.state.lmdb_map import Map
+
+
+class SharedStore:
+    """One worker's view of it. `owner` is the name of this start of this process; no other ever has it."""
+
+    orders = True
+
+    def __init__(self, shared: Map, loop: asyncio.AbstractEventLoop, bus: Bus, *, parts: int = 1,
+                 on_failure: OnFailure = "local", wall: Callable[[], float] = time.time) -> None:  # fmt: skip
+        self._name = os.urandom(OWNER)
+        self.owner = self._name.hex()
+        self.map = shared
+        self.mirror = Mirror(self._back)
+        self.outage = Outage(loop, wall, Condition("shared://", wall(), parts=parts), on_failure, self._make_good)
+        self._tickets = Tickets()
+        self.places = Places(self.map, self.mirror, self._name, self._tickets)
+        self._words = Words(self._name, bus, loop, self._tickets, self.mirror)
+        self._owed = Owed(self.map, self.mirror, self.places, self.digests)
+        self._digests: dict[str, Digests] = {}
+        self.heard = self._words.heard
+
+    async def start(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        """Raises StateError where there is no memory to be had."""
+        try:
+            self.map.open()
+        except lmdb.Error as error:  # another has the lock, and may be gone in a moment
+            self.outage.begins(error)
+        else:
+            self.outage.ends()
+
+    def close(self) -> None:
+        self.outage.close()
+        self.map.close()
+
+    def condition(self) -> Condition:
+        return self.outage.condition
+
+    def prepare(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> SharedRoute:
+        return SharedRoute(self, rates, caps)
+
+    def digests(self, limit: str) -> Digests:
+        found = self._digests.get(limit)
+        if found is None:
+            found = self._digests[limit] = Digests(limit)
+        return found
+
+    # -- what was decided, carried out ---------------------------------------------------------------------------
+
+    def lined_up(self, call: Call, denied: Denied, way: Way) -> Denied:
+        """The call was refused, and may have been put in line."""
+        if way.ticket is not None:
+            self._tickets.add(call, way.ticket)
+            self._words.tell(way.turns)
+        return denied
+
+    def entered(self, call: Call, number: int, wants: Sequence[Want], way: Way | None) -> Taken | asyncio.Future[Taken]:
+        """The call has its places. Who lost his is told last: a poll that he sends at once must not take it back."""
+        places = [place for place, _ in wants]
+        if way is None:
+            self.mirror.lend(call, number, places)
+            return None
+        mine = [bearer for bearer in way.victims if bearer.startswith(self._name)]
+        lost = [(bearer, self.mirror.lose(number_of(bearer))) for bearer in mine]
+        self.mirror.lend(call, number, places)
+        self._tickets.pop(call)
+        self._words.tell(way.turns)
+        for bearer, victim in lost:
+            if victim is not None and bearer != way.handed:
+                self._words.ends(victim, call.id)
+        return self._words.end([bearer for bearer in way.victims if bearer not in mine], call.id)
+
+    # -- what comes back -----------------------------------------------------------------------------------------
+
+    def _back(self, lent: Lent) -> None:
+        if lent.known and self._settle(lambda txn, turns: self.places.drop(txn, lent.number, turns)):
+            return
+        if lent.known:
+            self._owed.leases.append(lent.number)
+        self._free(lent.keys)
+
+    def leaves(self, call: Call) -> None:
+        ticket = self._tickets.pop(call)
+        if ticket is not None and not self._settle(lambda txn, turns: self.places.leave(txn, ticket, turns)):
+            self._owed.tickets.append(ticket)
+
+    def _settle(self, change: Callable[[Txn, Turns], object]) -> bool:
+        """Whether that could be done. Whose turn it is by that is told so."""
+        turns: Turns = []
+        if self.outage.lasts:
+            return False
+        try:
+            txn = self.map.begin()
+            try:
+                change(txn, turns)
+            except BaseException:
+                self.map.abort(txn)
+                raise
+            self.map.commit(txn)
+        except lmdb.Error as error:
+            self.outage.begins(error)
+            return False
+        self._words.tell(turns)
+        return True
+
+    def _free(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            self._words.freed(*key)
+
+    def _make_good(self) -> None:
+        """The memory can be asked again: what happened without it is written down, and who waits asks at once."""
+        if not self.map.opened:
+            self.map.open()
+        turns: Turns = []
+        self.outage.condition.reasserted += self._owed.pay(turns)
+        self.outage.ends()
+        self._words.tell(turns)
+        self._free(self._tickets.keys)
+
+    def give_back(self, demand: Tokens, now: float) -> None:
+        digest, meters = self.digests(demand.limit)[demand.key], self.map.meters
+
+        def refund(txn: Txn, _: Turns) -> None:
+            full_at = meters.get(txn, digest)
+            if full_at > now:
+                meters.put(txn, digest, bucket.give_back(full_at, demand.rate, now), now)
+
+        self._settle(refund)
+        self.mirror.memory.give_back(demand, now)
+        self._words.freed(demand.limit, demand.key)
+
+    # -- what there is -------------------------------------------------------------------------------------------
+
+    def read(self, digests: Sequence[bytes]) -> list[float] | None:
+        """When these buckets are full; None where that cannot be asked."""
+        if self.outage.lasts:
+            return None
+        try:
+            txn = self.map.begin()
+        except lmdb.Error as error:
+            self.outage.begins(error)
+            return None
+        try:
+            db = self.map.meters.db
+            return [unpack(txn.get(digest, FULL_AT, db))[0] for digest in digests]
+        finally:
+            self.map.abort(txn)
+
+    def level(self, demand: Tokens, now: float) -> Level:
+        stored = self.read([self.digests(demand.limit)[demand.key]])
+        if stored is None:
+            return self.mirror.memory.level(demand, now)
+        return bucket.level(bucket.bound(stored[0], demand.rate, now), demand.rate, now)
+
+    def evicted(self, demand: Place, who: str, now: float) -> None:
+        digest = self.digests(demand.limit)[demand.key]
+        self._settle(lambda txn, _: self.places.bar(txn, digest, who, now + demand.grace, now))
+
+    def held(self, limit: str, key: str) -> int:
+        digest, found = self.digests(limit)[key], [0]
+
+        def count(txn: Txn, _: Turns) -> None:
+            found[0] = self.map.held.count(txn, digest)
+
+        return found[0] if self._settle(count) else self.mirror.memory.held(limit, key)
+
+    def holds(self, demand: Place, call: Call) -> bool:
+        return self.mirror.memory.holds(demand, call)
+
+    def retain(self, limits: Collection[str]) -> None:
+        self.mirror.memory.retain(limits)
+        for gone in self._digests.keys() - set(limits):
+            del self._digests[gone]
+        kept, more = {limit_of(limit) for limit in limits}, [True]
+
+        def forget(txn: Txn, _: Turns) -> None:
+            more[0] = self.map.meters.retain(txn, kept)
+
+        while more[0] and self._settle(forget):
+            pass
+
+    def keys(self, limit: str) -> int:
+        return self.mirror.memory.keys(limit)
+
+    def newest(self, limit: str, most: int) -> Sequence[str]:
+        return self.mirror.memory.newest(limit, most)
+
+    def watch(self, freed: Callable[[str, str], None], ends: Callable[[Call, str], None]) -> None:
+        self._words.freed = freed
+        self._words.ends = ends

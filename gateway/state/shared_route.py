@@ -1,0 +1,174 @@
+"""A transaction of `shared://`, made ready for one route: the way of every limited call of every worker. What it can
+know before the transaction it makes ready before; in it there is arithmetic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import lmdb
+
+from gateway.state import bucket
+from gateway.state.bucket import FULL
+from gateway.state.lmdb_table import FULL_AT, Digests, Txn, pack, unpack
+from gateway.state.mirror import Alone
+from gateway.state.prepared import Meter
+from gateway.state.shared_places import Want, Way
+from gateway.state.store import Capped, Demand, Denied, Keys, Metered, Place, Taken, Tokens
+from gateway.state.table import Table
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.state.shared import SharedStore
+
+NOTHING = bytes(16)  # the digest of nobody
+
+
+class SharedMeter(Meter):
+    """And by which digest its keys are known to all processes."""
+
+    __slots__ = ("comes", "digest", "digests")
+
+    def __init__(self, rate: Metered, table: Table, digests: Digests) -> None:
+        super().__init__(rate, table)
+        self.digests = digests
+        self.digest = NOTHING
+        self.comes = False  # nobody has asked for that key in a while
+
+
+class SharedRoute:
+    """What a route demands."""
+
+    __slots__ = ("_alone", "_caps", "_condition", "_map", "_meters", "_most", "_outage", "_places", "_store")
+
+    def __init__(self, store: SharedStore, rates: Sequence[Metered], caps: Sequence[Capped]) -> None:
+        memory = store.mirror.memory
+        self._store = store
+        self._map = store.map
+        self._places = store.places
+        self._outage = store.outage
+        self._condition = store.outage.condition
+        self._most = memory.max_keys
+        self._meters = tuple(
+            [SharedMeter(rate, memory.meters(rate.limit), store.digests(rate.limit)) for rate in rates]
+        )
+        self._caps = tuple([(cap, store.digests(cap.limit)) for cap in caps])
+        self._alone = Alone(store.mirror, rates, caps, lambda: store.outage.condition.parts)
+
+    def take(self, call: Call, now: float, yields: Call | None = None) -> Taken | asyncio.Future[Taken]:
+        keys: Keys = ()
+        for meter in self._meters:
+            key = meter.key = meter.payer(call)
+            keys += (key,)
+            if key is not None:
+                meter.digest = meter.digests[key]
+        wants = self._wants(call) if self._caps else []
+        if self._outage.lasts:
+            return self._without(call, keys, wants, now)
+        number = self._store.mirror.number() if wants else 0
+        try:
+            txn = self._map.begin()
+            try:
+                denied, way = self._decide(txn, call, number, wants, now, yields)
+            except BaseException:
+                self._map.abort(txn)
+                raise
+            self._map.commit(txn)
+        except lmdb.Error as error:
+            self._outage.begins(error)
+            return self._without(call, keys, wants, now)
+        self._condition.decisions["asked"] += 1
+        if denied is not None:
+            return self._store.lined_up(call, denied, way) if way is not None else denied
+        self._learn(now)
+        call.charges += keys
+        call.charged = True
+        return self._store.entered(call, number, wants, way) if wants else None
+
+    def _wants(self, call: Call) -> list[Want]:
+        who = call.poller
+        return [
+            (cap.place(key, who), digests[key]) for cap, digests in self._caps if (key := cap.payer(call)) is not None
+        ]
+
+    def _decide(
+        self, txn: Txn, call: Call, number: int, wants: list[Want], now: float, yields: Call | None
+    ) -> tuple[Denied | None, Way | None]:
+        """Looks at everything before anything is written: a call that is refused has cost nobody anything."""
+        table, way = self._map.meters, None
+        for meter in self._meters:
+            if meter.key is not None:
+                stored = txn.get(meter.digest, FULL_AT, table.db)
+                meter.comes = stored is FULL_AT
+                meter.after = bucket.take(unpack(stored)[0], meter.rate, now)
+                if meter.after is None:
+                    return self._lacks(txn, meter, unpack(stored)[0], now), None
+        if wants:
+            denied, way = self._places.find(txn, call, wants, now, yields)
+            if denied is not None:
+                return denied, way
+            self._places.enter(txn, call, number, wants, way, now)
+        for meter in self._meters:
+            if meter.key is not None:
+                if meter.comes:
+                    table.add(txn, meter.digest, meter.after, now)  # type: ignore[arg-type]  # it was found to pay
+                else:
+                    txn.put(meter.digest, pack(meter.after), db=table.db)
+        return None, way
+
+    def _lacks(self, txn: Txn, meter: SharedMeter, full_at: float, now: float) -> Denied:
+        bounded = bucket.bound(full_at, meter.rate, now)
+        if bounded != full_at:
+            txn.put(meter.digest, pack(bounded), db=self._map.meters.db)
+        assert meter.key is not None
+        return Denied(Tokens(meter.limit, meter.key, meter.rate), bucket.wait(bounded, meter.rate, now))
+
+    def _learn(self, now: float) -> None:
+        """What this process goes by where it has to decide alone, and what an operator sees of its keys."""
+        for meter in self._meters:
+            key, after = meter.key, meter.after
+            if key in meter.until:
+                meter.until[key] = after  # type: ignore[assignment]  # who is in the table has a key and pays
+            elif key is not None and after is not None:
+                meter.table.add(key, after, now, self._most)
+
+    def _without(self, call: Call, keys: Keys, wants: list[Want], now: float) -> Denied | None:
+        """What becomes of a call while the memory cannot be asked: as the operator wants it."""
+        outage, decisions = self._outage, self._condition.decisions
+        if outage.on_failure == "local":
+            decisions["alone"] += 1
+            return self._alone.take(call, now)
+        demand = self._demand(wants)
+        if outage.on_failure == "closed" and demand is not None:
+            decisions["refused"] += 1
+            return Denied(demand, 1.0, failed=True)
+        decisions["open"] += 1
+        call.charges += keys  # whom it would have cost; as it cost nobody, nobody gets it back
+        if wants:
+            mirror = self._store.mirror
+            mirror.lend(call, mirror.number(), [place for place, _ in wants], known=False)
+        return None
+
+    def _demand(self, wants: list[Want]) -> Demand | None:
+        """Something of what is demanded, if anything is."""
+        for meter in self._meters:
+            if meter.key is not None:
+                return Tokens(meter.limit, meter.key, meter.rate)
+        place: Place | None = wants[0][0] if wants else None
+        return place
+
+    def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
+        numbers: tuple[int, ...] = ()
+        for meter, full_at in zip(self._meters, self._full_at(keys), strict=False):
+            numbers += bucket.told(full_at, meter.rate, now)
+        return numbers
+
+    def _full_at(self, keys: Keys) -> list[float]:
+        """As they are in this moment, for others may have called since."""
+        digests = [meter.digests[key] for meter, key in zip(self._meters, keys, strict=False)]  # type: ignore[index]
+        stored = self._store.read(digests)
+        if stored is not None:
+            return stored
+        return [meter.until.get(key, FULL) for meter, key in zip(self._meters, keys, strict=False)]  # type: ignore[arg-type]

@@ -1,0 +1,82 @@
+"""What the workers of a machine tell each other of what they share: that it is somebody's turn, and that a poll has
+lost its place and shall end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from gateway.state.lmdb_crowd import OWNER, number_of
+from gateway.state.shared_ends import Ends
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.state.bus import Bus, Word
+    from gateway.state.mirror import Mirror
+    from gateway.state.shared_lines import Tickets
+    from gateway.state.shared_places import Turns
+    from gateway.state.store import Taken
+
+
+class Words:
+    """`freed` and `ends` are what the store is given in `watch`."""
+
+    __slots__ = ("_bus", "_ends", "_mirror", "_name", "_tickets", "ends", "freed")
+
+    def __init__(self, name: bytes, bus: Bus, loop: asyncio.AbstractEventLoop, tickets: Tickets,
+                 mirror: Mirror) -> None:  # fmt: skip
+        self._name = name
+        self._bus = bus
+        self._ends = Ends(loop)
+        self._tickets = tickets
+        self._mirror = mirror
+        self.freed: Callable[[str, str], None] = lambda limit, key: None
+        self.ends: Callable[[Call, str], None] = lambda call, by: None
+        bus.listen(name.hex(), self.heard)
+
+    def tell(self, turns: Turns) -> None:
+        for owner, digest in turns:
+            if owner == self._name:
+                self._turn(digest)
+            else:
+                self._bus.send(owner.hex(), turn(digest))
+
+    def end(self, bearers: Sequence[bytes], by: str) -> asyncio.Future[Taken] | None:
+        """Ends polls of other processes for the call `by`, which waits for this."""
+        if not bearers:
+            return None
+        taken, numbers = self._ends.numbers(len(bearers))
+        for bearer, number in zip(bearers, numbers, strict=True):
+            word = {"end": number_of(bearer), "by": by, "from": self._name.hex(), "as": number}
+            self._bus.send(bearer[:OWNER].hex(), word)
+        return taken
+
+    def heard(self, word: Word) -> None:
+        """What this process does not know any more is over."""
+        if "turn" in word:
+            self._turn(bytes.fromhex(word["turn"]))
+        elif "ended" in word:
+            self._ends.ended(word["ended"])
+        elif "end" in word:
+            self._give_way(word)
+
+    def _turn(self, digest: bytes) -> None:
+        key = self._tickets.named(digest)
+        if key is not None:
+            self.freed(*key)
+
+    def _give_way(self, word: Word) -> None:
+        """A call that cannot be ended any more runs on without its place."""
+        victim = self._mirror.lose(word["end"])
+        try:
+            if victim is not None and victim.evictable:
+                self.ends(victim, word["by"])
+        finally:
+            self._bus.send(word["from"], {"ended": word["as"]})
+
+
+def turn(digest: bytes) -> Word:
+    """It may be the turn of the first who waits there."""
+    return {"turn": digest.hex()}

@@ -1,0 +1,196 @@
+"""One machine with two workers: one is killed under its polls, or is stopped in the midst of a decision. The rest
+of the machine goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+
+from tests.bench.load import Crowd
+from tests.bench.measure import park, settle
+from tests.bench.process import tree
+from tests.bench.wire import request
+
+from .nodes import SEVERAL, SHARED, WORKERS
+from .probes import probing
+from .sheet import Sheet
+from .stage import PLAN, Chaos, stage, statuses
+from .waiting import reached
+
+FREED, BACK, GOES_ON = 1.0, 2.0, 2.0  # seconds
+WORKER = b"gateway.machine.worker"
+LOCKED_AT = 64  # bytes into LMDB's lock file: whose thread may write, the word of a robust mutex
+OWNER = 0x3FFFFFFF
+TRIES = 3000
+
+
+def workers(on: Chaos) -> list[int]:
+    """The processes that serve."""
+    found = []
+    for pid in tree(on.proxy.pid)[1:]:
+        with suppress(OSError):
+            if WORKER in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+async def killed(sheet: Sheet, folder: Path, polls: int = 1000) -> None:
+    """A worker is killed; its consumers, who have one place each, come straight back."""
+    async with stage(folder, server=SEVERAL, state=SHARED) as on:
+        tokens = list(islice(on.tokens, polls))
+        wires = [request("/poll", token) for token in tokens]
+        crowd = Crowd()
+        await crowd.dial(on.port, polls)
+        await park(on, crowd, wires)
+        before = workers(on)
+        sheet.check("workers", len(before), len(before) == WORKERS, f"{WORKERS}")
+        sheet.step(f"{polls:,} polls held, 100 probes a second; a worker is killed")
+        async with probing(on.port, lambda: request("/now", next(on.tokens))) as probes:
+            await asyncio.sleep(0.5)
+            os.kill(before[0], signal.SIGKILL)
+            died = time.monotonic()
+            await reached(lambda: bool(crowd.lost), 5)
+            await settle()
+            lost = [index for index, client in enumerate(crowd.clients) if client.transport.is_closing()]
+            back = await _come_back(sheet, on, [wires[index] for index in lost], polls, died)
+            again = await reached(lambda: len(workers(on)) == WORKERS and before[0] not in workers(on), 10)
+            sheet.within("as many workers as before after", again and time.monotonic() - died, BACK)
+            await asyncio.sleep(1)
+        sheet.check("polls lost", len(lost), 0 < len(lost) == crowd.lost < polls, "those of one worker")
+        said = probes.said()
+        later = probes.said(since=died)
+        sheet.check("probes", said, set(said) <= {"200", "reset", "closed"}, "200, but for those under way there")
+        sheet.check("of them lost that came later", later, set(later) == {"200"}, "none")
+        sheet.note("slowest answer to a probe", probes.slowest())
+        await on.control.publish()
+        await asyncio.gather(crowd.answered(10), back.answered(10))
+        seen, wanted = statuses(crowd), {"200": polls - len(lost), "lost": len(lost)}
+        sheet.check("the held ones", seen, seen == wanted, f"{wanted}")
+        sheet.check("those that came back", seen := statuses(back), seen == {"200": len(lost)}, f"{len(lost)} x 200")
+
+
+async def _come_back(sheet: Sheet, on: Chaos, wires: list[bytes], polls: int, died: float) -> Crowd:
+    """Each lost its poll and asks again, until its place is free."""
+    crowd = Crowd()
+    await crowd.dial(on.port, len(wires))
+    crowd.forget()
+    crowd.ask(wires, slice(None))
+    refused = 0
+
+    async def held() -> bool:
+        nonlocal refused
+        for client, wire in zip(crowd.clients, wires, strict=True):
+            if not client.asked:
+                refused += 1
+                client.ask(wire)
+        await asyncio.sleep(0.1)
+        return await on.held() == polls
+
+    there = await reached(held, 15)
+    sheet.within("their places are free, and taken by them again, after", there and time.monotonic() - died, FREED)
+    sheet.note("refused until then", refused)
+    crowd.forget()
+    return crowd
+
+
+async def lock_stopped(sheet: Sheet, folder: Path) -> None:
+    """Under load a worker is stopped again and again, until it is caught with the lock that all workers need."""
+    async with stage(folder, server=SEVERAL, state=SHARED, plan=_generous()) as on:
+        with _lock(on) as owner:
+            load = _Load(on)
+            await load.begin()
+            sheet.step("requests without a pause; a worker is stopped, until it is one that holds the lock")
+            caught = await _caught(on, owner)
+            sheet.check("caught with the lock", caught is not None, caught is not None, f"within {TRIES} tries")
+            stopped = time.monotonic()
+            async with probing(on.port, lambda: request("/now", next(on.tokens))) as probes:
+                good = await reached(lambda: any(one.said == "200" for one in probes.done), 10)
+                sheet.within("another worker decides again after", good and time.monotonic() - stopped, GOES_ON)
+                full = await reached(lambda: len(workers(on)) == WORKERS and caught not in workers(on), 10)
+                sheet.within("it is replaced after", full and time.monotonic() - stopped, GOES_ON + BACK)
+                calm = time.monotonic()
+                await asyncio.sleep(2)
+            await load.end()
+            later = probes.said(since=calm)
+            sheet.check("calls from then on", later, set(later) == {"200"}, "only 200")
+            sheet.note("all calls meanwhile", probes.said())
+
+
+def _generous() -> str:
+    return PLAN.replace('rate = "600/min"\nburst = 20', 'rate = "100000/s"\nburst = 100000').replace(
+        'rate = "20000/s"\nburst = 40000', 'rate = "100000/s"\nburst = 100000'
+    )
+
+
+class _Load:
+    """Short requests, as many as are answered; who loses its worker is not replaced."""
+
+    def __init__(self, on: Chaos) -> None:
+        self._on = on
+        self._stop = False
+
+    async def begin(self) -> None:
+        self._tasks = [asyncio.create_task(self._ask(request("/now", next(self._on.tokens)))) for _ in range(16)]
+
+    async def _ask(self, wire: bytes) -> None:
+        while not self._stop:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._on.port)
+                try:
+                    while not self._stop:
+                        writer.write(wire)
+                        if not await reader.read(65536):
+                            break
+                finally:
+                    writer.transport.abort()
+
+    async def end(self) -> None:
+        self._stop = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@contextmanager
+def _lock(on: Chaos) -> Iterator[int]:
+    """The lock file of the machine's state, open to be read."""
+    paths = [path for path in Path("/dev/shm").glob("longpoll-gateway-*/state/lock.mdb") if _of(path, on.proxy.pid)]
+    file = os.open(paths[0], os.O_RDONLY)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _of(path: Path, pid: int) -> bool:
+    """Whether a process of that machine has it open."""
+    for one in tree(pid):
+        with suppress(OSError):
+            if str(path) in Path(f"/proc/{one}/maps").read_text():
+                return True
+    return False
+
+
+async def _caught(on: Chaos, file: int) -> int | None:
+    """The process id of a worker that is stopped now and holds the lock."""
+    for turn in range(TRIES):
+        await asyncio.sleep(0.002)
+        pids = workers(on)
+        pid = pids[turn % len(pids)]
+        os.kill(pid, signal.SIGSTOP)
+        await reached(lambda pid=pid: _is_stopped(pid), 1)  # type: ignore[misc]
+        if int.from_bytes(os.pread(file, 4, LOCKED_AT), "little") & OWNER == pid:
+            return pid
+        os.kill(pid, signal.SIGCONT)
+    return None
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
