@@ -8,6 +8,9 @@ import asyncio
 import gc
 import logging
 import os
+import socket
+import ssl
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -19,8 +22,9 @@ from gateway.call import Call, State
 from gateway.clock import Clock, Timers
 from gateway.config import read_config
 from gateway.config.disk import Copy, reading
+from gateway.config.schema import Server
 from gateway.drain import Drain
-from gateway.edge.accept import SHARED_BATCH
+from gateway.edge.accept import BATCH, SHARED_BATCH
 from gateway.edge.http1 import Edge
 from gateway.edge.listen import Bound, bind_all
 from gateway.edge.listeners import Listeners
@@ -71,6 +75,7 @@ class App:
         self._read = read  # what the first configuration is, if it was read already
         self._ramp: Ramp | None = None
         self._copy = copy  # of the files, where what lies there now is not what counts
+        self._bound: Bound | None = None
         self._clock = clock or Clock()
         self.members = Members(Names(resolve, self._clock.wall))
         self._listeners: Listeners | None = None
@@ -134,31 +139,37 @@ class App:
         self._notes = notes_of(self._part)
         if self._notes is not None:
             self._serve.share(self._notes)
+            self._limits.pollers.notes = self._notes
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives
         self._swap(built)
         if not isinstance(self._store, MemoryStore):
             await self._store.start()
         await self.members.ahead(built.snapshot.upstreams)
-        self._listeners = self._listen(loop, built)
+        bound = self._bound = self._bind(config.server)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
         if config.admin is not None:
             make = partial(make_admin, operator, inner=not self._part.alone)
-            self._admin = AdminListener(self._part.admin(config.admin), make)
+            self._admin = AdminListener(self._part.admin(config.admin), make, self._part.given)
             await self._admin.start()
-        if config.server.ramp is not None:
-            count, seconds = config.server.ramp
-            self._serve.ramp = self._ramp = Ramp(loop, self._timers, count / self._part.workers, seconds, self._ramped)
+        self._start_ramp(loop, config.server)
         self._telemetry.start(operator.gauges)
+        self._listeners = self._listen(loop, bound, built.tls)  # last: who is taken is served
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
 
-    def _listen(self, loop: asyncio.AbstractEventLoop, built: Built) -> Listeners:
-        sockets = self._part.sockets
-        if sockets is None:
-            return Listeners(loop, self._edge, bind_all(built.config.server), built.tls)
-        return Listeners(loop, self._edge, Bound(sockets), built.tls, SHARED_BATCH)
+    def _bind(self, server: Server) -> Bound:
+        given = self._part.sockets
+        return bind_all(server, self._part.given) if given is None else Bound(given)
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, bound: Bound, tls: ssl.SSLContext | None) -> Listeners:
+        return Listeners(loop, self._edge, bound, tls, BATCH if self._part.alone else SHARED_BATCH)
+
+    def _start_ramp(self, loop: asyncio.AbstractEventLoop, server: Server) -> None:
+        if server.ramp is not None:
+            count, seconds = server.ramp
+            self._serve.ramp = self._ramp = Ramp(loop, self._timers, count / self._part.workers, seconds, self._ramped)
 
     def _ramped(self) -> None:
         """Who was to come back after the start has come."""
@@ -184,9 +195,9 @@ class App:
         """The second: that counts from now on."""
         return await self._reloads.commit()
 
-    def abandon_reload(self) -> None:
-        """Instead of the second: not all were ready for it."""
-        self._reloads.abandon()
+    def abandon_reload(self, problems: list[str]) -> None:
+        """Instead of the second: not all could take it, for these reasons."""
+        self._reloads.abandon(problems)
 
     def _load(self, copy: Copy | None = None) -> Built:
         old = self._serve.snapshot
@@ -202,8 +213,9 @@ class App:
     def _tell(self, built: Built) -> None:
         if self._sets_level:
             logger.setLevel(LEVELS[built.config.log.level])
-        for notice in (*built.notices, *for_a_restart(self._opened, built.config)):
-            logger.warning(notice)
+        if self._part.alone:  # else its supervisor says so once for all
+            for notice in (*built.notices, *for_a_restart(self._opened, built.config)):
+                logger.warning(notice)
 
     def _swap(self, built: Built) -> None:
         """In one turn of the loop. Calls keep the plan they began with; meters, places and connections go on."""
@@ -243,17 +255,38 @@ class App:
 
     # -- the end -------------------------------------------------------------------------------------------------
 
-    def begin_drain(self) -> dict[str, object]:
-        """Drains and stops, as SIGTERM does; returns what will happen. Asked again it begins nothing new."""
-        if self._drain is None:
-            self._drain = asyncio.ensure_future(self.drain())
+    def begin_drain(self, at_once: bool = False) -> dict[str, object]:
+        """Drains and stops, as SIGTERM does, or without `server.shutdown_delay`; returns what will happen. Asked again
+        it begins nothing new."""
         server = self._config.server
-        return {"draining": True, "listeners_close_in": server.shutdown_delay, "window": server.drain}
+        delay = 0.0 if at_once else server.shutdown_delay
+        if self._drain is None:
+            self._drain = asyncio.ensure_future(self.drain(self._window(delay)))
+        return {"draining": True, "listeners_close_in": delay, "window": server.drain}
+
+    def offer(self) -> dict[str, Sequence[socket.socket]]:
+        """What is listened on, by address, for a process that is to take this one's place."""
+        here = [bound for bound in (self._bound, self._admin.bound if self._admin is not None else None) if bound]
+        return {name: some for bound in here for name, some in bound.sockets.items()}
+
+    def hand_over(self, addresses: Collection[str]) -> None:
+        """Another process listens there now, and this one does no more; what is held here ends as in a drain, which is
+        to follow."""
+        if self._listeners is not None:
+            self._listeners.hand_over(addresses)
+        if self._admin is not None:
+            self._admin.hand_over(addresses)
+
+    def own(self) -> None:
+        """The process before has let go of what it handed on: files of unix sockets end with this one."""
+        for bound in (self._bound, self._admin.bound if self._admin is not None else None):
+            if bound is not None:
+                bound.own()
 
     async def wait_stopped(self) -> None:
         await self._stopped.wait()
 
-    def window(self, delay: float) -> Drain:
+    def _window(self, delay: float) -> Drain:
         """That of a drain that begins so many seconds from now."""
         return Drain.after(self._timers.now(), delay, self._config.server.drain)
 
@@ -265,9 +298,9 @@ class App:
             return
         self.draining = True
         now = self._timers.now()
-        drain = drain or self.window(self._config.server.shutdown_delay)
+        drain = drain or self._window(self._config.server.shutdown_delay)
         if drain.begun > now:
-            logger.info("not ready any more; listeners close in %gs", drain.begun - now)
+            logger.info("not ready any more; listeners close in %.3gs", drain.begun - now)
             if await self._sleep(drain.begun - now):
                 return
         logger.info("draining for at most %gs", drain.end - drain.begun)
@@ -313,6 +346,8 @@ class App:
     async def _stop(self) -> None:
         if self._listeners is not None:
             self._listeners.abort()
+        elif self._bound is not None:
+            self._bound.close()
         if hasattr(self, "_edge"):
             for connection in list(self._edge.connections):
                 call = connection.call

@@ -69,9 +69,13 @@ def cli() -> None:
 
 @cli.command(cls=ConfigCommand, short_help="Serve, until SIGTERM or Ctrl-C.")
 @config_option
-def run(path: Path) -> None:
+@click.option("--replace", is_flag=True, help="Take over from the gateway that runs with this configuration.")
+def run(path: Path, replace: bool) -> None:
     """Serve. SIGTERM or Ctrl-C drains: held polls end in "no news" within server.drain. A second one stops now.
     SIGHUP reads the configuration again.
+
+    With --replace the gateway that runs hands its listening sockets on and drains once this one serves: no connection
+    is refused. Where none runs, this one just starts.
 
     Records of calls go where log.calls says, everything else to standard error.
     """
@@ -79,7 +83,7 @@ def run(path: Path) -> None:
     from gateway.parse import MissingParserError
 
     try:
-        sys.exit(process.run(path))
+        sys.exit(process.run(path, replace))
     except (ValueError, MissingParserError) as error:
         raise click.ClickException(str(error)) from None
 

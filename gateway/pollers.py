@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.clock import Timers
     from gateway.head import RequestHead
     from gateway.holds.plan import HoldPlan
+    from gateway.state.notes import Notes
 
 LONGEST = 256  # characters of a key; what is longer is told by its digest
 MOST_RESTING = 100_000  # pollers remembered that had nothing; beyond it the oldest may come back as they like
@@ -112,12 +113,14 @@ class Kept:
 
 
 class Pollers:
-    """All of them. Keys are made of names, so a reload changes nothing for who polls."""
+    """All of this process. Keys are made of names, so a reload changes nothing for who polls. Who comes back too soon
+    is known through `notes` also where another worker had nothing for him; who polls there is not."""
 
-    __slots__ = ("_loop", "_resting", "_seats", "now")
+    __slots__ = ("_loop", "_resting", "_seats", "notes", "now")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers) -> None:
         self.now = timers.now
+        self.notes: Notes | None = None  # None: there are no other workers
         self._loop = loop
         self._seats: dict[str, Seat] = {}  # the latest of each poller
         self._resting = Table()  # until when a poller may not come back
@@ -186,6 +189,8 @@ class Pollers:
         if call.hold is None or not call.hold.min_repoll:
             return None
         until, now = self._resting.until.get(key, 0.0), self.now()
+        if until <= now and self.notes is not None and (found := self.notes.get(("rests", key), now)) is not None:
+            until = found[1]
         return Kept(self, call, key, now, until=until) if until > now else None
 
     def _sit(self, call: Call, key: str) -> None:
@@ -201,6 +206,8 @@ class Pollers:
             self._loop.call_soon(self._free, seat)
 
     def _rests(self, key: str, now: float, seconds: float) -> None:
+        if self.notes is not None:
+            self.notes.put(("rests", key), b"", now + seconds)
         if key in self._resting.until:
             self._resting.until[key] = now + seconds
         else:

@@ -6,18 +6,26 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from gateway.app import App
 from gateway.config import read_config
+from gateway.machine.handover import CONTROL, Offer, Taken, take_over
+from gateway.machine.link import Link
 from gateway.machine.notify import Notifier
+from gateway.machine.part import Part
 from gateway.machine.planning import cores
+from gateway.machine.replace import Control, Replaced, control_path
 from gateway.machine.sockets import handed_over
 from gateway.machine.supervisor import Supervisor
 from gateway.machine.workers import StartError
+
+logger = logging.getLogger("gateway")
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -29,8 +37,9 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def run(path: Path) -> int:
-    """Serves until SIGTERM or Ctrl-C (drain; a second one stops at once); SIGHUP reloads. Returns the exit code.
+def run(path: Path, replace: bool = False) -> int:
+    """Serves until SIGTERM or Ctrl-C (drain; a second one stops at once); SIGHUP reloads. With `replace` it takes the
+    place of the gateway that runs with this configuration. Returns the exit code.
 
     Raises ConfigError, ValueError or OSError, each with sentences for the operator.
     """
@@ -40,11 +49,21 @@ def run(path: Path) -> int:
     handed_over(os.environ, config.server.listen)
     notifier = Notifier(os.environ)
     workers = config.server.workers or cores()
+    control = control_path(path, config.server.control, os.environ)
+    before = take_over(control) if replace else None
+    given = before.sockets if before is not None else {}
+    if replace and before is None:
+        logger.warning("no gateway listens at unix:%s, so this one takes nobody's place", control)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        served: Served
         if workers == 1:
-            return runner.run(_serve_until_told(Alone(App(path, read=(config, notices)), notifier)))
+            served = Alone(App(path, part=Part(given=given), read=(config, notices)), notifier)
+        else:
+            served = Supervisor(path, (config, notices), workers, notifier, before)
         try:
-            return runner.run(_serve_until_told(Supervisor(path, (config, notices), workers, notifier)))
+            return runner.run(
+                _serve_until_told(served, Control(control, served, config.server.control is not None), before)
+            )
         except StartError as error:
             print(error, file=sys.stderr)
             return error.code
@@ -57,7 +76,7 @@ def tell_of_bugs(found: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(found)
 
 
-class Served(Protocol):
+class Served(Replaced, Protocol):
     """What a process of `gateway run` does: an App, or a Supervisor of several."""
 
     async def start(self) -> None: ...
@@ -70,16 +89,40 @@ class Served(Protocol):
 
     async def wait_stopped(self) -> None: ...
 
+    def own(self) -> None:
+        """What the process before has handed on is this one's alone."""
 
-async def _serve_until_told(served: Served) -> int:
+
+async def _serve_until_told(served: Served, control: Control, before: Taken | None) -> int:
     loop = asyncio.get_running_loop()
     signals = Signals(served)
     loop.add_signal_handler(signal.SIGHUP, signals.reload)  # before the start: SIGHUP would end the process
+    if before is not None:
+        await before.listen({"pass": partial(served.heard, from_before=True)})
     await served.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.end)
+    given = await _replace(served, before) if before is not None else ()
+    control.open(given)
     await served.wait_stopped()
+    control.close()
     return 0  # a reload that still reads is given up
+
+
+async def _replace(served: Served, before: Taken) -> Sequence[socket.socket]:
+    """We serve, so the process before may let go of what it has handed on: also of the socket over which it was asked,
+    which is returned."""
+    offer = served.offer()
+    control = before.sockets.pop(CONTROL, ())
+    if await before.ready((*offer.sockets, CONTROL)):
+        logger.info("in the place of process %d, which ends what it holds", before.pid)
+    else:
+        logger.warning("process %d was gone before this one could take its place", before.pid)
+    for name in before.sockets.keys() - offer.sockets.keys():
+        for sock in before.sockets[name]:
+            sock.close()
+    served.own()
+    return control
 
 
 class Alone:
@@ -88,7 +131,10 @@ class Alone:
     def __init__(self, app: App, notifier: Notifier) -> None:
         self._app = app
         self._notifier = notifier
+        self._replaced = False
+        self.successor: Link | None = None
         self.stop = app.stop
+        self.own = app.own
         self.wait_stopped = app.wait_stopped
 
     async def start(self) -> None:
@@ -102,8 +148,21 @@ class Alone:
         self._notifier.ready(f"serving; the reload failed: {problems[0]}" if problems else "serving")
 
     async def drain(self) -> None:
-        self._notifier.stopping("draining")
+        if not self._replaced:
+            self._notifier.stopping("draining")
         await self._app.drain()
+
+    def offer(self) -> Offer:
+        return Offer(self._app.offer())
+
+    def hand_over(self, pid: int, addresses: Collection[str]) -> None:
+        self._replaced = True
+        self._notifier.main(pid)
+        self._app.hand_over(addresses)
+        self._app.begin_drain(at_once=True)
+
+    def heard(self, to: str, name: str, data: dict[str, Any], from_before: bool = False) -> None:
+        """There is nobody here who shares anything with another process of this machine."""
 
 
 class Signals:

@@ -9,7 +9,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 
 from gateway.config.problems import ConfigError
@@ -58,9 +58,11 @@ class Reloads:
             return self._keep(_said(error, self._patience))
         return []
 
-    def abandon(self) -> None:
-        """What was built shall not count after all."""
+    def abandon(self, problems: Sequence[str] = ()) -> None:
+        """What was built shall not count after all: because of these, where others have told of them already."""
         self._ready = None
+        if problems:
+            self._note(problems[0])
 
     async def commit(self) -> list[str]:
         """The second step: what was built counts from now on."""
@@ -82,14 +84,17 @@ class Reloads:
         return []
 
     def _keep(self, problems: list[str]) -> list[str]:
-        self.last = self._wall()
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.last))
-        self.counts["failed"] += 1
-        self.failure = f"the reload at {at} failed and the configuration before it counts: {problems[0]}"
+        self._note(problems[0])
         for problem in problems:
             logger.error("reload: %s", problem)
         logger.error("reload: nothing was changed; the configuration before it counts")
         return problems
+
+    def _note(self, problem: str) -> None:
+        self.last = self._wall()
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.last))
+        self.counts["failed"] += 1
+        self.failure = f"the reload at {at} failed and the configuration before it counts: {problem}"
 
 
 def _aside(work: Callable[[], Built]) -> asyncio.Future[Built]:

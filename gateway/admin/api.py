@@ -72,15 +72,18 @@ def make_admin(gateway: Operated, access: guard.Access, inner: bool = False) -> 
     dashboard = Dashboard(view, gateway.call_log(), worker, access.token is not None)
     pages: list[Pages] = [Probes(gateway), Held(gateway), Parts(gateway), Endpoints(gateway), Past(gateway, worker)]
     pages += [Orders(gateway), dashboard, *([Inner(gateway, view)] if inner else [])]
-    admin = assemble(access, pages, dashboard)
-    if inner:
-        admin.middlewares.append(in_time)
+    if not inner:
+        return assemble(access, pages, dashboard)
+    admin = assemble(access, pages, dashboard, 2 * exchange.MAX_BODY)  # what somebody asked for, and who is meant
+    admin.middlewares.append(in_time)
     return admin
 
 
-def assemble(access: guard.Access, pages: Iterable[Pages], dashboard: Dashboard) -> web.Application:
+def assemble(
+    access: guard.Access, pages: Iterable[Pages], dashboard: Dashboard, max_body: int = exchange.MAX_BODY
+) -> web.Application:
     """An application of these pages, among which is the dashboard."""
-    admin = web.Application(middlewares=[exchange.guarded(access)], client_max_size=exchange.MAX_BODY)
+    admin = web.Application(middlewares=[exchange.guarded(access)], client_max_size=max_body)
     admin[BUSY] = set()
     admin.on_response_prepare.append(exchange.finish)
     admin.on_startup.append(dashboard.lives)

@@ -35,11 +35,16 @@ class Doors:
     def _open(self) -> None:
         self._loop.add_reader(self._sock, self._take)
 
-    def close(self) -> None:
+    def leave(self) -> None:
+        """Takes nobody any more."""
         self._loop.remove_reader(self._sock)
         if self._later is not None:
             self._later.cancel()
         self._sock.close()
+
+    def close(self) -> None:
+        if self._sock.fileno() >= 0:
+            self.leave()
         for task in self._tasks:
             task.cancel()
 

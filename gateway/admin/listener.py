@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aiohttp import web
 
@@ -14,7 +14,7 @@ from gateway.admin.exchange import Quiet
 from gateway.admin.guard import Access, access
 from gateway.config.references import read_secret
 from gateway.config.schema import Admin
-from gateway.edge.listen import bind, unbind
+from gateway.edge.listen import NOTHING, Bound, Given, bind_some
 
 logger = logging.getLogger("gateway")
 
@@ -23,10 +23,12 @@ class AdminListener:
     """`await start()`, then `port` is the one really listened on. Raises OSError and ValueError from `start`. `make` is
     what makes the application: a gateway's own or, with several workers, its supervisor's."""
 
-    def __init__(self, admin: Admin, make: Callable[[Access], web.Application]) -> None:
+    def __init__(self, admin: Admin, make: Callable[[Access], web.Application], given: Given = NOTHING) -> None:
         self.port: int | None = None
         self._admin = admin
         token = read_secret(admin.token, os.environ) if admin.token is not None else None
+        self._given = given
+        self.bound = Bound({})
         self._doors: list[Doors] = []
         self._application = make(access(admin, token))
         self._runner = web.AppRunner(self._application, access_log=None, logger=Quiet(logger), shutdown_timeout=0.1)
@@ -35,15 +37,23 @@ class AdminListener:
         await self._runner.setup()
         server = self._runner.server
         assert server is not None
-        for sock in bind(self._admin.listen):
+        self.bound = bind_some((self._admin.listen,), given=self._given)
+        for sock in self.bound.sockets[str(self._admin.listen)]:
             self._doors.append(Doors(sock, server, self._application[BUSY]))
             if sock.family != socket.AF_UNIX:
                 self.port = sock.getsockname()[1]
         logger.info("admin on %s", self._admin.listen)
 
+    def hand_over(self, addresses: Collection[str]) -> None:
+        """Takes nobody new: where its own is among these addresses another process does. Whoever is connected is
+        answered."""
+        self.bound.own(addresses)
+        self.bound.unbind()
+        for doors in self._doors:
+            doors.leave()
+
     async def stop(self) -> None:
+        self.bound.unbind()
         for doors in self._doors:
             doors.close()
-        if self._doors:  # else the file of a unix socket is somebody else's
-            unbind(self._admin.listen)
         await self._runner.cleanup()

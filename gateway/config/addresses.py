@@ -69,6 +69,13 @@ def parse_listen(value: object, base: Path) -> Listen:
     return Listen(host, port)
 
 
+def parse_socket(value: object, base: Path) -> Listen:
+    """`"unix:/run/gateway/control.sock"` (relative to `base`), and nothing else."""
+    if not isinstance(value, str) or not value.startswith("unix:"):
+        raise ValueError('is not a unix socket; write "unix:/run/gateway/control.sock"')
+    return _parse_unix(value[5:], base)
+
+
 def _parse_descriptor(number: str) -> Listen:
     """systemd's sockets begin at 3 (sd_listen_fds(3)); what is below is somebody else's."""
     if not re.fullmatch("[0-9]{1,4}", number) or int(number) < 3:

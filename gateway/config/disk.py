@@ -16,7 +16,8 @@ PRIVATE = 0o700
 
 
 class Copy:
-    """Keeps files below `root`, at the paths they have. While it is `making`, each is copied when it is first read."""
+    """Keeps files below `root`, of their user only, at the paths they have. While it is `making`, each is copied when
+    it is first read."""
 
     def __init__(self, root: Path, *, making: bool = False) -> None:
         self._root = root
@@ -34,7 +35,8 @@ class Copy:
                 data = file.read(MOST + 1)
         except OSError:
             return path  # whoever reads it says what is wrong with it
-        place.parent.mkdir(PRIVATE, parents=True, exist_ok=True)
+        self._root.mkdir(PRIVATE, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         place.touch(0o600)
         place.write_bytes(data)
         return place

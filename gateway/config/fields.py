@@ -145,6 +145,11 @@ ListenAddress = Annotated[
     PlainValidator(lambda value, info: addresses.parse_listen(value, _base(info))),
     WithJsonSchema({"type": "string", "examples": ["127.0.0.1:8080", "unix:/run/gateway.sock"]}),
 ]
+SocketAddress = Annotated[
+    addresses.Listen,
+    PlainValidator(lambda value, info: addresses.parse_socket(value, _base(info))),
+    WithJsonSchema({"type": "string", "pattern": "^unix:", "examples": ["unix:/run/gateway/control.sock"]}),
+]
 StateAddress = Annotated[
     states.StateUrl,
     PlainValidator(states.parse_state),

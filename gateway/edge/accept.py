@@ -68,11 +68,12 @@ class Acceptor:
             self._reading = False
             self._loop.remove_reader(self._sock)
 
-    def close(self) -> None:
-        """Stops listening. Who is in the kernel's queue by now is still taken: it was told that it is connected."""
+    def close(self, taking: bool = True) -> None:
+        """Stops listening. Who is in the kernel's queue by now is still taken: it was told that it is connected. Not
+        where another process takes it."""
         if self._sock.fileno() < 0:
             return
-        while self._take_batch(BATCH) == BATCH:
+        while taking and self._take_batch(BATCH) == BATCH:
             pass
         self._pause()
         if self._later is not None:

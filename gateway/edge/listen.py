@@ -9,9 +9,10 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from gateway.config.addresses import Listen
 from gateway.config.schema import Server
@@ -20,6 +21,8 @@ from gateway.sockets import VANISHED_AFTER, tune
 logger = logging.getLogger("gateway")
 
 BACKLOG = 4096
+Given = Mapping[str, Sequence[socket.socket]]  # by the address as it is written
+NOTHING: Given = MappingProxyType({})
 
 
 class ListenError(OSError):
@@ -31,7 +34,7 @@ class Bound:
     """Sockets that are listened on, by their address as it is written. `files` are those of unix sockets that end with
     them: what is found there later is a successor's."""
 
-    sockets: Mapping[str, Sequence[socket.socket]]
+    sockets: Given
     files: list[Path] = field(default_factory=list)
 
     def unbind(self) -> None:
@@ -39,23 +42,41 @@ class Bound:
         while self.files:
             self.files.pop().unlink(missing_ok=True)
 
+    def own(self, kept: Collection[str] = ()) -> None:
+        """From now on the files of all unix sockets end with them, but for those at the addresses that are `kept`."""
+        mine = [name for name, some in self.sockets.items() if some and some[0].family == socket.AF_UNIX]
+        self.files = [Path(name[5:]) for name in mine if name.startswith("unix:") and name not in kept]
+
     def close(self) -> None:
         self.unbind()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Other processes may still listen on them."""
         for some in self.sockets.values():
             for sock in some:
                 sock.close()
 
 
-def bind_all(server: Server) -> Bound:
+def bind_all(server: Server, given: Given = NOTHING) -> Bound:
     """All addresses of `[server]`. Raises ListenError, and then nothing is left open."""
+    bound = bind_some(server.listen, server.vanished_after, given)
+    for listen in server.listen:
+        logger.info("listening on %s", listen)
+    return bound
+
+
+def bind_some(listens: Iterable[Listen], vanished_after: float = VANISHED_AFTER, given: Given = NOTHING) -> Bound:
+    """These addresses, but for those that are `given`: the files of these are still somebody else's. Raises
+    ListenError, and then nothing is left open."""
     sockets: dict[str, list[socket.socket]] = {}
     bound = Bound(sockets)
     try:
-        for listen in sorted(server.listen, key=lambda each: each.fd is None):  # before a number is that of one of ours
-            sockets[str(listen)] = bind(listen, server.vanished_after)
-            if listen.path is not None:
+        for listen in sorted(listens, key=lambda each: each.fd is None):  # before a number is that of one of ours
+            taken = given.get(str(listen))
+            sockets[str(listen)] = again(taken, vanished_after) if taken else bind(listen, vanished_after)
+            if listen.path is not None and not taken:
                 bound.files.append(Path(listen.path))
-            logger.info("listening on %s", listen)
     except OSError:
         bound.close()
         raise
@@ -90,6 +111,14 @@ def _reason(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         return "permission denied; choose a port above 1023 or give the process CAP_NET_BIND_SERVICE"
     return f"{(error.strerror or 'unknown error').lower()}; check the address"
+
+
+def again(sockets: Sequence[socket.socket], vanished_after: float = VANISHED_AFTER) -> list[socket.socket]:
+    """Sockets that another process has listened on, for this one."""
+    for sock in sockets:
+        if sock.family != socket.AF_UNIX:
+            tune(sock, vanished_after)
+    return list(sockets)
 
 
 class _HandedError(OSError):

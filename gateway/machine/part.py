@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Part:
     """`number` counts workers from 0 and stays the same when one is started again. `sockets` are those to listen on, by
     the address as it is written in the file; None: this process opens them itself. `directory` is the machine's own,
-    in memory and for its user only: what workers share lies there. `owner` is this start of the process, and no other:
+    in memory and for its user only: what workers share lies there. `given` are sockets that the process before has
+    handed on: what is not among them is opened. `owner` is this start of the process, and no other:
     what a store lends is lent to it."""
 
     number: int = 0
@@ -30,6 +31,7 @@ class Part:
     directory: Path | None = None
     link: Link | None = None
     neighbours: Neighbours | None = None  # the other workers, at the door
+    given: Mapping[str, Sequence[socket.socket]] = field(default_factory=dict)
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def admin(self, admin: Admin) -> Admin:

@@ -7,34 +7,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gateway.admin.listener import AdminListener
 from gateway.app import AFTER_DRAIN
-from gateway.descriptors import Descriptors
 from gateway.drain import Drain
-from gateway.edge.listen import Bound, bind_all
-from gateway.loading import Read, build
+from gateway.edge.listen import NOTHING, Bound, Given, bind_all
+from gateway.loading import Read
 from gateway.machine.admin.api import make_machine_admin
 from gateway.machine.admin.crew import Crew
 from gateway.machine.directory import Directory, make_directory
+from gateway.machine.estate import Estate
+from gateway.machine.handover import Offer, Taken
 from gateway.machine.headcount import Headcount
-from gateway.machine.kept import keep
 from gateway.machine.launch import Life, Machine
+from gateway.machine.link import Link
 from gateway.machine.notify import Notifier
-from gateway.machine.part import Part
 from gateway.machine.planning import planned
-from gateway.machine.workers import Workers
-from gateway.policies.rate_limit import Screen
-from gateway.state.keeper import Keeper
-from gateway.state.memory import MemoryStore
+from gateway.machine.turnover import Turnover
+from gateway.machine.workers import StartError, Workers
 
 logger = logging.getLogger("gateway")
 
-PATIENCE = 5.0  # seconds by which a worker may be late with its end
-AFTER_US = 0.05  # seconds after which workers close what we have closed
+PATIENCE = 3.0  # seconds by which a worker may be late with its end
 TO_STOP = 3.0  # seconds a worker has for an end without a drain
 
 
@@ -44,22 +43,21 @@ class Supervisor:
     Raises StartError, ConfigError, ValueError or OSError from `start`, each with sentences for the operator.
     """
 
-    def __init__(self, path: Path, read: Read, workers: int, notifier: Notifier) -> None:
+    def __init__(self, path: Path, read: Read, workers: int, notifier: Notifier, before: Taken | None = None) -> None:
         self.path = path
         self.draining = False
-        self.reloaded = 0
         self.began = time.monotonic()
         self._config, self._notices = read
         self._count = workers
         self._notifier = notifier
+        self._before = before  # in whose place we begin
+        self._replaced = False
+        self.successor: Link | None = None
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._turn = asyncio.Lock()
         self._began_drain: asyncio.Task[None] | None = None
         self._bound: Bound | None = None
         self._admin: AdminListener | None = None
-        self._keeper: Keeper | None = None
-        self._looks_after: asyncio.Task[None] | None = None
         self.directory: Directory | None = None
 
     async def start(self) -> None:
@@ -70,19 +68,27 @@ class Supervisor:
             raise
 
     async def _start(self) -> None:
-        files = self._tried()
         self.directory = make_directory()
-        self._bound = bind_all(self._config.server)
+        self.turnover = Turnover(self.path, self.directory.path, self._count)
+        built = self.turnover.begin()
+        self._config = built.config
+        self._bound = bind_all(self._config.server, self._given)
         self._headcount = Headcount.make(self.directory.path, self._count)
-        keep(self._config, self.directory.path)
-        self._open_state(self.directory.path)
         for notice in self._notices:
             logger.warning("%s", notice)
-        for line in planned(self._config, self._count, files):
+        for line in planned(self._config, self._count, built.files):
             logger.info("%s", line)
         self.workers = Workers(Machine(self.path, self._count, self._bound.sockets, self.directory), self._gone)
+        self._estate = Estate(self._config.state, self.directory.path, self.workers.forward)
+        self._estate.open(self._before.directory if self._before is not None else None)
+        self.workers.elsewhere = self._elsewhere
+        self.turnover.serve(self.workers)
         await self._open_admin(self.directory.path)
         await self.workers.start()
+        if self._before is not None and len(self.workers.ready) < self._count:
+            self._replaced = True
+            await self.drain()
+            raise StartError(1, f"gateway: not all workers came to serve, so process {self._before.pid} goes on")
         logger.info("serving with %d workers", len(self.workers.ready))
         self._notifier.ready(self._status())
         self._notifier.watch(asyncio.get_running_loop())
@@ -91,36 +97,23 @@ class Supervisor:
         """It answers for all workers, from before the first of them serves until after the last one has ended."""
         if self._config.admin is not None:
             crew = Crew(self, directory, self._count, self._config)
-            self._admin = AdminListener(self._config.admin, partial(make_machine_admin, crew))
+            self._admin = AdminListener(self._config.admin, partial(make_machine_admin, crew), self._given)
             await self._admin.start()
-
-    def _tried(self) -> Descriptors:
-        """Whatever is wrong with the configuration is found before anybody can connect."""
-        part = Part(workers=self._count)
-        screen = Screen(MemoryStore(), time.monotonic)
-        return build(self.path, time.time, screen, part=part, read=(self._config, [])).files
 
     async def _gone(self, life: Life) -> None:
         """What a worker had is free before the others hear of its end."""
         self._headcount.gone(life.number)
-        if self._keeper is not None and life.owner:
-            for owner, word in await self._keeper.bury(life.owner):
-                self.workers.forward(owner, "heard", {"word": word})
+        if life.owner:
+            await self._estate.bury(life.owner)
 
-    def _open_state(self, directory: Path) -> None:
-        """The memory for it is reserved before anybody is let in, and looked after for as long as there are workers."""
-        if self._config.state.url.kind == "shared":
-            self._keeper = Keeper(directory / "state", self._config.state.size)
-            self._keeper.open()
-            self._looks_after = asyncio.ensure_future(self._look_after(self._keeper))
+    @property
+    def _given(self) -> Given:
+        return self._before.sockets if self._before is not None else NOTHING
 
-    async def _look_after(self, keeper: Keeper) -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            try:
-                await keeper.tick()
-            except Exception:
-                logger.exception("the state of the workers could not be looked after")
+    @property
+    def reloaded(self) -> int:
+        """How often another configuration has come to count."""
+        return self.turnover.reloads.counts["ok"]
 
     def _status(self) -> str:
         return f"serving with {len(self.workers.ready)} of {self._count} workers"
@@ -129,24 +122,13 @@ class Supervisor:
 
     async def reload(self) -> list[str]:
         """All workers, or none. Returns the problems, each one line."""
-        async with self._turn:
-            if self.draining:
-                return ["the gateway is draining; start it again instead"]
-            self._notifier.reloading()
-            try:
-                return await self._reload()
-            finally:
-                self._notifier.ready(self._status())
-
-    async def _reload(self) -> list[str]:
-        prepared = await self.workers.ask("prepare_reload")
-        problems = [problem for answer in prepared.values() for problem in _problems(answer)]
-        if problems:
-            self.workers.tell("abandon_reload")
-            return list(dict.fromkeys(problems))
-        await self.workers.ask("commit_reload")
-        self.reloaded += 1
-        return []
+        if self.draining:
+            return ["the gateway is draining; start it again instead"]
+        self._notifier.reloading()
+        problems = await self.turnover.reload(lambda: not self.draining)
+        self._config = self.turnover.config
+        self._notifier.ready(f"{self._status()}; the reload failed: {problems[0]}" if problems else self._status())
+        return problems
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -160,27 +142,73 @@ class Supervisor:
     async def wait_stopped(self) -> None:
         await self._stopped.wait()
 
-    async def drain(self) -> None:
+    def offer(self) -> Offer:
+        """What is listened on, and where the workers share their state, for a machine that is to take our place."""
+        here = [bound for bound in (self._bound, self._admin.bound if self._admin is not None else None) if bound]
+        sockets = {name: some for bound in here for name, some in bound.sockets.items()}
+        return Offer(sockets, self.directory.path if self.directory is not None else None)
+
+    def own(self) -> None:
+        """The process before has let go: files of unix sockets end with this machine."""
+        for bound in (self._bound, self._admin.bound if self._admin is not None else None):
+            if bound is not None:
+                bound.own()
+
+    def hand_over(self, pid: int, addresses: Collection[str]) -> None:
+        """Another process listens at these addresses now: what is held here ends as in a drain."""
+        self._replaced = True
+        self._notifier.main(pid)
+        if self._bound is not None:
+            self._bound.own(addresses)
+        if self._admin is not None:
+            self._admin.hand_over(addresses)
+        self._began_drain = self._began_drain or asyncio.ensure_future(self.drain(addresses))
+
+    def heard(self, to: str, name: str, data: dict[str, Any], from_before: bool = False) -> None:
+        """Word from the machine in whose place we are, or from the one in ours. Where it is for none of our workers it
+        goes on to the other of the two, and never back."""
+        further = self.successor if from_before else self._before_link
+        ours = hasattr(self, "workers") and self.workers.deliver(to, name, data)
+        if not ours and further is not None:
+            further.tell("pass", to=to, name=name, data=data)
+
+    def _elsewhere(self, to: str, name: str, data: dict[str, Any]) -> None:
+        """Word from one of ours to one that is none of ours."""
+        for link in (self._before_link, self.successor):
+            if link is not None:
+                link.tell("pass", to=to, name=name, data=data)
+
+    @property
+    def _before_link(self) -> Link | None:
+        return self._before.link if self._before is not None else None
+
+    async def drain(self, addresses: Collection[str] | None = None) -> None:
         """All workers turn red together, and close their listeners together. We let go of the sockets before they do:
         the last of them to close takes whoever is in a queue by then, and nobody comes into it after that."""
         if self.draining:
             return
         self.draining = True
         server = self._config.server
-        status = f"draining for at most {server.shutdown_delay + server.drain:g}s"
+        delay = server.shutdown_delay if addresses is None else 0.0
+        status = f"draining for at most {delay + server.drain:g}s"
         logger.info(status)
-        self._notifier.stopping(status)
+        if not self._replaced:
+            self._notifier.stopping(status)
         self.workers.settle()
-        now = asyncio.get_running_loop().time()
-        drain = Drain.after(now, server.shutdown_delay + AFTER_US, server.drain)
-        self.workers.tell("drain", begun=drain.begun, end=drain.end)
-        if await self._sleep(server.shutdown_delay):
+        drain = Drain.after(time.monotonic(), delay, server.drain)
+        if self._bound is not None:
+            self._bound.let_go()
+        handed = None if addresses is None else list(addresses)
+        self.workers.tell("drain", begun=drain.begun, end=drain.end, addresses=handed)
+        if delay and await self._sleep(delay):
             return
         self._close()
         done = asyncio.ensure_future(self.workers.ended(server.drain + AFTER_DRAIN + PATIENCE))
         stopped = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait((done, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        if not self._stopping.is_set():
+            await self.workers.kill()
         await self.stop()
 
     async def _sleep(self, seconds: float) -> bool:
@@ -209,10 +237,8 @@ class Supervisor:
             await self.workers.kill()
         if self._admin is not None:
             await self._admin.stop()
-        if self._looks_after is not None:
-            self._looks_after.cancel()
-        if self._keeper is not None:
-            self._keeper.close()
+        if hasattr(self, "_estate"):
+            self._estate.close()
         if self.directory is not None:
             self.directory.remove()
             self.directory = None
@@ -222,11 +248,3 @@ class Supervisor:
         """The machine listens on nothing any more, but for what workers still take."""
         if self._bound is not None:
             self._bound.close()
-
-
-def _problems(answer: object) -> list[str]:
-    """Of one worker. One that is gone or failed has not swapped either."""
-    if isinstance(answer, BaseException):
-        return [f"a worker could not tell whether it can reload: {answer}"]
-    assert isinstance(answer, dict)
-    return list(answer["problems"])

@@ -19,11 +19,12 @@ from typing import Any
 
 from gateway.app import App
 from gateway.cli import explained
+from gateway.config.disk import Copy
 from gateway.drain import Drain
 from gateway.machine.headcount import Headcount
-from gateway.machine.kept import kept
 from gateway.machine.link import Link
 from gateway.machine.part import Part
+from gateway.machine.turnover import kept
 from gateway.process import loop_factory, tell_of_bugs
 
 logger = logging.getLogger("gateway")
@@ -53,22 +54,21 @@ def main() -> int:
 
 
 async def _serve(orders: Orders) -> int:
-    handlers: dict[str, Any] = {}
-    link = await Link.over(_socket(orders.link), handlers)
+    told = Told()
+    link = await Link.over(_socket(orders.link), told.handlers())
     directory = Path(orders.directory)
     sockets = {name: [_socket(each) for each in numbers] for name, numbers in orders.sockets.items()}
     neighbours = Headcount(directory, orders.workers, orders.number)
     part = Part(orders.number, orders.workers, sockets, directory, link, neighbours)
     try:
-        app = App(Path(orders.config), part=part, read=(kept(directory), []))
+        app = App(Path(orders.config), part=part, copy=kept(directory))
         await app.start()
     except Exception as error:
         code, text = explained(error)
         link.tell("failed", code=code, text=text)
         await _flushed(link)
         return code
-    told = Told(app)
-    link.handlers = {**link.handlers, **told.handlers()}
+    told.app.set_result(app)
     link.lost.add_done_callback(lambda _: told.orphaned())
     link.tell("ready", owner=app.owner, pid=os.getpid())
     await app.wait_stopped()
@@ -89,31 +89,43 @@ async def _flushed(link: Link) -> None:
 
 
 class Told:
-    """What the supervisor may ask of this worker."""
+    """What the supervisor may ask of this worker; while it starts all of that waits."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._task: asyncio.Task[None] | None = None
+    def __init__(self) -> None:
+        self.app: asyncio.Future[App] = asyncio.get_running_loop().create_future()
 
     def handlers(self) -> dict[str, Any]:
-        return {"drain": self.drain, "stop": self._app.stop, "gone": self.gone,
-                "prepare_reload": self.prepare_reload, "commit_reload": self._app.reload,
-                "abandon_reload": lambda: None}  # fmt: skip
+        return {"drain": self.drain, "stop": self.stop, "gone": self.gone, "prepare_reload": self.prepare_reload,
+                "commit_reload": self.commit_reload, "abandon_reload": self.abandon_reload}  # fmt: skip
 
-    def prepare_reload(self) -> dict[str, object]:
-        return {"problems": [], "digest": ""}
+    async def prepare_reload(self, files: str) -> list[str]:
+        return await (await self.app).prepare_reload(Copy(Path(files)))
+
+    async def commit_reload(self) -> list[str]:
+        return await (await self.app).commit_reload()
+
+    async def abandon_reload(self, problems: list[str]) -> None:
+        (await self.app).abandon_reload(problems)
 
     def gone(self, owner: str) -> None:
         """A worker died; what it held is free already."""
 
-    async def drain(self, begun: float, end: float) -> None:
-        """Ends what is held within this window, which is that of all workers, and then this process."""
-        await self._app.drain(Drain(begun, end))
+    async def drain(self, begun: float, end: float, addresses: list[str] | None = None) -> None:
+        """Ends what is held within this window, which is that of all workers, and then this process. At these addresses
+        another machine listens already."""
+        app = await self.app
+        if addresses is not None:
+            app.hand_over(addresses)
+        await app.drain(Drain(begun, end))
+
+    async def stop(self) -> None:
+        await (await self.app).stop()
 
     def orphaned(self) -> None:
-        if not self._app.draining:
+        app = self.app.result()
+        if not app.draining:
             logger.error("the supervisor is gone; this worker serves nobody new and ends")
-            self._task = asyncio.ensure_future(self._app.drain(self._app.window(delay=0.0)))
+            app.begin_drain(at_once=True)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ class Workers:
         self.lives: dict[int, Life] = {}  # by number: who is there now
         self.restarts: Counter[int] = Counter()  # by number
         self.buried: dict[int, float] = {}  # when the last of a number ended: loop seconds
+        self.elsewhere: Callable[[str, str, dict[str, Any]], object] = lambda to, name, data: None
         self._machine = machine
         self._gone = gone
         self._begun = asyncio.Event()
@@ -75,10 +76,17 @@ class Workers:
         return {life.number: answer for life, answer in zip(asked, answers, strict=True)}
 
     def forward(self, to: str, name: str, data: dict[str, Any]) -> None:
-        """Word from one worker to another, by its owner; one that is gone gets none."""
-        for life in self.ready:
-            if life.owner == to:
-                life.link.tell(name, **data)
+        """Word from one worker to another, by its owner. One that is gone gets none; one that is not ours may be of the
+        machine before, or of the one after."""
+        if not self.deliver(to, name, data):
+            self.elsewhere(to, name, data)
+
+    def deliver(self, to: str, name: str, data: dict[str, Any]) -> bool:
+        """Whether it is one of ours."""
+        found = [life for life in self.ready if life.owner == to]
+        for life in found:
+            life.link.tell(name, **data)
+        return bool(found)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -99,6 +107,8 @@ class Workers:
     async def kill(self) -> None:
         self.settle()
         for life in self.lives.values():
+            if life.serves:
+                logger.error("worker %d (pid %d) does not end, and is killed", life.number, life.pid)
             life.kill()
         await asyncio.gather(*self._keepers)
 

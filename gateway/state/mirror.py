@@ -122,7 +122,7 @@ class Alone:
     __slots__ = ("_asked", "_caps", "_marks", "_mirror", "_parts", "_rates", "_split")
 
     def __init__(self, mirror: Mirror, rates: Sequence[Metered], caps: Sequence[Capped], parts: Callable[[], int],
-                 marks: Callable[[Sequence[Place]], Sequence[Any]] = lambda places: ()) -> None:  # fmt: skip
+                 marks: Callable[[Sequence[Place], Call], Sequence[Any]] = lambda *_: ()) -> None:  # fmt: skip
         self._mirror = mirror
         self._rates = rates
         self._caps = caps
@@ -149,7 +149,7 @@ class Alone:
             places = [cap.place(key, who) for cap in self._caps if (key := cap.payer(call)) is not None]
             for lease in own:
                 lease.release()  # the same places, under one lease that can be made known
-            self._mirror.lend(call, self._mirror.number(), places, False, self._marks(places))
+            self._mirror.lend(call, self._mirror.number(), places, False, self._marks(places, call))
         return denied
 
 

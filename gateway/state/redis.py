@@ -23,7 +23,7 @@ from gateway.state.redis_errors import kind_of, sentence
 from gateway.state.redis_evictions import Evictions
 from gateway.state.redis_node import Node, Terms
 from gateway.state.redis_tickets import Tickets
-from gateway.state.redis_words import Mark, Names
+from gateway.state.redis_words import Mark, Names, can_end
 from gateway.state.store import Capped, Metered, Place, Tokens
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ class RedisStore:
     def parts(self) -> int:
         return self.condition.parts
 
-    def marks(self, places: Sequence[Place]) -> list[Mark]:
-        """What the server calls these places."""
-        names = self.names
+    def marks(self, places: Sequence[Place], call: Call) -> list[Mark]:
+        """What the server calls these places. Who polls matters where one may be ended for another."""
+        names, ends = self.names, can_end(call)
         return [
             (
                 names[place.limit, place.key],
-                names[place.limit, place.key, place.who] if place.evict else "",
+                names[place.limit, place.key, place.who] if ends or place.evict else "",
                 place.line,
             )
             for place in places
@@ -207,7 +207,8 @@ class RedisStore:
         return self.mirror.memory.level(demand, now)
 
     def evicted(self, demand: Place, who: str, now: float) -> None:
-        """That is noted in the same step in which the place is lost."""
+        """Who loses a place there is noted in the same step."""
+        self.desk.say(("bar", self.names[demand.limit, demand.key, who], demand.grace))
 
     def held(self, limit: str, key: str) -> int:
         return self.mirror.memory.held(limit, key)

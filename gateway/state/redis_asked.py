@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.state.mirror import Alone, Lent
 from gateway.state.redis_desk import Pending
+from gateway.state.redis_words import can_end
 from gateway.state.store import Capped, Demand, Denied, Keys, Metered, Place, Taken, Tokens
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class RedisAsked:
         pending.keys = keys
         if self._caps:
             pending.places = self._places(call)
-            pending.marks = store.marks(pending.places)
+            pending.marks = store.marks(pending.places, call)
         if not pending.tokens and not pending.places:
             call.charges += keys
             call.charged = True
@@ -60,7 +61,7 @@ class RedisAsked:
         """All that is demanded, in words of decide.lua."""
         store, call = self._store, pending.call
         places = [
-            (name, place.max, line, who, place.grace)
+            (name, place.max, line, who, place.grace, place.evict)
             for (name, who, line), place in zip(pending.marks, pending.places, strict=True)
         ]
         by, older = "", 0
@@ -69,7 +70,7 @@ class RedisAsked:
             by = call.id
             if pending.yields is not None:
                 older = number_of(pending.yields)
-        store.desk.take(pending, ("take", pending.number, by, older, _can_end(call), pending.tokens, places))
+        store.desk.take(pending, ("take", pending.number, by, older, can_end(call), pending.tokens, places))
 
     def granted(self, pending: Pending, owed: Sequence[float], now: float) -> None:
         """The call has what it demands: that is written on it, and then told."""
@@ -111,7 +112,7 @@ class RedisAsked:
         call.charges += tuple([rate.payer(call) for rate in self._rates])
         places = self._places(call)
         if places:
-            store.mirror.lend(call, store.mirror.number(), places, False, store.marks(places))
+            store.mirror.lend(call, store.mirror.number(), places, False, store.marks(places, call))
         return None
 
     def _first(self, call: Call) -> Demand | None:
@@ -125,9 +126,3 @@ class RedisAsked:
 def number_of(call: Call) -> int:
     """Under which it holds its places; 0 for none."""
     return next((lease.number for lease in call.leases if isinstance(lease, Lent)), 0)
-
-
-def _can_end(call: Call) -> bool:
-    """Whether it will ever be `evictable`: who ends it looks again."""
-    hold = call.hold
-    return call.blank is not None or call.upgrade is not None or (hold is not None and hold.tells_apart)

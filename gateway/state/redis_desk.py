@@ -14,7 +14,7 @@ import orjson
 
 from gateway.state.redis_errors import kind_of
 from gateway.state.redis_session import LostError, Reply, Session
-from gateway.state.redis_words import Script, packed
+from gateway.state.redis_words import Script
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -139,7 +139,7 @@ class Desk:
     def _again(self, session: Session, takers: Sequence[Pending], payload: bytes) -> None:
         """Somebody made the server forget its scripts: it was asked for nothing yet."""
         self._clerk.error("noscript", "")
-        command = packed("EVAL", self.script.text, 1, self._prefix, self.owner, payload)
+        command = self.script.call_whole(self._prefix, self.owner, payload)
         told = partial(self._told, session, takers, payload)
         late = any(pending.late for pending in takers)
         session.send(command, told, partial(self._missed, takers) if takers and not late else None)

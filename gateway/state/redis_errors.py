@@ -5,15 +5,16 @@ and what to do about it.
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
-from redis.exceptions import AuthenticationError, InvalidResponse, RedisError
+from hiredis import ProtocolError
+from redis.exceptions import AuthenticationError, InvalidResponse
+from redis.exceptions import TimeoutError as RedisTimeout
 
 if TYPE_CHECKING:
     from gateway.config.states import StateUrl
-
-Problem = RedisError | OSError | EOFError | TimeoutError | ValueError
 
 _CODES = """WRONGTYPE OOM READONLY MISCONF NOREPLICAS MOVED ASK CROSSSLOT CLUSTERDOWN NOSCRIPT LOADING BUSY NOAUTH
 WRONGPASS NOPERM NOPROTO MASTERDOWN"""
@@ -47,7 +48,7 @@ REMEDIES = {
     "masterdown": "it is a replica without its primary; name the primary in state.url",
     "forgotten": "it has forgotten this node; it is told again what is lent",
     "garbage": "what it answers makes no sense; see whether something between changes it",
-    "lost": "it closed the connection",
+    "lost": "it closed the connection; see what its log says",
     "slow": "it did not answer in time",
     "full": "it takes in nothing any more",
     "other": "see what its log says",
@@ -66,41 +67,44 @@ def kind_of(error: BaseException | str) -> str:
 
 
 def _of_text(text: str) -> str:
-    if "DB index is out of range" in text or "invalid DB index" in text.lower():
-        return "database"
-    if "unknown command" in text and "HELLO" in text.upper():
-        return "old"
+    for words, kind in _WORDS.items():
+        if words in text.lower():
+            return kind
     return "other"
 
 
 def _of_type(error: BaseException, text: str) -> str:
-    chain = [error, error.__cause__, error.__context__]
-    if any(isinstance(one, ssl.SSLCertVerificationError) for one in chain) or "CERTIFICATE_VERIFY_FAILED" in text:
-        return "certificate"
-    if any(isinstance(one, ssl.SSLError) for one in chain) or "SSL" in text:
-        return "tls"
-    if isinstance(error, AuthenticationError) or "invalid username-password" in text or "invalid password" in text:
-        return "wrongpass" if "without any password" not in text else "noauth"
-    if isinstance(error, InvalidResponse) or "Protocol error" in text:
-        return "not redis"
-    if isinstance(error, ValueError):
-        return "garbage"
-    for found, kind in _WORDS.items():
-        if found in text.lower():
-            return kind
-    if isinstance(error, TimeoutError) or "timeout" in text.lower():
-        return "timeout"
-    return _of_text(text)
+    """Of what redis-py or the system raised: it leaves the code out, and wraps one in another."""
+    for one in (error, error.__cause__, error.__context__):
+        for kinds, kind in _TYPES.items():
+            if isinstance(one, kinds):
+                return kind
+    found = _of_text(text)
+    if found == "other" and isinstance(error, AuthenticationError):
+        return "wrongpass"
+    return "timeout" if found == "other" and isinstance(error, (TimeoutError, RedisTimeout)) else found
 
 
+_TYPES: dict[type[BaseException], str] = {
+    ssl.SSLCertVerificationError: "certificate",
+    ssl.SSLError: "tls",
+    ConnectionRefusedError: "refused",
+    FileNotFoundError: "refused",
+    socket.gaierror: "name",
+    InvalidResponse: "not redis",
+    ProtocolError: "not redis",
+    ValueError: "garbage",
+}
 _WORDS = {
+    "certificate_verify_failed": "certificate",
+    "ssl": "tls",
+    "already authenticated": "noauth",
+    "authentication required": "noauth",
+    "without any password": "wrongpass",
+    "db index": "database",
+    "unknown command": "old",
     "forgotten": "forgotten",
-    "refused": "refused",
-    "no such file": "refused",
-    "name or service": "name",
-    "name resolution": "name",
-    "no address": "name",
-    "nodename": "name",
+    "connect call failed": "refused",
     "unreachable": "unreachable",
     "no route": "unreachable",
     "closed by server": "plain",
@@ -108,10 +112,16 @@ _WORDS = {
     "connection lost": "lost",
     "closed the connection": "lost",
     "takes in nothing": "full",
+    "timeout": "timeout",
+    "timed out": "timeout",
 }
 
 
 def sentence(url: StateUrl, kind: str, error: BaseException | str = "") -> str:
     """What is wrong; what to do about it."""
     said = f" ({str(error)[:200]})" if kind == "other" and str(error) else ""
+    if kind == "timeout" and url.tls:
+        said = "; if it speaks no TLS, write redis://"
+    if kind == "plain" and url.tls:
+        kind = "lost"
     return f"state.url: {url}: {REMEDIES[kind]}{said}"

@@ -5,6 +5,7 @@ protocol: commands go out as they come, answers come back in order, and what oth
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import hiredis
-from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gateway.config.states import StateUrl
 
 LOOK_AGAIN = 0.005  # seconds: an answer may lie unread because it is this process that was busy
@@ -40,39 +39,33 @@ class Where:
     url: StateUrl
     user: str | None = None
     password: str | None = None
-    ca: Path | None = None
+    tls: ssl.SSLContext | None = None  # made once: that takes longer than a loop may wait
 
-    def connection(self, timeout: float) -> Connection:
+    def connection(self, timeout: float) -> _Opening:
         """Not opened yet; its own retries are off."""
         words: dict[str, Any] = {
             "host": self.url.host, "port": self.url.port, "db": self.url.database, "username": self.user,
             "password": self.password, "protocol": 3, "socket_timeout": None, "socket_connect_timeout": timeout,
             "retry": Retry(NoBackoff(), 0),
         }  # fmt: skip
-        if not self.url.tls:
-            return _Opening(**words)
-        return _OpeningTls(ssl_ca_certs=str(self.ca) if self.ca is not None else None, **words)
+        return _Opening(self.tls, **words)
 
 
-class _Given:
+class _Opening(Connection):
     """Hands its streams on once they are open."""
 
-    _reader: asyncio.StreamReader | None
-    _writer: asyncio.StreamWriter | None
+    def __init__(self, tls: ssl.SSLContext | None, **words: Any) -> None:
+        super().__init__(**words)
+        self._tls = tls
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        return {"host": self.host, "port": self.port, "ssl": self._tls}
 
     def give(self) -> asyncio.StreamWriter:
-        writer = self._writer
+        writer: asyncio.StreamWriter | None = self._writer
         assert writer is not None
         self._reader = self._writer = None
         return writer
-
-
-class _Opening(_Given, Connection):
-    pass
-
-
-class _OpeningTls(_Given, SSLConnection):
-    pass
 
 
 class _Exchange:
@@ -119,7 +112,7 @@ class Session(asyncio.Protocol):
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        self._writer = cast(_Given, connection).give()
+        self._writer = connection.give()
         self._transport = cast("asyncio.Transport", self._writer.transport)
         self._transport.set_protocol(self)
 

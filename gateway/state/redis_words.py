@@ -7,13 +7,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hiredis
 
+if TYPE_CHECKING:
+    from gateway.call import Call
+
 MOST_NAMES = 20_000  # kept; a name is made again in a microsecond
 
-# Of a place: its name, that of the poller who may lose it to another ("": nobody may), and how many may wait for one.
+# Of a place: its name, that of the poller where it matters who that is, and how many may wait for one.
 Mark = tuple[str, str, int]
 
 
@@ -30,7 +33,17 @@ class Script:
         return packed("SCRIPT", "LOAD", self.text)
 
     def call(self, prefix: str, *arguments: str | bytes | int | float) -> bytes:
-        return packed("EVALSHA", self.digest, 1, prefix, *arguments)
+        return packed("EVALSHA", self.digest, 1, f"{prefix}:nodes", *arguments)
+
+    def call_whole(self, prefix: str, *arguments: str | bytes) -> bytes:
+        """For a server that has forgotten it."""
+        return packed("EVAL", self.text, 1, f"{prefix}:nodes", *arguments)
+
+
+def can_end(call: Call) -> bool:
+    """Whether it will ever be `evictable`: who ends it looks again."""
+    hold = call.hold
+    return call.blank is not None or call.upgrade is not None or (hold is not None and hold.tells_apart)
 
 
 class Names(dict[tuple[str, ...], str]):

@@ -20,6 +20,7 @@ from gateway.state.shared import SharedStore
 from gateway.state.store import Demand, Denied, Place, Store
 
 from .jumping import JumpingLoop
+from .redis_authority import Redis
 from .stores import Taken, prepared, take
 
 SIZE = 4 * 1024 * 1024
@@ -81,7 +82,7 @@ class Shared:
         shutil.rmtree(self.directory)
 
 
-AUTHORITIES: dict[str, Callable[[], Authority]] = {"memory": Alone, "shared": Shared}
+AUTHORITIES: dict[str, Callable[[], Authority]] = {"memory": Alone, "shared": Shared, "redis": Redis}
 
 
 class Worker:

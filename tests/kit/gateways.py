@@ -124,9 +124,10 @@ def route(name: str = "all", path: str = "/**", policies: Sequence[str] = (), ma
 
 
 def read_records(path: Path) -> list[Record]:
-    """The call log; a line that is still being written is left out."""
-    text = path.read_text("utf-8") if path.exists() else ""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    """The call log, of all that write it; a line that is still being written is left out."""
+    files = [path, *sorted(path.parent.glob(f"{path.stem}.w*{path.suffix}"))]
+    texts = [file.read_text("utf-8") for file in files if file.exists()]
+    return [json.loads(line) for text in texts for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def fetch(url: str) -> tuple[int, bytes]:

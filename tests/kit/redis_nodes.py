@@ -22,13 +22,15 @@ from gateway.state.redis_words import Script
 from gateway.state.store import Demand, Denied, Place, Taken, Tokens
 
 from .calls import call_of, head_of
+from .redis_server import RedisServer
 from .stores import Capping, Metering
 from .waiting import until
 
 BLANK = Reply(Outcome.BLANK, 200)
 TIME = "local time = redis.call('TIME')"
 LIFE = "'PX', math.ceil((at - now) * 1000) + 1"  # which the server counts by its real clock
-TOLD_TIME = "local time = redis.call('LRANGE', KEYS[1] .. ':time', 0, 1)"
+BARRED = "life = math.ceil(grace * 1000) + 1"
+TOLD_TIME = "local time = redis.call('LRANGE', string.sub(KEYS[1], 1, -7) .. ':time', 0, 1)"
 # A decision gets a second here: the machine of a test may be busy. What a test wants short it says itself.
 TERMS = Terms(budget=1.0, patience=3.0, rest=0.05, beat=0.1, dead=0.5, settle=0.2, confirm=1.0, again=0.05, connect=3.0)
 
@@ -89,17 +91,17 @@ def release(call: Call) -> None:
         lease.release()
 
 
-def at_told_times(node: Node) -> None:
-    """The scripts of a node that has not started take the time from a key: what is tested is what is shipped, but for
-    that line."""
-    node.store.desk.script = Script("decide", at_told_times_text)
-    node.store._node._script = Script("node", at_told_times_text)
+def told_scripts(store: RedisStore) -> None:
+    """The scripts of a store that has not started take the time from a key: what is tested is what is shipped, but for
+    that."""
+    store.desk.script = Script("decide", at_told_times_text)
+    store._node._script = Script("node", at_told_times_text)
 
 
 def at_told_times_text(text: str) -> str:
     """Of a script."""
     assert text.count(TIME) == 1
-    return text.replace(TIME, TOLD_TIME).replace(LIFE, "'PX', 1000000")
+    return text.replace(TIME, TOLD_TIME).replace(LIFE, "'PX', 1000000").replace(BARRED, "life = 1000000")
 
 
 @asynccontextmanager
@@ -121,3 +123,14 @@ async def nodes(url: str, prefix: str, number: int = 1, *, on_failure: OnFailure
 def denied(taken: Taken) -> Denied:
     assert isinstance(taken, Denied)
     return taken
+
+
+def places(server: RedisServer, prefix: str) -> int:
+    """Places that are taken: what somebody holds who is no more counts for nothing, and goes when it matters."""
+    alive = server.ask("HKEYS", f"{prefix}:nodes")
+    members = [one for key in server.keys(f"{prefix}:l") for one in server.ask("ZRANGE", key, 0, -1)]
+    return sum(one.partition(":")[0] in alive for one in members)
+
+
+async def asked_again(*group: Node) -> None:
+    await until(lambda: all(node.asked for node in group), "the server decides again")

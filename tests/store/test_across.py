@@ -177,6 +177,7 @@ def test_a_poll_that_is_parked_at_another_worker_ends_before_its_place_is_used(
     assert lets_in(workers[2], cap(1, evict=True, who="alice"), now=131.0)
 
 
+@pytest.mark.parametrize("authority", ["shared"], indirect=True)  # with redis:// it keeps it (test_redis.py)
 def test_a_poll_whose_answer_has_begun_runs_on_without_its_place(authority: Authority, workers: list[Worker]) -> None:
     first, second = poll(), poll()
     assert lets_in(workers[0], cap(1, evict=True), holder=first)

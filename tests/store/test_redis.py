@@ -175,7 +175,7 @@ async def test_names_are_hashed_and_bounded(redis: RedisServer, prefix: str) -> 
                 Tokens("free", name, RATE), replace(CAP, key=name), replace(EVICT, key=name, who=name)
             )
         keys = redis.keys(prefix)
-        assert len(keys) == 4 * 4 + 1
+        assert len(keys) == 4 * 5 + 1
         assert not [key for key in keys if not re.fullmatch(rf"{prefix}:(nodes|[ble]:[0-9a-f]{{24}})", key)]
         inside = str([redis.ask("ZRANGE", key, 0, -1) for key in redis.keys(f"{prefix}:[le]")])
         assert "alice" not in inside and "evil" not in inside

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,8 +13,8 @@ import pytest
 from gateway.state.bucket import Rate
 from gateway.state.redis import OnFailure
 from gateway.state.store import Denied, Place, Tokens
-from tests.kit.redis_nodes import Node, at_told_times, denied, nodes, poll, release
-from tests.kit.redis_server import RedisServer, redis_server
+from tests.kit.redis_nodes import Node, asked_again, denied, nodes, places, poll, release
+from tests.kit.redis_server import RedisServer
 from tests.kit.relay import relay
 from tests.kit.waiting import until
 
@@ -23,24 +22,6 @@ CAP = Place("cap", "alice", 6, "alice")
 LINE = Place("line", "alice", 1, "alice", line=5)
 EVICT = Place("evict", "alice", 1, "alice", evict=True)
 ALICE = Tokens("free", "alice", Rate(600.0, 6))
-
-
-@pytest.fixture
-def own() -> Iterator[RedisServer]:
-    """A server that the test may break."""
-    with redis_server() as server:
-        yield server
-
-
-def places(server: RedisServer, prefix: str) -> int:
-    """Places that are taken: what somebody holds who is no more counts for nothing, and goes when it matters."""
-    alive = server.ask("HKEYS", f"{prefix}:nodes")
-    members = [one for key in server.keys(f"{prefix}:l") for one in server.ask("ZRANGE", key, 0, -1)]
-    return sum(one.partition(":")[0] in alive for one in members)
-
-
-async def asked_again(*group: Node) -> None:
-    await until(lambda: all(node.asked for node in group), "the server decides again")
 
 
 async def test_a_server_that_comes_back_empty_is_told_what_is_lent(own: RedisServer, prefix: str) -> None:
@@ -161,98 +142,6 @@ async def test_one_node_that_is_cut_off_takes_its_share_and_the_others_count_on(
         between.mend()
         await asked_again(a)
         assert places(own, prefix) == 9 and not await a.lets_in(CAP) and not await b.lets_in(CAP)
-
-
-async def full(server: RedisServer) -> None:
-    server.ask("CONFIG", "SET", "maxmemory", "1")
-
-
-async def roomy(server: RedisServer) -> None:
-    server.ask("CONFIG", "SET", "maxmemory", "0")
-
-
-async def replica(server: RedisServer) -> None:
-    server.ask("REPLICAOF", "127.0.0.1", "1")
-
-
-async def primary(server: RedisServer) -> None:
-    server.ask("REPLICAOF", "NO", "ONE")
-
-
-async def lonely(server: RedisServer) -> None:
-    server.ask("CONFIG", "SET", "min-replicas-to-write", "1")
-
-
-async def enough(server: RedisServer) -> None:
-    server.ask("CONFIG", "SET", "min-replicas-to-write", "0")
-
-
-@pytest.mark.parametrize(
-    ("breaks", "mends", "kind"),
-    [(full, roomy, "oom"), (replica, primary, "readonly"), (lonely, enough, "noreplicas")],
-)
-async def test_a_server_that_takes_no_writes_is_not_asked_until_it_does(
-    own: RedisServer, prefix: str, breaks: object, mends: object, kind: str
-) -> None:
-    async with nodes(own.url, prefix) as (node,):
-        held = await node.holders(2, CAP)
-        await breaks(own)  # type: ignore[operator]
-        taken = [await node.lets_in(CAP) for _ in range(6)]
-        assert taken.count(True) == 4 and not node.asked
-        assert node.store.condition.errors[kind] and node.store.condition.why
-        release(held[0])
-        await mends(own)  # type: ignore[operator]
-        await asked_again(node)
-        await until(lambda: places(own, prefix) == 5)
-        assert [await node.lets_in(CAP) for _ in range(2)] == [True, False]
-
-
-async def test_a_wrong_value_at_a_key_is_the_trouble_of_those_it_counts(redis: RedisServer, prefix: str) -> None:
-    async with nodes(redis.url, prefix) as (node,):
-        redis.ask("HSET", f"{prefix}:l:{node.store.names['cap', 'alice']}", "x", "y")
-        assert [await node.lets_in(CAP) for _ in range(7)] == [True] * 6 + [False], "alone"
-        assert node.asked and node.store.condition.errors["wrongtype"] == 7
-        assert await node.lets_in(replace(CAP, key="bob")) and node.store.condition.decisions["asked"] == 1
-        assert node.store.condition.answers
-
-
-@pytest.mark.parametrize("command", [("FLUSHALL",), ("SCRIPT", "FLUSH")])
-async def test_who_makes_the_server_forget_loses_no_lease(own: RedisServer, prefix: str, command: tuple[str]) -> None:
-    async with nodes(own.url, prefix) as (node,):
-        held = await node.holders(5, CAP)
-        own.ask(*command)
-        assert await node.lets_in(CAP)
-        await asked_again(node)
-        assert not await node.lets_in(CAP) and places(own, prefix) == 6
-        for call in held:
-            release(call)
-        await until(lambda: places(own, prefix) == 1)
-
-
-@pytest.mark.parametrize("jump", [3600, -3600])
-async def test_a_clock_that_jumps_frees_no_place_and_keeps_none(own: RedisServer, prefix: str, jump: int) -> None:
-    def at(seconds: float) -> None:
-        own.ask("EVAL", "redis.call('DEL', KEYS[1]); redis.call('RPUSH', KEYS[1], ARGV[1], 0)", 1, f"{prefix}:time",
-                int(seconds))  # fmt: skip
-
-    at(1_800_000_000)
-    async with nodes(own.url, prefix, 2, started=False) as (a, b):
-        for node in (a, b):
-            at_told_times(node)
-            await node.store.start()
-        held = await a.holders(4, CAP)
-        assert await a.lets_in(ALICE)
-        at(1_800_000_000 + jump)
-        assert [await b.lets_in(CAP) for _ in range(4)] == [True, True, False, False]
-        assert await b.lets_in(ALICE) or jump < 0
-        await until(lambda: int(own.ask("HLEN", f"{prefix}:nodes")) == 2 and a.asked and b.asked)
-        refused = denied(await b.take(*[ALICE] * 7)) if jump < 0 else None
-        assert refused is None or refused.retry_after <= 3600.0
-        at(1_800_000_000)
-        release(held[0])
-        await until(lambda: places(own, prefix) == 5)
-        assert [await b.lets_in(CAP) for _ in range(2)] == [True, False]
-        assert not a.store.condition.errors and not b.store.condition.errors
 
 
 async def test_who_was_taken_for_dead_comes_back_with_what_it_lent(redis: RedisServer, prefix: str) -> None:

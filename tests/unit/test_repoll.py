@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gateway import pollers
 from gateway.drain import Drain
 from gateway.outcome import Outcome
+from gateway.state.notes import Notes
 from tests.kit.pollers import NEWEST, RULES, check_empty, crowd, kept, parked, poll, told
 
 
@@ -101,3 +104,16 @@ def test_the_operator_ends_who_waits_so_also_where_we_may_not_say_no_news() -> N
     them.serve.on_evict(soon.call)
     assert told(soon) == (Outcome.EVICTED, 409)
     check_empty(them)
+
+
+def test_who_comes_back_too_soon_to_another_worker_waits_there_too(tmp_path: Path) -> None:
+    notes = Notes(tmp_path)
+    first, other, stranger = (crowd(min_repoll=4.0) for _ in range(3))
+    first.limits.pollers.notes = other.limits.pollers.notes = notes
+    poll(first).answered(b"", 204)
+    assert parked(poll(stranger)), "who shares nothing knows nothing"
+    soon, somebody = poll(other), poll(other, "y")
+    assert kept(soon) and parked(somebody)
+    other.loop.advance(4.1)
+    assert parked(soon) and soon.call.waited == pytest.approx(4, abs=0.2)
+    notes.close()

@@ -1,4 +1,4 @@
-"""deploy/systemd: the unit starts what there is, waits longer than a drain takes, and systemd finds nothing wrong."""
+"""deploy/systemd: the units start what there is, wait longer than a drain takes, and systemd finds nothing wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.kit.dockerfile import read_stages
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "longpoll-gateway.service"
+SOCKET = UNIT.with_suffix(".socket")
 PROGRAM, CONFIG = "/opt/longpoll-gateway/bin/gateway", "/etc/longpoll-gateway/gateway.toml"
 
 
@@ -47,8 +49,20 @@ def test_it_is_not_killed_while_it_drains() -> None:
 
 
 def test_nobody_waits_for_a_signal_that_a_shell_swallowed() -> None:
-    assert one("Type") == "exec"
+    """The gateway speaks to systemd itself, and its supervisor is the one process that is signalled."""
+    assert one("Type") == "notify"
+    assert one("KillMode") == "mixed"
     assert all_of("KillSignal") == []
+
+
+def test_a_worker_without_memory_ends_no_other() -> None:
+    assert one("OOMPolicy") == "continue"
+
+
+def test_the_socket_is_that_of_the_example() -> None:
+    example = tomllib.loads((ROOT / "gateway.example.toml").read_text("utf-8"))
+    streams = [line for line in SOCKET.read_text("utf-8").splitlines() if line.startswith("ListenStream=")]
+    assert streams == [f"ListenStream={each}" for each in example["server"]["listen"]]
 
 
 def test_descriptors_are_enough_for_one_upstream_full_of_polls() -> None:
@@ -56,21 +70,22 @@ def test_descriptors_are_enough_for_one_upstream_full_of_polls() -> None:
     assert int(one("LimitNOFILE")) > 2 * example["upstream"]["updates"]["max_held"]
 
 
-def analyzed(folder: Path, *arguments: str, least: int = 0) -> tuple[int, str]:
-    """Exit code and words of systemd-analyze about the unit, whose program is one that is there."""
+def analyzed(folder: Path, *arguments: str, units: Sequence[Path] = (UNIT,), least: int = 0) -> tuple[int, str]:
+    """Exit code and words of systemd-analyze about the units, whose program is one that is there."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd is not installed")
     version = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True, check=True).stdout
     if int(version.split()[1]) < least:
         pytest.skip(f"systemd {least} can do it, this one is older")
-    copy = folder / UNIT.name
-    copy.write_text(UNIT.read_text("utf-8").replace(PROGRAM, sys.executable), "utf-8")
-    done = subprocess.run(["systemd-analyze", *arguments, copy], capture_output=True, text=True, check=False)
+    copies = [folder / unit.name for unit in units]
+    for unit, copy in zip(units, copies, strict=True):
+        copy.write_text(unit.read_text("utf-8").replace(PROGRAM, sys.executable), "utf-8")
+    done = subprocess.run(["systemd-analyze", *arguments, *copies], capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
 def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
-    code, said = analyzed(tmp_path, "verify")
+    code, said = analyzed(tmp_path, "verify", units=(UNIT, SOCKET))
     assert (code, [line for line in said.splitlines() if UNIT.stem in line]) == (0, [])
 
 

@@ -7,6 +7,7 @@ from gateway.config.merge import Merged
 from gateway.config.schema import Hold
 from gateway.holds.replay import EARLY, REPLAY
 
+_LIKE = {"newest-wins": "evict-oldest", "oldest-wins": "reject", "session-fatal": "wait"}  # what a cap of 1 does so
 CLASSES = ", ".join(f'"{name}"' for name in EARLY)
 
 
@@ -17,6 +18,8 @@ def check_replay(view: View) -> Findings:
             if not REPLAY[merged.hold.replay].early:
                 yield from _early(view, merged, merged.hold)
             yield from _repoll(view, merged, merged.hold)
+            if view.config.server.workers != 1:
+                yield from _apart(view, merged, merged.hold)
 
 
 def _early(view: View, merged: Merged, hold: Hold) -> Findings:
@@ -34,6 +37,20 @@ def _early(view: View, merged: Merged, hold: Hold) -> Findings:
             f'write "oldest-wins" or "session-fatal", or one of {CLASSES} for replay'
         )
         yield view.of(merged, "hold.concurrency", text)
+
+
+def _apart(view: View, merged: Merged, hold: Hold) -> Findings:
+    """What several workers do not see of each other."""
+    if hold.concurrency == "many":
+        return
+    rest = "if the service cannot bear that"
+    if hold.key == "consumer":
+        rest += f', or a hold_cap with max = 1 and on_excess = "{_LIKE[hold.concurrency]}", which holds for all of them'
+    text = (
+        f'"{hold.concurrency}" holds among the polls that one worker has: a second poll on another connection may come '
+        f"to another worker, and is forwarded beside the first; write workers = 1 {rest}"
+    )
+    yield Notice(view.of(merged, "hold.concurrency", text))
 
 
 def _repoll(view: View, merged: Merged, hold: Hold) -> Findings:

@@ -18,6 +18,7 @@ from gateway.config.fields import (
     Rate,
     SecretRef,
     Size,
+    SocketAddress,
     StateAddress,
     Text,
     Timeout,
@@ -102,6 +103,7 @@ class Server(Table):
         PlainValidator(_some_workers),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MOST_WORKERS}]}),
     ] = default(1, examples=[2])
+    control: SocketAddress | None = None
     proxy_protocol: Flag = False
     max_connections: Annotated[
         int | None,

@@ -62,9 +62,10 @@ class Asking:
         return await self.some(self.fleet.standing(), "GET", page, within, params=query)
 
     async def some(self, workers: Sequence[Standing], method: str, page: str, within: float = WITHIN,
-                   **more: Any) -> Asked:  # fmt: skip
+                   refusals: bool = False, **more: Any) -> Asked:  # fmt: skip
         """These workers are asked the same."""
-        return sort(await asyncio.gather(*[self.one(each, method, page, within, **more) for each in workers]))
+        answers = await asyncio.gather(*[self.one(each, method, page, within, **more) for each in workers])
+        return sort(answers, refusals)
 
     async def one(
         self, worker: Standing, method: str, page: str, within: float = WITHIN, **more: Any
@@ -123,14 +124,13 @@ async def _bounded(content: aiohttp.StreamReader) -> Any:
         yield part
 
 
-def sort(answers: Sequence[Told | Missing]) -> Asked:
-    """Those who did what they were asked, and those who did not answer, or with an error of their own."""
-    told = [one for one in answers if isinstance(one, Told) and one.status < 500]
-    failed = [
-        Missing(one.number, f"answered {one.status}") for one in answers if isinstance(one, Told) and one.status >= 500
-    ]
-    missing = [*(one for one in answers if isinstance(one, Missing)), *failed]
-    return Asked(told, sorted(missing))
+def sort(answers: Sequence[Told | Missing], refusals: bool = False) -> Asked:
+    """Those who did what they were asked, and those who did not answer, or with an error; with `refusals`, a sentence
+    why it cannot be done is an answer, too."""
+    good = [one for one in answers if isinstance(one, Told) and one.status < (500 if refusals else 400)]
+    bad = [one if isinstance(one, Missing) else Missing(one.number, f"answered {one.status}") for one in answers
+           if one not in good]  # fmt: skip
+    return Asked(good, sorted(bad))
 
 
 def named(missing: Sequence[Missing]) -> dict[str, Any]:

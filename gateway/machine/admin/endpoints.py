@@ -62,10 +62,10 @@ class Endpoints:
         there = [each for each in workers if each.number in {told.number for told in before.told}]
         if not there:
             return of_those(before, {})
-        first = await self._asking.some(there[:1], order.method, order.page, WITHIN, json=order.given)
+        first = await self._order(there[:1], order)
         if not first.told or first.told[0].status >= 400:  # it is the same for all, most likely: none has done it
             return answer(first.told[0].json, first.told[0].status) if first.told else of_those(first, {})
-        rest = await self._asking.some(there[1:], order.method, order.page, WITHIN, json=order.given)
+        rest = await self._order(there[1:], order)
         done = [*first.told, *(told for told in rest.told if told.status < 400)]
         refused = [told for told in rest.told if told.status >= 400]
         if refused:
@@ -74,6 +74,9 @@ class Endpoints:
         self._count(order, workers, done)
         (found,) = of_upstreams([(told.number, [told.json]) for told in done])
         return of_those(Asked(done, sorted([*before.missing, *rest.missing])), found, first.told[0].status)
+
+    async def _order(self, workers: Sequence[Standing], order: Order) -> Asked:
+        return await self._asking.some(workers, order.method, order.page, WITHIN, refusals=True, json=order.given)
 
     async def _undo(self, order: Order, upstream: str, before: Sequence[Told], done: Sequence[Told]) -> None:
         for told in done:

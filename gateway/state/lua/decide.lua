@@ -1,6 +1,6 @@
 -- What a node asks of the state it shares with others: many asks in one call, each of them all or nothing.
 --
--- KEYS[1]  prefix of every key
+-- KEYS[1]  who shares the state, "<prefix>:nodes"; every key begins with that prefix
 -- ARGV[1]  owner: the incarnation of the asking node, "<node>.<epoch>", which must be known (node.lua)
 -- ARGV[2]  asks as JSON, each [verb, ...]
 --
@@ -10,13 +10,15 @@
 -- Keys, each with a name that hashes a limit and who is counted under it:
 --   b  when a bucket will be full again, in seconds of this server's clock since EPOCH
 --   l  places that are lent, "owner:number", the oldest first; numbers only grow, no clock is in them
---   e  those of them that may be ended to make room, "owner:number|who", where x:who bars a poller from doing so
+--   e  those of them that may be ended to make room, "owner:number|who"
+--   x  until when a poller (who) may not take places from others, for it was itself ended so
 --   w  who waits for one, in the order in which they came
 --   m  the last burial after which l and w were looked through for owners that are gone
 
 local SLACK, EPOCH, DAY = 1e-4, 1767225600, 86400
-local prefix, owner = KEYS[1], ARGV[1]
-local nodes, graves = prefix .. ':nodes', prefix .. ':graves'
+local nodes, owner = KEYS[1], ARGV[1]
+local prefix = string.sub(nodes, 1, -7)
+local graves = prefix .. ':graves'
 
 if redis.call('HEXISTS', nodes, owner) == 0 then return 'unknown' end
 
@@ -104,12 +106,12 @@ end
 
 -- Places.
 
-local function crowd(name, line, me)
+-- Whether one is free for this call; how many wait, and whether it is among them.
+local function look(name, max, line, me)
   local held = redis.call('ZCARD', key('l', name))
   local waiting = line > 0 and redis.call('ZCARD', key('w', name)) or 0
-  if waiting == 0 then return held, 0, 0, false end
-  local rank = redis.call('ZRANK', key('w', name), me)
-  return held, waiting, rank or waiting, rank
+  local rank = waiting > 0 and redis.call('ZRANK', key('w', name), me)
+  return held < max and (waiting == 0 or rank == 0), waiting, rank
 end
 
 -- Who is ended first to make room: "owner:number|who".
@@ -123,14 +125,14 @@ end
 
 -- What stands between the call and a place: nothing (""), or whoever loses it. Or nil, seconds until it is worth to ask
 -- again, and whether it stands in line now.
-local function find(name, max, line, who, me, yields)
-  local held, waiting, ahead, rank = crowd(name, line, me)
-  if held + ahead >= max and reap(name) then held, waiting, ahead, rank = crowd(name, line, me) end
-  if held + ahead < max then return '' end
+local function find(name, max, line, who, grace, evict, me, yields)
+  local free, waiting, rank = look(name, max, line, me)
+  if not free and reap(name) then free, waiting, rank = look(name, max, line, me) end
+  if free then return '' end
   if yields and redis.call('ZSCORE', key('l', name), yields) then return yields end
-  if who ~= '' then
-    local barred = redis.call('PTTL', key('x', who))
-    if barred > 0 then return nil, math.max(barred / 1000, 1), 0 end
+  if evict then
+    local barred = math.min((tonumber(redis.call('GET', key('x', who))) or 0) - now, grace)
+    if barred > 0 then return nil, math.max(barred, 1), 0 end
     local found = oldest(name)
     if found then return found end
   end
@@ -140,29 +142,35 @@ local function find(name, max, line, who, me, yields)
   return nil, 1, 1
 end
 
+-- Until it may take places from others again.
+local function bar(who, grace)
+  local life = math.ceil(grace * 1000) + 1
+  if grace > 0 then redis.call('SET', key('x', who), string.format('%.17g', now + grace), 'PX', life) end
+end
+
 -- A poll loses its place to another.
 local function evict(name, found, me, by, grace)
   local member, who = string.match(found, '^(.*)|(.*)$')
   redis.call('ZREM', key('l', name), member)
   redis.call('ZREM', key('e', name), found)
-  if grace > 0 then redis.call('SET', key('x', who), 1, 'PX', math.ceil(grace * 1000)) end
+  bar(who, grace)
   if string.match(member, '^[^:]+') ~= owner and lives(member) then
     tell(member, {name = 'end', number = number_of(member), by = by, to = me})
   end
   return member
 end
 
-local function lend(name, max, line, who, me, evictable)
+local function lend(name, max, line, who, me, ends)
   local lent = key('l', name)
   local score = last(lent)
   add(lent, me, score)
-  if who ~= '' and evictable then add(key('e', name), me .. '|' .. who, score) end
+  if ends then add(key('e', name), me .. '|' .. who, score) end
   if line > 0 and redis.call('ZREM', key('w', name), me) == 1 and redis.call('ZCARD', lent) < max then turn(name) end
 end
 
 -- [1, seconds until each bucket is full, who lost a place]; [0, which token, seconds until there is one, seconds until
 -- its bucket is full]; [2, which place, seconds, whether it stands in line].
-local function take(number, by, yields, evictable, tokens, places)
+local function take(number, by, yields, ends, tokens, places)
   local me, after, owed, found, ended = owner .. ':' .. number, {}, {}, {}, {}
   local older = yields > 0 and owner .. ':' .. yields
   for at, token in ipairs(tokens) do
@@ -171,7 +179,7 @@ local function take(number, by, yields, evictable, tokens, places)
     after[at], owed[at] = full, full - now
   end
   for at, place in ipairs(places) do
-    local who, seconds, queued = find(place[1], place[2], place[3], place[4], me, older)
+    local who, seconds, queued = find(place[1], place[2], place[3], place[4], place[5], place[6], me, older)
     if not who then return {2, at, seconds, queued} end
     found[at] = who
   end
@@ -183,7 +191,7 @@ local function take(number, by, yields, evictable, tokens, places)
     elseif found[at] ~= '' then
       ended[#ended + 1] = evict(place[1], found[at], me, by, place[5])
     end
-    lend(place[1], place[2], place[3], place[4], me, evictable)
+    lend(place[1], place[2], place[3], place[4], me, ends)
   end
   return {1, owed, ended}
 end
@@ -202,7 +210,10 @@ local function keep(number, places)
   local me = owner .. ':' .. number
   for _, place in ipairs(places) do
     add(key('l', place[1]), me, last(key('l', place[1])))
-    if place[2] ~= '' then redis.call('ZREM', key('e', place[1]), me .. '|' .. place[2]) end
+    if place[2] ~= '' then
+      redis.call('ZREM', key('e', place[1]), me .. '|' .. place[2])
+      redis.call('DEL', key('x', place[2]))
+    end
   end
 end
 
@@ -237,7 +248,7 @@ end
 local function say(member, word) tell(member, word) end
 
 local verbs = {take = take, release = release, refund = refund, keep = keep, claim = claim_places, wait = wait,
-               leave = leave, say = say}
+               leave = leave, say = say, bar = bar}
 local answers, errors = {}, {}
 for _, ask in ipairs(cjson.decode(ARGV[2])) do
   local fine, answer = pcall(verbs[ask[1]], unpack(ask, 2))

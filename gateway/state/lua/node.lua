@@ -1,7 +1,7 @@
 -- Who shares the state: each node under the name of its present incarnation, its owner, with the instant of its last
 -- beat. Nobody goes by a clock, for clocks jump: nodes watch whether the others' beats change.
 --
--- KEYS[1]  prefix of every key
+-- KEYS[1]  they, "<prefix>:nodes"; every key begins with that prefix
 -- ARGV[1]  owner
 -- ARGV[2]  join | beat | bury | leave
 --   join   ARGV[3] "1": it was here before, and brings what it has lent; ARGV[4] ms that others get to do the same where
@@ -12,7 +12,8 @@
 -- burials so far, milliseconds until all who were here before have had their time.
 
 local DAY = 86400
-local nodes, graves, young = KEYS[1] .. ':nodes', KEYS[1] .. ':graves', KEYS[1] .. ':young'
+local nodes, prefix = KEYS[1], string.sub(KEYS[1], 1, -7)
+local graves, young = prefix .. ':graves', prefix .. ':young'
 local owner, verb = ARGV[1], ARGV[2]
 
 local time = redis.call('TIME')

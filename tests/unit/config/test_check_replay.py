@@ -57,3 +57,32 @@ def test_a_wait_that_is_longer_than_every_hold_is_refused(tmp_path: Path) -> Non
         "gateway.toml: policy.p.hold.min_repoll: 10s leaves nothing of the longest hold, 10s; write a shorter time"
     ]
     assert checked(tmp_path, f"{POLL}min_repoll = '2s'\n").problems == []
+
+
+@pytest.mark.parametrize(
+    ("key", "rule", "rest"),
+    [
+        (
+            "consumer",
+            "newest-wins",
+            ', or a hold_cap with max = 1 and on_excess = "evict-oldest", which holds for all of them',
+        ),
+        (
+            "consumer",
+            "oldest-wins",
+            ', or a hold_cap with max = 1 and on_excess = "reject", which holds for all of them',
+        ),
+        ("query:sid", "session-fatal", ""),
+    ],
+)
+def test_what_several_workers_do_not_see_of_each_other_is_told(tmp_path: Path, key: str, rule: str, rest: str) -> None:
+    poll = f"{POLL}replay = 'cursor'\nkey = '{key}'\nconcurrency = '{rule}'\n"
+    assert checked(tmp_path, poll).notices == []
+    shared = f"{poll}[server]\nworkers = 2\n[state]\nurl = 'shared://'\n"
+    said = (
+        f'gateway.toml: policy.p.hold.concurrency: "{rule}" holds among the polls that one worker has: a second poll on '
+        "another connection may come to another worker, and is forwarded beside the first; write workers = 1 if the service "
+        f"cannot bear that{rest}"
+    )
+    assert checked(tmp_path, shared).notices == [said]
+    assert checked(tmp_path, shared.replace(rule, "many")).notices == []

@@ -1,0 +1,141 @@
+"""One gateway after another at the same addresses: newcomers that take over (`gateway run --replace`), and clients that
+connect all the while and tell what came of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from .gateways import SECRET, Record, hold, read_records, route
+from .machines import Machine, Systemd, _end, _ports_of, machine_config
+from .raw import RawClient, connect, get
+from .strict import Cut
+from .upstreams import HoldingUpstream, ScriptedUpstream
+from .waiting import until, until_sync
+
+WINDOW = 'drain = "2s"\nstop_grace = "20s"\ncontrol = "unix:c.sock"\n'
+PAUSE = 0.01  # seconds from one probe to the next
+
+
+def two_routes(
+    up: HoldingUpstream, quick: ScriptedUpstream, mark: str = "old", workers: int = 2, server: str = WINDOW,
+    state: str = "", more: str = "", policies: str = '"poll", "mark"', **tables: Any,
+) -> str:  # fmt: skip
+    """`/poll` is held by `up`, `/quick` answered by `quick`; every answer of either bears the mark."""
+    return machine_config(
+        up.port, workers=workers, state=state or ("shared://" if workers > 1 else "memory://"), server=server,
+        more=f'{hold()}{more}[policy.mark.headers]\nresponse = {{ set = {{ X-Mark = "{mark}" }} }}\n'
+        f'[upstream.quick]\nendpoints = ["http://127.0.0.1:{quick.port}"]\n',
+        routes=route("quick", "/quick", ["mark"]).replace('upstream = "up"', 'upstream = "quick"')
+        + route("poll", "/poll").replace("policies = []", f"policies = [{policies}]"),
+        **tables,
+    )  # fmt: skip
+
+
+def marked(text: str, mark: str) -> str:
+    """The same configuration, with another mark."""
+    return text.replace('X-Mark = "old"', f'X-Mark = "{mark}"')
+
+
+@contextlib.contextmanager
+def newcomer(text: str, folder: Path, name: str = "newcomer", serves: bool = True, **process: Any) -> Iterator[Machine]:
+    """`gateway run --replace` on that configuration; unless it `serves`, it is not waited for. It runs in a
+    folder of its own, by which its workers are told from those of the one before."""
+    file, own, systemd = folder / "gateway.toml", folder / name, Systemd()
+    own.mkdir()
+    output = own / "output.txt"
+    file.write_text(text.replace("file:calls.jsonl", f"file:{folder}/calls.jsonl"), "utf-8")
+    environ = {**os.environ, "GATEWAY_TEST_SECRET": SECRET, "NOTIFY_SOCKET": systemd.name}
+    command = [sys.executable, "-m", "gateway", "run", "--replace", "-c", str(file)]
+    with output.open("wb") as sink:
+        started = subprocess.Popen(command, stdout=sink, stderr=sink, cwd=own, env=environ, **process)
+    found = Machine(*_ports_of(text), folder / "calls.jsonl", started, output, systemd)
+    try:
+        if serves:
+            until_sync(lambda: started.poll() is not None or "in the place of" in found.said(), "its turn")
+            assert started.poll() is None, found.said()
+        yield found
+    finally:
+        _end(found)
+
+
+async def polls(port: int, up: HoldingUpstream, many: int, *fields: str) -> list[RawClient]:
+    """So many clients more, each with a poll that is held."""
+    before = up.held
+    clients = [await connect(port) for _ in range(many)]
+    for raw in clients:
+        await raw.send(get("/poll", *fields))
+    await until(lambda: up.held == before + many, "polls that are held")
+    return clients
+
+
+async def ends(clients: list[RawClient]) -> Counter[tuple[int, str]]:
+    """How they ended: status and mark, (0, "") where there was no answer."""
+    return Counter(await asyncio.gather(*map(_end_of, clients)))
+
+
+async def _end_of(raw: RawClient) -> tuple[int, str]:
+    try:
+        found = await raw.read_answer()
+        return found.status, found.one("X-Mark") or ""
+    except (Cut, OSError):
+        return 0, ""
+    finally:
+        await raw.close()
+
+
+async def records_of(folder: Path, count: int) -> list[Record]:
+    """The records of all processes, once there are so many."""
+
+    def found() -> list[Record]:
+        return [record for file in folder.glob("calls*.jsonl") for record in read_records(file)]
+
+    await until(lambda: len(found()) >= count, f"{count} records")
+    return found()
+
+
+class Probes:
+    """Clients that connect one after the other and ask `/quick`: what came of each."""
+
+    def __init__(self, port: int) -> None:
+        self.found: Counter[tuple[int, str]] = Counter()
+        self._port = port
+
+    async def one(self) -> tuple[int, str]:
+        try:
+            raw = await connect(self._port)
+        except OSError as error:
+            return 0, type(error).__name__
+        await raw.send(get("/quick"))
+        return await _end_of(raw)
+
+    async def run(self) -> None:
+        while True:
+            self.found[await self.one()] += 1
+            await asyncio.sleep(PAUSE)
+
+    async def until_seen(self, mark: str, times: int = 20) -> None:
+        await until(lambda: self.found[200, mark] >= times, f"{times} answers of {mark}, not only {self.found}")
+
+    @property
+    def lost(self) -> dict[tuple[int, str], int]:
+        return {end: times for end, times in self.found.items() if end[0] != 200}
+
+
+@contextlib.asynccontextmanager
+async def probes(port: int) -> AsyncIterator[Probes]:
+    found = Probes(port)
+    task = asyncio.create_task(found.run())
+    try:
+        yield found
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))

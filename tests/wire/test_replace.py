@@ -1,0 +1,305 @@
+"""`gateway run --replace`: one gateway takes the place of another at the same addresses. Nobody who connects is
+refused, whoever is held by the old one ends as in a drain, and if nothing comes of it nothing has happened.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.kit.machines import Machine, machine
+from tests.kit.ports import free_port
+from tests.kit.raw import client, get
+from tests.kit.successions import WINDOW, Probes, ends, marked, newcomer, polls, probes, two_routes
+from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
+from tests.kit.waiting import until
+
+HELD = 40
+WORKERS = {
+    "one by one": (1, 1),
+    "one by a machine": (1, 2),
+    "a machine by one": (2, 1),
+    "a machine by a machine": (2, 2),
+}
+
+
+async def ended(gw: Machine, code: int = 0) -> None:
+    assert await gw.exit_code() == code, gw.said()
+    assert "Traceback" not in gw.said(), gw.said()
+
+
+@pytest.mark.parametrize(("before", "after"), WORKERS.values(), ids=WORKERS)
+async def test_nobody_is_refused_and_who_is_held_ends_as_in_a_drain(tmp_path: Path, before: int, after: int) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick, workers=before)
+        with machine(text, tmp_path) as old:
+            clients = await polls(old.port, up, HELD)
+            async with probes(old.port) as seen:
+                await seen.until_seen("old")
+                changed = marked(text, "new").replace(f"workers = {before}", f"workers = {after}")
+                with newcomer(changed.replace("memory://", "shared://"), tmp_path) as new:
+                    await seen.until_seen("new", 50)
+                    asked = Probes(old.port)
+                    assert {await asked.one() for _ in range(40)} == {(200, "new")}
+                    more = await polls(new.port, up, HELD)
+                    assert await ends(clients) == {(200, ""): HELD}, "templates of the drain"
+                    await ended(old)
+                    await seen.until_seen("new", 100)
+                    up.publish()
+                    assert await ends(more) == {(200, "new"): HELD}
+            assert not seen.lost, "of those who connected all the while"
+
+
+async def test_twice_in_a_row_while_the_first_still_drains(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick)
+        with machine(text, tmp_path) as first:
+            clients = await polls(first.port, up, HELD)
+            async with probes(first.port) as seen:
+                with newcomer(marked(text, "second"), tmp_path, "second") as second:
+                    clients += await polls(second.port, up, HELD)
+                    with newcomer(marked(text, "third"), tmp_path, "third"):
+                        await seen.until_seen("third")
+                        assert (await ends(clients))[200, ""] == 2 * HELD
+                        await ended(first)
+                        await ended(second)
+                        await seen.until_seen("third", 100)
+            assert not seen.lost
+
+
+FAILS = {
+    "a wrong configuration": (lambda text: text.replace('"/quick"', "7"), 1, "route"),
+    "an address of somebody else": (
+        lambda text: text.replace("listen = [", 'listen = ["127.0.0.1:TAKEN", '),
+        2,
+        "in use",
+    ),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("breaks", "code", "words"), FAILS.values(), ids=FAILS)
+async def test_one_that_cannot_start_changes_nothing(
+    tmp_path: Path, workers: int, breaks: object, code: int, words: str
+) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick, workers=workers)
+        with machine(text, tmp_path) as old, socket.socket() as taken:
+            clients = await polls(old.port, up, HELD)
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            async with probes(old.port) as seen:
+                broken = breaks(marked(text, "new")).replace("TAKEN", str(taken.getsockname()[1]))  # type: ignore[operator]
+                with newcomer(broken, tmp_path, serves=False) as new:
+                    assert await new.exit_code() == code
+                    assert words in new.said() and "Traceback" not in new.said()
+                await seen.until_seen("old", 50)
+            assert not seen.lost and set(seen.found) == {(200, "old")}
+            up.publish()
+            assert await ends(clients) == {(200, "old"): HELD}
+            with newcomer(marked(text, "new"), tmp_path):  # and it may be tried again
+                assert await Probes(old.port).one() == (200, "new")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_one_that_is_killed_before_it_serves_changes_nothing(tmp_path: Path, workers: int) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick, workers=workers)
+        with machine(text, tmp_path) as old:
+            clients = await polls(old.port, up, HELD)
+            async with probes(old.port) as seen:
+                with newcomer(marked(text, "new"), tmp_path, serves=False) as new:
+                    await until(lambda: "is about to take over" in old.said())
+                    new.process.kill()
+                    await until(lambda: "is gone before it served" in old.said())
+                await seen.until_seen("old", len(seen.found) + 50)
+            assert not seen.lost
+            up.publish()
+            assert await ends(clients) == {(200, "old"): HELD}
+            with newcomer(marked(text, "new"), tmp_path):
+                assert await Probes(old.port).one() == (200, "new")
+
+
+async def test_where_none_runs_it_just_starts(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        with newcomer(two_routes(up, quick), tmp_path, serves=False) as new:
+            await until(lambda: new.systemd.heard("READY"))
+            assert await Probes(new.port).one() == (200, "old")
+            assert "takes nobody's place" in new.said()
+
+
+async def test_addresses_come_and_go(tmp_path: Path) -> None:
+    """A unix socket that is kept is the newcomer's, with its file; one that is given up goes."""
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        kept, dropped, added = tmp_path / "k.sock", tmp_path / "d.sock", tmp_path / "a.sock"
+        port, gone = free_port(), free_port()
+        first = [f"127.0.0.1:{port}", f"127.0.0.1:{gone}", f"unix:{kept}", f"unix:{dropped}"]
+        text = two_routes(up, quick, listen=first)
+        with machine(text, tmp_path) as old:
+            changed = text.replace(f'"127.0.0.1:{gone}", ', "").replace(str(dropped), str(added))
+            with newcomer(marked(changed, "new"), tmp_path) as new:
+                await ended(old)
+                assert await Probes(port).one() == (200, "new")
+                assert (await Probes(gone).one())[0] == 0
+                assert kept.exists() and added.exists() and not dropped.exists()
+                for path in (kept, added):
+                    with socket.socket(socket.AF_UNIX) as sock:
+                        sock.settimeout(10)
+                        sock.connect(str(path))
+                        sock.sendall(get("/quick"))
+                        assert b"X-Mark: new" in sock.recv(4096)
+                new.terminate()
+                await ended(new)
+                assert not kept.exists() and not added.exists() and not (tmp_path / "c.sock").exists()
+
+
+async def test_the_admin_listener_goes_with_it(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick)
+        with machine(text, tmp_path) as old:
+            await polls(old.port, up, 10)
+            with newcomer(text, tmp_path) as new:
+                assert old.process.poll() is None, "it still drains"
+                assert (await new.admin("/readyz"))[0] == 200
+                assert await new.held() == [], "what the old one holds is the old one's"
+                await ended(old)
+
+
+async def test_systemd_is_told_who_the_main_process_is(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick)
+        with machine(text, tmp_path) as old, newcomer(text, tmp_path) as new:
+            await ended(old)
+            told = [each["MAINPID"] for each in old.systemd.said if "MAINPID" in each]
+            assert told == [str(new.process.pid)]
+            assert not old.systemd.heard("STOPPING"), "the service does not stop"
+
+
+async def test_limits_go_on_and_stay_exact_over_the_change(tmp_path: Path) -> None:
+    """Of a cap of ten the old machine holds six: the new one has four to lend, and all when the old one has ended."""
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        cap = '[policy.few.hold_cap]\nmax = 10\nper = "route"\n'
+        text = two_routes(up, quick, more=cap, policies='"poll", "mark", "few"')
+        with machine(text, tmp_path) as old:
+            clients = await polls(old.port, up, 6)
+            with newcomer(text.replace('drain = "2s"', 'drain = "3s"'), tmp_path) as new:
+                more = await polls(new.port, up, 4)
+                async with client(new.port) as raw:
+                    assert (await raw.ask(get("/poll"))).status == 429
+                assert await ends(clients) == {(200, ""): 6}
+                await ended(old)
+                more += await polls(new.port, up, 6)
+                async with client(new.port) as raw:
+                    assert (await raw.ask(get("/poll"))).status == 429
+                up.publish()
+                assert (await ends(more))[200, "old"] == 10
+
+
+async def test_without_a_key_of_its_own_the_socket_is_where_only_this_user_can_reach_it(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick, workers=1, server=WINDOW.replace('control = "unix:c.sock"\n', ""))
+        with machine(text, tmp_path) as old, newcomer(marked(text, "new"), tmp_path) as new:
+            assert await Probes(old.port).one() == (200, "new")
+            await ended(old)
+            found = control_socket(new.process.pid)
+            assert stat.S_IMODE(found.parent.stat().st_mode) == 0o700
+            assert stat.S_IMODE(found.stat().st_mode) == 0o600
+            new.terminate()
+            await ended(new)
+            assert not found.exists()
+
+
+def control_socket(pid: int) -> Path:
+    """Where that process listens for a newcomer, as the kernel says."""
+    inodes = {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    (path,) = {one[7] for one in lines if len(one) > 7 and f"socket:[{one[6]}]" in inodes and one[7][0] == "/"}
+    return Path(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_another_user_gets_nothing(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            control = Path(folder) / "c.sock"
+            text = two_routes(up, quick, workers=1).replace("unix:c.sock", f"unix:{control}")
+            await refuses(tmp_path, text, control)
+
+
+async def refuses(tmp_path: Path, text: str, control: Path) -> None:
+    with machine(text, tmp_path) as old:
+        os.chmod(control, 0o666)
+        found = said_to_user(control, 65534)
+        assert b"refused" in found and b"by user 65534" in found
+        assert await Probes(old.port).one() == (200, "old")
+        assert "may not take over" in old.said()
+
+
+def said_to_user(path: Path, uid: int) -> bytes:
+    """What the gateway answers a process of that user."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setresuid(uid, uid, uid)
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(10)
+                sock.connect(str(path))
+                sock.sendall(b'{"gateway": "longpoll-gateway", "protocol": 1, "ask": "sockets"}\n')
+                data, numbers, _, _ = socket.recv_fds(sock, 4096, 10)
+                os.write(writer, data if not numbers else b"sockets!")
+        except OSError as error:
+            os.write(writer, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with open(reader, "rb") as file:
+        return file.read()
+
+
+async def test_one_that_speaks_another_protocol_is_told_apart(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick, workers=1)
+        with machine(text, tmp_path) as old, socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(str(tmp_path / "c.sock"))
+            sock.sendall(b'{"gateway": "longpoll-gateway", "protocol": 2, "ask": "sockets"}\n')
+            assert b"protocol 2, and this one knows 1" in sock.recv(4096)
+            assert await Probes(old.port).one() == (200, "old")
+
+
+async def test_who_asks_and_says_nothing_more_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Neither a peer that is silent nor one that talks nonsense keeps the next from its turn."""
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick, workers=1)
+        with (
+            machine(text, tmp_path) as old,
+            socket.socket(socket.AF_UNIX) as silent,
+            socket.socket(socket.AF_UNIX) as odd,
+        ):
+            silent.connect(str(tmp_path / "c.sock"))
+            odd.connect(str(tmp_path / "c.sock"))
+            odd.sendall(b"GET / HTTP/1.1\r\n\r\n\n")
+            with newcomer(marked(text, "new"), tmp_path):
+                assert await Probes(old.port).one() == (200, "new")
+                await ended(old)
+
+
+async def test_an_old_one_that_hangs_is_named(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick, workers=1)
+        with machine(text, tmp_path) as old:
+            old.process.send_signal(signal.SIGSTOP)
+            with newcomer(text, tmp_path, serves=False) as new:
+                assert await new.exit_code() == 2
+                assert "it does not answer; stop it" in new.said()
+            old.process.send_signal(signal.SIGCONT)
+            assert await Probes(old.port).one() == (200, "old")
