@@ -84,26 +84,31 @@ async def _replaced(on: Chaos, gone: int | None) -> float | None:
 
 
 async def _come_back(sheet: Sheet, on: Chaos, wires: list[bytes], polls: int, died: float) -> Crowd:
-    """Each lost its poll and asks again, until its place is free."""
-    crowd = Crowd()
+    """Some of those who lost their polls ask until their places are free; then the others ask once."""
+    crowd, some = Crowd(), range(0, len(wires), max(len(wires) // 20, 1))
     await crowd.dial(on.port, len(wires))
     crowd.forget()
-    crowd.ask(wires, slice(None))
-    refused = 0
+    refused, before = 0, polls - len(wires)
 
     async def held() -> bool:
         nonlocal refused
-        for client, wire in zip(crowd.clients, wires, strict=True):
-            if not client.asked:
+        for index in some:
+            if not crowd.clients[index].asked:
                 refused += 1
-                client.ask(wire)
-        await asyncio.sleep(0.1)
-        return await on.held() == polls
+                crowd.clients[index].ask(wires[index])
+        await asyncio.sleep(0.05)
+        return await on.held() == before + len(some)
 
     there = await reached(held, 15)
     sheet.within("their places are free, and taken by them again, after", there and time.monotonic() - died, FREED)
-    sheet.note("refused until then", refused)
+    sheet.note("refused until then", refused - len(some))
     crowd.forget()
+    for index, client in enumerate(crowd.clients):
+        if index not in some:
+            client.ask(wires[index])
+    await on.reaches(polls)
+    seen = statuses(crowd)
+    sheet.check("all of them poll again", seen, seen == {"unanswered": len(wires)}, "all held, none refused")
     return crowd
 
 
