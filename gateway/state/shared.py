@@ -63,10 +63,11 @@ class SharedStore:
         else:
             self.outage.ends()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self.outage.close()
         self.map.close()
 
+    @property
     def condition(self) -> Condition:
         return self.outage.condition
 
