@@ -112,7 +112,7 @@ class Kept:
 
 
 class Pollers:
-    """All of this process. Keys are made of names: a reload changes nothing. Of other workers only who rests is known."""
+    """All of this process, by names, so a reload changes nothing. Of other workers only who rests is known."""
 
     __slots__ = ("_loop", "_resting", "_seats", "notes", "now")
 
