@@ -40,8 +40,7 @@ def key_of(hold: HoldPlan, head: RequestHead) -> str | None:
 
 def lost(call: Call, outcome: Outcome) -> Reply:
     """What the dialect tells a poll that has to give way."""
-    loser = call.hold.loser if call.hold is not None else None
-    return replace(loser or _LOSER, outcome=outcome)
+    return replace((call.hold.loser if call.hold is not None else None) or _LOSER, outcome=outcome)
 
 
 class Seat(Lease):
@@ -113,8 +112,7 @@ class Kept:
 
 
 class Pollers:
-    """All of this process. Keys are made of names, so a reload changes nothing for who polls. Who comes back too soon
-    is known through `notes` also where another worker had nothing for him; who polls there is not."""
+    """All of this process, by names, so a reload changes nothing. Of other workers only who rests is known."""
 
     __slots__ = ("_loop", "_resting", "_seats", "notes", "now")
 
@@ -189,7 +187,7 @@ class Pollers:
         if call.hold is None or not call.hold.min_repoll:
             return None
         until, now = self._resting.until.get(key, 0.0), self.now()
-        if until <= now and self.notes is not None and (found := self.notes.get(("rests", key), now)) is not None:
+        if until <= now and self.notes is not None and (found := self.notes.get(("rests", key), now)):
             until = found[1]
         return Kept(self, call, key, now, until=until) if until > now else None
 
@@ -208,10 +206,9 @@ class Pollers:
     def _rests(self, key: str, now: float, seconds: float) -> None:
         if self.notes is not None:
             self.notes.put(("rests", key), b"", now + seconds)
-        if key in self._resting.until:
-            self._resting.until[key] = now + seconds
-        else:
+        if key not in self._resting.until:
             self._resting.add(key, now + seconds, now, MOST_RESTING)
+        self._resting.until[key] = now + seconds
 
     def _free(self, seat: Seat) -> None:
         if self._seats.get(seat.key) is not seat:  # a newer poll has taken it
