@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -68,19 +67,19 @@ async def test_a_killed_worker_takes_only_its_own_polls_with_it_and_comes_back(t
             clients = await polled(gw, up)
             held = await gw.held_by()
             killed = gw.kill(1)
-            begun = time.monotonic()
             await until(lambda: up.held == len(held[0]))
             async with client(gw.port) as raw:  # the other one takes new ones meanwhile
                 await raw.send(get())
                 await until(lambda: up.held == len(held[0]) + 1)
                 await gw.until_serving(2)
-                assert time.monotonic() - begun < 10  # 2 s where nothing else runs; a crash loop would take longer
                 up.publish()
                 assert (await raw.read_answer()).status == 200
             ended = [await status(raw) for raw in clients]
             assert (ended.count(200), ended.count(0)) == (len(held[0]), len(held[1]))
             assert gw.workers[1].pid != killed
-            assert f"worker 1 (pid {killed}) was ended by SIGKILL" in gw.said()
+            (line,) = [line for line in gw.said().splitlines() if "started again" in line]
+            assert line.startswith(f"ERROR worker 1 (pid {killed}) was ended by SIGKILL")
+            assert line.endswith("it is started again in 0.1s")
 
 
 @ITS_OWN_LOOP
