@@ -22,6 +22,7 @@ from .upstreams import HoldingUpstream, ScriptedUpstream
 from .waiting import until, until_sync
 
 WINDOW = 'drain = "2s"\nstop_grace = "20s"\ncontrol = "unix:c.sock"\n'
+LONG = hold(absent='"120s"', max='"120s"')  # however slowly the next process starts
 PAUSE = 0.01  # seconds from one probe to the next
 
 
@@ -32,7 +33,7 @@ def two_routes(
     """`/poll` is held by `up`, `/quick` answered by `quick`; every answer of either bears the mark."""
     return machine_config(
         up.port, workers=workers, state=state or ("shared://" if workers > 1 else "memory://"), server=server,
-        more=f'{hold()}{more}[policy.mark.headers]\nresponse = {{ set = {{ X-Mark = "{mark}" }} }}\n'
+        more=f'{LONG}{more}[policy.mark.headers]\nresponse = {{ set = {{ X-Mark = "{mark}" }} }}\n'
         f'[upstream.quick]\nendpoints = ["http://127.0.0.1:{quick.port}"]\n',
         routes=route("quick", "/quick", ["mark"]).replace('upstream = "up"', 'upstream = "quick"')
         + route("poll", "/poll").replace("policies = []", f"policies = [{policies}]"),
@@ -60,7 +61,7 @@ def newcomer(text: str, folder: Path, name: str = "newcomer", serves: bool = Tru
     found = Machine(*_ports_of(text), folder / "calls.jsonl", started, output, systemd)
     try:
         if serves:
-            until_sync(lambda: started.poll() is not None or "in the place of" in found.said(), "its turn")
+            until_sync(lambda: started.poll() is not None or "in the place of" in found.said(), "its turn", 60)
             assert started.poll() is None, found.said()
         yield found
     finally:
@@ -69,11 +70,11 @@ def newcomer(text: str, folder: Path, name: str = "newcomer", serves: bool = Tru
 
 async def polls(port: int, up: HoldingUpstream, many: int, *fields: str) -> list[RawClient]:
     """So many clients more, each with a poll that is held."""
-    before = up.held
+    before = up.begun
     clients = [await connect(port) for _ in range(many)]
     for raw in clients:
         await raw.send(get("/poll", *fields))
-    await until(lambda: up.held == before + many, "polls that are held")
+    await until(lambda: up.begun == before + many, "polls that have reached the service")
     return clients
 
 

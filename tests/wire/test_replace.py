@@ -5,6 +5,7 @@ refused, whoever is held by the old one ends as in a drain, and if nothing comes
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -42,8 +43,9 @@ async def test_nobody_is_refused_and_who_is_held_ends_as_in_a_drain(tmp_path: Pa
             clients = await polls(old.port, up, HELD)
             async with probes(old.port) as seen:
                 await seen.until_seen("old")
-                changed = marked(text, "new").replace(f"workers = {before}", f"workers = {after}")
-                with newcomer(changed.replace("memory://", "shared://"), tmp_path) as new:
+                state = "shared://" if after > 1 else "memory://"
+                changed = re.sub(r"(memory|shared)://", state, marked(text, "new"))
+                with newcomer(changed.replace(f"workers = {before}", f"workers = {after}"), tmp_path) as new:
                     await seen.until_seen("new", 50)
                     asked = Probes(old.port)
                     assert {await asked.one() for _ in range(40)} == {(200, "new")}
@@ -149,11 +151,8 @@ async def test_addresses_come_and_go(tmp_path: Path) -> None:
                 assert (await Probes(gone).one())[0] == 0
                 assert kept.exists() and added.exists() and not dropped.exists()
                 for path in (kept, added):
-                    with socket.socket(socket.AF_UNIX) as sock:
-                        sock.settimeout(10)
-                        sock.connect(str(path))
-                        sock.sendall(get("/quick"))
-                        assert b"X-Mark: new" in sock.recv(4096)
+                    async with client(str(path)) as raw:
+                        assert (await raw.ask(get("/quick"))).one("X-Mark") == "new"
                 new.terminate()
                 await ended(new)
                 assert not kept.exists() and not added.exists() and not (tmp_path / "c.sock").exists()
