@@ -5,6 +5,7 @@ it and is started again, and the end of the machine loses nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -94,6 +95,21 @@ async def test_sigterm_answers_every_poll_of_every_worker(tmp_path: Path) -> Non
             assert not directory.exists()
             assert gw.systemd.heard("STOPPING")
         assert "Traceback" not in gw.said()
+
+
+@ITS_OWN_LOOP
+async def test_whoever_connects_while_the_listeners_close_is_refused_or_answered(tmp_path: Path) -> None:
+    """Nobody who was told that he is connected is left in a queue that ends."""
+    async with HoldingUpstream() as up:
+        with machine(machine_config(up.port, server=DRAIN, **POLL), tmp_path) as gw:
+            clients: list[RawClient] = []
+            gw.terminate()
+            with contextlib.suppress(ConnectionRefusedError):
+                while True:
+                    clients.append(await connect(gw.port))
+                    await clients[-1].send(get())
+            assert [await status(raw) for raw in clients] == [200] * len(clients)
+            assert await gw.exit_code() == 0
 
 
 @ITS_OWN_LOOP
