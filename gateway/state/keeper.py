@@ -16,7 +16,7 @@ from typing import TypeVar
 import lmdb
 
 from gateway.state.bus import Word
-from gateway.state.lmdb_crowd import OWNER, Crowd
+from gateway.state.lmdb_crowd import Crowd, Where, owner_of
 from gateway.state.lmdb_map import Map
 from gateway.state.lmdb_table import Txn
 from gateway.state.shared_words import turn
@@ -25,7 +25,7 @@ logger = logging.getLogger("gateway")
 
 LONGEST = 1.0  # seconds that a worker may have the lock: it needs microseconds
 LOOK = 0.02  # seconds
-SLICE = 200  # calls of a dead worker in one transaction: the living want one too
+SLICE = 500  # rows that are looked at in one transaction: the living want one too
 TRIES = 100  # LOOK seconds apart
 
 
@@ -82,11 +82,13 @@ class Keeper:
 
     async def _take_from(self, name: bytes, crowd: Crowd) -> set[bytes]:
         digests: set[bytes] = set()
+        since: Where | None = None
         while True:
-            found = await self._try(lambda txn: _drop(txn, crowd, name))
-            if not found:
-                return digests
+            taken = await self._try(lambda txn, since=since: crowd.bury(txn, name, since, SLICE))  # type: ignore[misc]
+            found, since = taken or ([], None)
             digests.update(found)
+            if since is None:
+                return digests
             await asyncio.sleep(0)
 
     async def _try(self, change: Callable[[Txn], Found]) -> Found | None:
@@ -103,13 +105,7 @@ class Keeper:
 
     def _turns(self, txn: Txn, digests: set[bytes]) -> list[tuple[str, Word]]:
         firsts = [(self._map.queued.first(txn, digest), digest) for digest in digests]
-        return [(first[:OWNER].hex(), turn(digest)) for first, digest in firsts if first is not None]
-
-
-def _drop(txn: Txn, crowd: Crowd, name: bytes) -> set[bytes]:
-    """Some of what is there; where it stood."""
-    bearers = crowd.of_owner(txn, name, SLICE)
-    return {digest for bearer in bearers for digest in crowd.drop(txn, bearer)}
+        return [(owner_of(first).hex(), turn(digest)) for first, digest in firsts if first is not None]
 
 
 def _kill(process: int) -> None:

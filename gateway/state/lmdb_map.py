@@ -7,12 +7,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fcntl import lockf
 from pathlib import Path
 
 import lmdb
 
 from gateway.state.lmdb_crowd import Crowd
-from gateway.state.lmdb_lock import Lock
+from gateway.state.lmdb_lock import NOW, UNLOCK, Lock
 from gateway.state.lmdb_table import Instants, Txn
 
 MAX_KEYS = 200_000  # of rates, and as many pollers that may evict nobody
@@ -67,8 +68,8 @@ class Map:
             env = _environment(path, self._size)
             self.meters = Instants(env.open_db(b"meters"), self._max_keys)
             self.barred = Instants(env.open_db(b"barred"), self._max_keys)
-            self.held = Crowd.of(env, "held")
-            self.queued = Crowd.of(env, "queued")
+            self.held = Crowd.of(env, b"held")
+            self.queued = Crowd.of(env, b"queued")
         except lmdb.Error as error:
             raise StateError(f"{path}: {error}; remove the directory {self._directory} and start again") from None
         finally:
@@ -92,24 +93,29 @@ class Map:
         """Raises StuckError, or what else LMDB has to say: all of it is an lmdb.Error."""
         if self._env is None:
             raise lmdb.Error("the state is not open")
-        self._lock.take()
+        lock = self._lock
         try:
-            return self._begin(write=True)
+            lockf(lock.fd, NOW)  # as Lock.take, without the call
+            lock.stuck = False
+        except OSError:
+            lock.wait()
+        try:
+            return self._begin(None, None, True)
         except BaseException:
-            self._lock.give()
+            lock.give()
             raise
 
     def commit(self, txn: Txn) -> None:
         try:
             txn.commit()
         finally:
-            self._lock.give()
+            lockf(self._lock.fd, UNLOCK)
 
     def abort(self, txn: Txn) -> None:
         try:
             txn.abort()
         finally:
-            self._lock.give()
+            lockf(self._lock.fd, UNLOCK)
 
     @contextmanager
     def transaction(self) -> Iterator[Txn]:

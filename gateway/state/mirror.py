@@ -24,9 +24,9 @@ Key = tuple[str, str]  # a limit, and who is counted under it
 
 class Lent(Lease):
     """All places of one call, under one number, which no other call of this process has had. `known`: the store was
-    told of it."""
+    told of it, and by which `row` it knows it, where it has such."""
 
-    __slots__ = ("_local", "_mirror", "call", "keys", "known", "number")
+    __slots__ = ("_local", "_mirror", "call", "keys", "known", "number", "row")
 
     def __init__(self, mirror: Mirror, call: Call, number: int, keys: tuple[Key, ...], local: tuple[Lease, ...],
                  known: bool) -> None:  # fmt: skip
@@ -34,6 +34,7 @@ class Lent(Lease):
         self.number = number
         self.keys = keys
         self.known = known
+        self.row = b""
         self._local = local
         self._mirror = mirror
 
@@ -64,23 +65,24 @@ class Mirror:
         """For the next call that asks."""
         return next(self._numbers)
 
-    def lend(self, call: Call, number: int, places: Sequence[Place], known: bool = True) -> None:
+    def lend(self, call: Call, number: int, places: Sequence[Place], known: bool = True) -> Lent:
         """The call has these places: it holds them by one lease."""
         keys = tuple([(place.limit, place.key) for place in places])
         lent = self.lent[number] = Lent(self, call, number, keys, self.memory.lend(places, call), known)
         call.leases += (lent,)
+        return lent
 
     def of(self, call: Call) -> Lent | None:
         """What that call holds."""
         return next((lease for lease in call.leases if isinstance(lease, Lent)), None)
 
-    def lose(self, number: int) -> Call | None:
+    def lose(self, number: int) -> Lent | None:
         """Whose places these were, which the store has lent to another: there is nothing to give back any more."""
         lent = self.lent.pop(number, None)
         if lent is None:
             return None
         lent.forget()
-        return lent.call
+        return lent
 
 
 @dataclass(frozen=True, slots=True)
