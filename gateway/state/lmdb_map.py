@@ -18,6 +18,8 @@ from gateway.state.lmdb_table import Instants, Txn
 
 MAX_KEYS = 200_000  # of rates, and as many pollers that may evict nobody
 SMALLEST = 64 * 1024  # bytes of a file that is only begun
+A_KEY, A_ROW = 512, 256  # bytes of the file for each there may be: twice what they take at worst
+LOOK = 16  # rows a process adds before it looks again how many there are
 
 
 class StateError(OSError):
@@ -30,13 +32,17 @@ class Map:
     reader keeps old pages alive."""
 
     __slots__ = (
-        "_begin", "_directory", "_env", "_lock", "_max_keys", "_size", "_users", "barred", "held", "meters", "queued",
+        "_added", "_begin", "_directory", "_env", "_full", "_lock", "_max_keys", "_max_rows", "_size", "_users",
+        "barred", "held", "meters", "queued",
     )  # fmt: skip
 
     def __init__(self, directory: Path, size: int, max_keys: int = MAX_KEYS) -> None:
         self._directory = directory
         self._size = size
-        self._max_keys = max_keys
+        self._max_keys = min(max_keys, size // A_KEY)
+        self._max_rows = size // A_ROW
+        self._added = 0
+        self._full = False
         self._env: lmdb.Environment | None = None
         self._users = 0
 
@@ -105,6 +111,15 @@ class Map:
             lock.give()
             raise
 
+    def make_room(self, txn: Txn) -> None:
+        """For a row, at some of them. A file that is full to its last page could not even be made empty again: there is
+        an end before that. Raises MapFullError."""
+        self._added += 1
+        if self._full or self._added % LOOK == 0:
+            self._full = txn.stat(self.held.rows)["entries"] + txn.stat(self.queued.rows)["entries"] >= self._max_rows
+            if self._full:
+                raise lmdb.MapFullError(f"there is room for {self._max_rows} leases; raise [state] size")
+
     def commit(self, txn: Txn) -> None:
         try:
             txn.commit()
@@ -143,9 +158,9 @@ class Map:
         return self._env.info()["last_txnid"] if self._env is not None else 0
 
     @property
-    def pages(self) -> tuple[int, int]:
-        """Bytes that were ever used, and that there are."""
-        return (self._env.info()["last_pgno"] + 1) * 4096 if self._env is not None else 0, self._size
+    def used(self) -> int:
+        """Bytes that were ever used, of all that there are."""
+        return (self._env.info()["last_pgno"] + 1) * 4096 if self._env is not None else 0
 
     def close(self) -> None:
         self._users -= self._env is not None

@@ -127,6 +127,7 @@ class Places:
             return Denied(place, wait, queued=True)
         if place.line <= 0 or queued.count(txn, digest) >= place.line:
             return Denied(place, wait)
+        self._map.make_room(txn)
         row = row_of(txn.id(), self._owner, self._mirror.number(), 0, NOBODY)
         way.ticket = Ticket(row, digest, (place.limit, place.key))
         txn.put(digest, row, db=queued.rows)
@@ -142,7 +143,9 @@ class Places:
 
     def enter(self, txn: Txn, call: Call, number: int, wants: Sequence[Want], way: Way | None, now: float) -> bytes:
         """Takes the places, along that way: the row by which they are known."""
-        if way is not None:
+        if way is None:
+            self._map.make_room(txn)
+        else:
             freed = self._end(txn, way, wants, now)
         who, rows = NOBODY, self._map.held.rows
         for place, _ in wants:
