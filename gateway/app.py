@@ -9,21 +9,28 @@ import gc
 import logging
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from gateway.admin.api import make_admin
 from gateway.admin.listener import AdminListener
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
+from gateway.config.disk import Copy, reading
 from gateway.drain import Drain
+from gateway.edge.accept import SHARED_BATCH
 from gateway.edge.http1 import Edge
+from gateway.edge.listen import Bound, bind_all
 from gateway.edge.listeners import Listeners
 from gateway.edge.room import Room, Shed
 from gateway.limits import Limits
-from gateway.loading import Built, build, for_a_restart
+from gateway.loading import Built, Read, build, for_a_restart
+from gateway.machine.part import ALONE, Part
 from gateway.operating import Operator
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.policies.rate_limit import Screen
+from gateway.ramp import Ramp
 from gateway.reloading import Reloads
 from gateway.serve import Serve
 from gateway.sparing import Sparing
@@ -50,8 +57,15 @@ class App:
     Raises ConfigError, ValueError or OSError from `start`, each with a sentence for the operator.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None, resolve: Resolve = system) -> None:
+    def __init__(
+        self, path: Path, clock: Clock | None = None, resolve: Resolve = system, copy: Copy | None = None,
+        part: Part = ALONE, read: Read | None = None,
+    ) -> None:  # fmt: skip
         self.path = path
+        self._part = part
+        self._read = read  # what the first configuration is, if it was read already
+        self._ramp: Ramp | None = None
+        self._copy = copy  # of the files, where what lies there now is not what counts
         self._clock = clock or Clock()
         self.members = Members(Names(resolve, self._clock.wall))
         self._listeners: Listeners | None = None
@@ -73,7 +87,8 @@ class App:
     async def start(self) -> None:
         """Reads the configuration, builds everything and listens. What was opened is closed again if it fails."""
         try:
-            await self._start()
+            with reading(self._copy):
+                await self._start()
         except BaseException:
             await self.stop()
             raise
@@ -83,7 +98,8 @@ class App:
         self._timers = Timers(loop)
         self._store = MemoryStore()
         self._screen = Screen(self._store, self._timers.now)
-        built = build(self.path, self._clock.wall, self._screen)
+        built = build(self.path, self._clock.wall, self._screen, part=self._part, read=self._read)
+        self._read = None
         config = self._config = self._opened = built.config
         self._sets_level = logger.level == logging.NOTSET
         logger.info("%s", built.files)
@@ -97,7 +113,8 @@ class App:
         self._wards = Wards(loop, self._timers, self._telemetry.happened)
         self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
         self._edge = Edge(
-            self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close, Room(),
+            self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close,
+            Room(neighbours=self._part.neighbours),
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
             self._clock.wall,
         )  # fmt: skip
@@ -105,15 +122,29 @@ class App:
         self._serve.arrives = self._telemetry.arrives
         self._swap(built)
         await self.members.ahead(built.snapshot.upstreams)
-        self._listeners = Listeners(loop, self._edge, config.server, built.tls)
+        self._listeners = self._listen(loop, built)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
         if config.admin is not None:
-            self._admin = AdminListener(operator, config.admin)
+            make = partial(make_admin, operator, inner=not self._part.alone)
+            self._admin = AdminListener(self._part.admin(config.admin), make)
             await self._admin.start()
+        if config.server.ramp is not None:
+            count, seconds = config.server.ramp
+            self._serve.ramp = self._ramp = Ramp(loop, self._timers, count / self._part.workers, seconds, self._ramped)
         self._telemetry.start(operator.gauges)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, built: Built) -> Listeners:
+        sockets = self._part.sockets
+        if sockets is None:
+            return Listeners(loop, self._edge, bind_all(built.config.server), built.tls)
+        return Listeners(loop, self._edge, Bound(sockets), built.tls, SHARED_BATCH)
+
+    def _ramped(self) -> None:
+        """Who was to come back after the start has come."""
+        self._serve.ramp = None
 
     def _record(self, call: Call) -> None:
         self._telemetry.settled(call, self._serve.snapshot)
@@ -126,9 +157,23 @@ class App:
         problems = [] if self.draining else await self._reloads.run(lambda: not self.draining)
         return ["the gateway is draining; start it again instead"] if self.draining else problems
 
-    def _load(self) -> Built:
+    async def prepare_reload(self, copy: Copy) -> list[str]:
+        """The first of two steps, for processes that take them together: builds what is in the copy of the files.
+        Returns the problems."""
+        return await self._reloads.prepare(lambda: self._load(copy))
+
+    async def commit_reload(self) -> list[str]:
+        """The second: that counts from now on."""
+        return await self._reloads.commit()
+
+    def abandon_reload(self) -> None:
+        """Instead of the second: not all were ready for it."""
+        self._reloads.abandon()
+
+    def _load(self, copy: Copy | None = None) -> Built:
         old = self._serve.snapshot
-        built = build(self.path, self._clock.wall, self._screen, old.upstreams)
+        with reading(copy):
+            built = build(self.path, self._clock.wall, self._screen, old.upstreams, self._part)
         if old.plans and not built.snapshot.plans:  # most likely a file that is being written
             raise ValueError(
                 f"{self.path}: route: nothing would be served any more; write [[route]], or end the gateway"
@@ -188,21 +233,25 @@ class App:
     async def wait_stopped(self) -> None:
         await self._stopped.wait()
 
-    async def drain(self) -> None:
-        """Turns readiness red, and `server.shutdown_delay` later stops accepting and ends what is held by the table of
-        DESIGN.md section 4 within `server.drain`. Then stops. Idle connections stay open meanwhile: a poll that is sent
-        on one gets its short hold."""
+    def window(self, delay: float) -> Drain:
+        """That of a drain that begins so many seconds from now."""
+        return Drain.after(self._timers.now(), delay, self._config.server.drain)
+
+    async def drain(self, drain: Drain | None = None) -> None:
+        """Turns readiness red, and when the window begins (`server.shutdown_delay` later) stops accepting and ends what
+        is held by the table of DESIGN.md section 4 until it is over (`server.drain` later). Then stops. Idle
+        connections stay open meanwhile: a poll that is sent on one gets its short hold."""
         if self.draining:
             return
         self.draining = True
-        server = self._config.server
-        if server.shutdown_delay:
-            logger.info("not ready any more; listeners close in %gs", server.shutdown_delay)
-            if await self._sleep(server.shutdown_delay):
-                return
-        logger.info("draining for at most %gs", server.drain)
         now = self._timers.now()
-        drain = self._serve.draining = Drain(now, now + server.drain)
+        drain = drain or self.window(self._config.server.shutdown_delay)
+        if drain.begun > now:
+            logger.info("not ready any more; listeners close in %gs", drain.begun - now)
+            if await self._sleep(drain.begun - now):
+                return
+        logger.info("draining for at most %gs", drain.end - drain.begun)
+        self._serve.draining = drain
         if self._listeners is not None:
             self._listeners.close()
         for connection in list(self._edge.connections):
@@ -253,6 +302,8 @@ class App:
         if self._admin is not None:
             await self._admin.stop()
         self.members.close()
+        if self._ramp is not None:
+            self._ramp.close()
         if hasattr(self, "_wards"):
             await self._wards.close()
         if hasattr(self, "_telemetry"):

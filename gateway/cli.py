@@ -170,13 +170,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The console entry. Whatever a person can put right ends in a sentence, not a traceback; see EXIT_CODES."""
     try:
         cli.main(arguments, prog_name="gateway")
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)
-    except OSError as error:
-        click.echo(f"gateway: {_said(error)}", err=True)
-        sys.exit(2)
+    except (ConfigError, OSError) as error:
+        code, text = explained(error)
+        click.echo(text, err=True)
+        sys.exit(code)
     sys.exit(0)
+
+
+def explained(error: Exception) -> tuple[int, str]:
+    """The exit code and the sentences for what a person can put right. What nobody can is raised again."""
+    match error:
+        case ConfigError():
+            return 1, str(error)
+        case OSError():
+            return 2, f"gateway: {_said(error)}"
+        case ValueError():
+            return 1, f"Error: {error}"
+    raise error
 
 
 def _said(error: OSError) -> str:

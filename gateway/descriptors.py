@@ -48,17 +48,20 @@ def raise_limit() -> int:
     return soft
 
 
-def share(limit: int, wanted: int | None) -> Descriptors:
-    """How many connections fit into `limit` descriptors; `wanted` None takes as many as fit.
+def share(limit: int, wanted: int | None, workers: int = 1) -> Descriptors:
+    """How many connections fit into `limit` descriptors of one process; `wanted` None takes as many as fit, a number is
+    divided among the workers.
 
     Raises DescriptorError when an explicit number does not fit.
     """
     headroom = min(max(limit // HEADROOM, HEADROOM_LEAST), HEADROOM_MOST)
     most = (limit - headroom) // 2
-    if wanted is not None and wanted > most:
+    each = most if wanted is None else -(-wanted // workers)
+    if wanted is not None and each > most:
+        divided = f", {each} for each of {workers} workers," if workers > 1 else ""
         raise DescriptorError(
-            f"server.max_connections = {wanted} needs {2 * wanted + headroom} open files (two each, and {headroom} for "
-            f"the rest), but only {limit} are allowed; write {most} or less, or raise it with: "
-            f"ulimit -n {2 * wanted + HEADROOM_MOST}"
+            f"server.max_connections = {wanted}{divided} needs {2 * each + headroom} open files (two each, and "
+            f"{headroom} for the rest), but only {limit} are allowed; write {most * workers} or less, or raise it "
+            f"with: ulimit -n {2 * each + HEADROOM_MOST}"
         )
-    return Descriptors(limit, headroom, most if wanted is None else wanted)
+    return Descriptors(limit, headroom, each)

@@ -11,10 +11,15 @@ SPREAD = 0.8  # share of the window over which polls are ended; the rest is for 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """A drain that began at `begun` and is over at `end` (loop seconds)."""
+    """A drain that began at `begun` and is over at `end` (loop seconds, which all processes of a machine share)."""
 
     begun: float
     end: float
+
+    @classmethod
+    def after(cls, now: float, delay: float, window: float) -> Drain:
+        """One that begins in `delay` seconds and takes `window`."""
+        return cls(now + delay, now + delay + window)
 
     def slot(self, now: float, share: float) -> float:
         """When a poll ends that drew `share` (0 to 1): spread over what is left, so that clients come back spread."""

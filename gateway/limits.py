@@ -16,6 +16,7 @@ from gateway.holds import budget
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Reply
 from gateway.pollers import Kept, Pollers
+from gateway.ramp import Early
 from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
 from gateway.waiting import TURN, Lines, Spot
 
@@ -209,7 +210,7 @@ class Limits:
 
     def in_vain(self, call: Call) -> Refusal | Reply:
         """What a call is told whose time ran out while it waited, where we may not say "no news"."""
-        if isinstance(call.up, Kept):
+        if isinstance(call.up, (Kept, Early)):
             return call.up.in_vain()
         assert isinstance(call.up, Spot)
         return denial(call, Denied(call.up.demand, TURN))

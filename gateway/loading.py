@@ -17,6 +17,7 @@ from gateway.config.compile import compile_config
 from gateway.config.settings import Config
 from gateway.descriptors import Descriptors, raise_limit, share
 from gateway.edge.tls import server_context
+from gateway.machine.part import ALONE, Part
 from gateway.plan import Snapshot
 from gateway.policies.rate_limit import Screen
 
@@ -44,12 +45,17 @@ class Built:
         return found | {rate.limit: rate for plan in plans if plan.shown is not None for rate in plan.shown.limits}
 
 
+Read = tuple[Config, list[str]]  # a checked configuration, and what a person should know of it
+
+
 def build(
-    path: Path, wall: Callable[[], float], screen: Screen, live: Mapping[str, Upstream] = MappingProxyType({})
-) -> Built:
-    """Raises ConfigError, ValueError or OSError, each with sentences for the operator."""
-    config, notices = read_config(path)
-    files = share(raise_limit(), config.server.max_connections)
+    path: Path, wall: Callable[[], float], screen: Screen, live: Mapping[str, Upstream] = MappingProxyType({}),
+    part: Part = ALONE, read: Read | None = None,
+) -> Built:  # fmt: skip
+    """What is in the file now, or what was `read` of it. Raises ConfigError, ValueError or OSError, each with sentences
+    for the operator."""
+    config, notices = read or read_config(path)
+    files = share(raise_limit(), config.server.max_connections, part.workers)
     snapshot = compile_config(config, wall, os.environ, screen, live)
     tls = config.server.tls
     return Built(config, notices, snapshot, server_context(tls) if tls else None, files)
@@ -59,6 +65,7 @@ def for_a_restart(opened: Config, new: Config) -> list[str]:
     """What was changed in the file but is open already, and so changes with the next start only."""
     pairs = {
         "server.listen": (opened.server.listen, new.server.listen),
+        "server.workers": (opened.server.workers, new.server.workers),
         "server.vanished_after": (opened.server.vanished_after, new.server.vanished_after),
         "server.tls": (not opened.server.tls, not new.server.tls),
         "admin": (opened.admin, new.admin),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ class Operator:
     def log_lines_dropped(self) -> int:
         return self._telemetry.log.dropped
 
-    async def held(self, asked: listing.Listing) -> dict[str, object]:
+    async def held(self, asked: listing.Listing) -> listing.Page:
         return await listing.page(self._calls(), asked, self._timers.now)
 
     def sources(self) -> overview.Sources:
@@ -81,8 +82,14 @@ class Operator:
     def limits(self, pairs: counts.Pairs) -> list[dict[str, object]]:
         return counts.counts(self._edge.serve.snapshot, self._limits, self._store, pairs, self._timers.now())
 
-    async def end_held(self, chosen: ending.Selection, wanted: Callable[[], bool]) -> ending.Ended:
-        return await ending.end(self._calls(), chosen, self._timers.now(), wanted)
+    async def end_held(
+        self, chosen: ending.Selection, wanted: Callable[[], bool], begun_by: float = inf
+    ) -> ending.Ended:
+        return await ending.end(self._calls(), chosen, self._timers.now(), wanted, begun_by)
+
+    async def endable(self, chosen: ending.Selection) -> tuple[list[float], int]:
+        found, others = await ending.choose(self._calls(), chosen, self._timers.now())
+        return [call.started for call in found], others
 
     def gauges(self) -> Gauges:
         room, reloads, traces = self._edge.room, self._reloads, self._telemetry.traces

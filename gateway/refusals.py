@@ -33,6 +33,9 @@ REVOKED = Refusal(
     Outcome.REVOKED, 401, "token_revoked", "The token is no longer accepted.",
     headers=((b"WWW-Authenticate", b'Bearer error="invalid_token"'),),
 )  # fmt: skip
+STARTING = Refusal(
+    Outcome.OVERLOADED, 503, "starting", "This gateway has just been started and lets polls in one by one; ask again."
+)
 NO_STATE = Refusal(
     Outcome.OVERLOADED, 503, "state_unavailable", "The limits of this service cannot be looked up just now."
 )

@@ -1,5 +1,5 @@
-"""Reloading, one at a time: the new configuration is built in a thread and swapped in within one turn of the loop, or
-it has problems, nothing changes, and everybody who looks is told.
+"""Reloading, one at a time and in two steps: the new configuration is built in a thread, and then swapped in within one
+turn of the loop. Or it has problems, nothing changes, and everybody who looks is told.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 
 from gateway.config.problems import ConfigError
@@ -22,10 +22,10 @@ PATIENCE = 30.0  # seconds a configuration may take to be read and built
 
 class Reloads:
     """`load` builds what is in the file now, in a thread, within `patience`, and raises like `loading.build`; `swap`
-    makes it count, on the loop. `wall` is Unix seconds."""
+    makes it count, on the loop: for this process at once, for several it may take its time. `wall` is Unix seconds."""
 
     def __init__(
-        self, load: Callable[[], Built], swap: Callable[[Built], None], wall: Callable[[], float],
+        self, load: Callable[[], Built], swap: Callable[[Built], Awaitable[None] | None], wall: Callable[[], float],
         patience: float = PATIENCE,
     ) -> None:  # fmt: skip
         self.counts = {"ok": 0, "failed": 0}
@@ -35,25 +35,51 @@ class Reloads:
         self._swap = swap
         self._wall = wall
         self._patience = patience
+        self._ready: Built | None = None  # built, and not yet swapped in
         self._turn = asyncio.Lock()
 
     async def run(self, wanted: Callable[[], bool]) -> list[str]:
         """The problems, each one line; none when the new configuration counts. Nothing is swapped in that is not
         `wanted` any more."""
         async with self._turn:
-            try:
-                async with asyncio.timeout(self._patience):
-                    built = await _aside(self._load)
-                if not wanted():
-                    return []
-                self._swap(built)
-            except Exception as error:
-                return self._keep(_said(error, self._patience))
-            self.counts["ok"] += 1
-            self.failure, self.last = None, self._wall()
-            gc.collect(1)  # the old configuration, while it is young: frozen objects and parked calls are not looked at
-            logger.info("reloaded; what begins from now on follows %s", built.config.path)
-            return []
+            problems = await self.prepare(self._load)
+            if problems or not wanted():
+                self.abandon()
+                return problems
+            return await self.commit()
+
+    async def prepare(self, load: Callable[[], Built]) -> list[str]:
+        """The first step: nothing counts yet. What was built before, and never counted, is forgotten."""
+        self.abandon()
+        try:
+            async with asyncio.timeout(self._patience):
+                self._ready = await _aside(load)
+        except Exception as error:
+            return self._keep(_said(error, self._patience))
+        return []
+
+    def abandon(self) -> None:
+        """What was built shall not count after all."""
+        self._ready = None
+
+    async def commit(self) -> list[str]:
+        """The second step: what was built counts from now on."""
+        built, self._ready = self._ready, None
+        try:
+            if built is None:
+                raise ValueError("there is nothing that could count; reload again")
+            swapped = self._swap(built)
+            if swapped is not None:
+                await swapped
+        except Exception as error:
+            return self._keep(_said(error, self._patience))
+        self.counts["ok"] += 1
+        self.failure, self.last = None, self._wall()
+        path = built.config.path
+        del built
+        gc.collect(1)  # the old configuration, while it is young: frozen objects and parked calls are not looked at
+        logger.info("reloaded; what begins from now on follows %s", path)
+        return []
 
     def _keep(self, problems: list[str]) -> list[str]:
         self.last = self._wall()

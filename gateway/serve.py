@@ -26,6 +26,7 @@ from gateway.policies import cors, websocket
 from gateway.policies.websocket import GOING_AWAY, POLICY_VIOLATION
 from gateway.pollers import Kept, lost
 from gateway.problem import render
+from gateway.ramp import Early, Ramp
 from gateway.sides import READING
 from gateway.streams import HEARTBEAT, SPREAD, Stream, is_stream
 from gateway.upstream import failure
@@ -62,6 +63,7 @@ class Serve:
         self.draining: Drain | None = None
         self.sheds_hold: Callable[[], bool] = lambda: False  # set by the edge: no room for another parked call
         self.parked: Callable[[Call, Snapshot], None] | None = None  # wants to know of every hold that begins
+        self.ramp: Ramp | None = None  # until those have come back whom the end of the process before sent away
         self.arrives: Arrives | None = None  # what spans will show of a head, where there are any
         self._clock = clock
         self._timers = timers
@@ -167,6 +169,14 @@ class Serve:
         """It is known what the call is: it gets its deadline, and what its limits let it have."""
         if verdict is None and call.hold is not None:
             verdict = self._limit(call, plan)
+            if verdict is None and self.ramp is not None:
+                call.state = WAITING
+                early = call.up = self.ramp.enter(call)
+                self._timers.arm(call, min(early.until, call.deadline))
+                return
+        self._demand(call, plan, verdict)
+
+    def _demand(self, call: Call, plan: Plan, verdict: Verdict) -> None:
         if verdict is None and plan.asked is not None:
             taken = self._limits.take(call, plan)
             if isinstance(taken, (Spot, Asking)):
@@ -207,6 +217,12 @@ class Serve:
         plan, spot = call.plan, call.up
         if plan is not None and isinstance(spot, Kept):
             self._come(call, plan, spot)
+            return
+        if plan is not None and isinstance(spot, Early) and not self._limits.too_late(call):
+            spot.cancel()
+            call.up = None
+            call.state = ADMITTING
+            self._demand(call, plan, None)
             return
         if plan is None or not isinstance(spot, (Spot, Asking)):
             return
@@ -521,7 +537,11 @@ class Serve:
             self._repeats.pause_over(call, call.plan)
         elif isinstance(call.up, Kept) and now >= call.up.until and not self._limits.too_late(call):
             self.on_turn(call)
-        elif isinstance(call.up, (Spot, Kept)) and call.blank is None and call.clamped_by not in ("drain", "token"):
+        elif (
+            isinstance(call.up, (Spot, Kept, Early))
+            and call.blank is None
+            and call.clamped_by not in ("drain", "token")
+        ):
             self._say(call, self._limits.in_vain(call))
         elif call.hold is not None:
             self._quiet(call, now)

@@ -48,7 +48,17 @@ PURE = [
     "telemetry.sampling",
     "telemetry.trace",
 ]
-PURE += ["drain", "policies", "bodies", "verdicts", "streams", "upstream.failure", "upstream.headers", "upstream.hops"]
+PURE += [
+    "machine.part",
+    "drain",
+    "policies",
+    "bodies",
+    "verdicts",
+    "streams",
+    "upstream.failure",
+    "upstream.headers",
+    "upstream.hops",
+]
 BEHAVIOUR = [
     "parse",
     "serve",
@@ -58,6 +68,7 @@ BEHAVIOUR = [
     "pollers",
     "memory",
     "waiting",
+    "ramp",
     "admission",
     "upstream",
     "telemetry",

@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from gateway.admin import exchange, plots
+from gateway.admin import exchange
 from gateway.admin.aside import Aside
 from gateway.admin.drawing import Drawing
-from gateway.admin.edges import Edge, edges
 from gateway.admin.exchange import answer
 from gateway.admin.guard import PAGES
-from gateway.admin.history import History
-from gateway.admin.overview import overview
 from gateway.admin.stream import Stream
 from gateway.admin.worker import NoAnswerError, Worker
 
 if TYPE_CHECKING:
-    from gateway.admin.api import Operated
+    from gateway.admin.census import Json
+    from gateway.admin.view import View
 
 FOLDER = Path(__file__).parent
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -35,14 +33,14 @@ WITHIN = 1.0  # seconds that the end waits for what is being looked for
 class Dashboard:
     """One method a page. Starts and stops with the application."""
 
-    def __init__(self, gateway: Operated, worker: Worker, needs_token: bool) -> None:
-        self._gateway = gateway
+    def __init__(self, view: View, log: Path | None, worker: Worker, needs_token: bool) -> None:
+        self._view = view
+        self._log = log
         self._worker = worker
-        self._files = read_files(needs_token, gateway.call_log() is not None)
-        self._history = History(lambda: gateway.sources().tallies)
+        self._files = read_files(needs_token, log is not None)
         self._drawing = Drawing()
         self._drawn = 0
-        self._edges: Aside[list[Edge]] = Aside(lambda: edges(gateway.sources()), EDGES_EVERY, [])
+        self._edges: Aside[list[Json]] = Aside(view.edges, EDGES_EVERY, [])
         self._plots: Aside[str] = Aside(self._draw_now, PLOTS_EVERY, "")
         self._advice: Aside[object] = Aside(self._advise, ADVICE_EVERY, [])
         self._stream = Stream(self._overview)
@@ -57,10 +55,10 @@ class Dashboard:
         ]
 
     async def lives(self, _: web.Application) -> None:
-        self._history.start()
+        self._view.start()
 
     async def ends(self, _: web.Application) -> None:
-        self._history.stop()
+        self._view.stop()
         await asyncio.gather(
             self._stream.close(),
             self._drawing.close(),
@@ -73,8 +71,7 @@ class Dashboard:
 
     async def overview(self, _: web.Request) -> web.Response:
         """What the stream has every second, once, without what is looked for less often."""
-        seen = self._gateway.sources()
-        return answer(await overview(seen, self._history.rates(seen.now())))
+        return answer(await self._view.overview())
 
     async def plots(self, _: web.Request) -> web.Response:
         """The plots of the overview as they were drawn last."""
@@ -89,22 +86,19 @@ class Dashboard:
         return web.Response(text=html, content_type="text/html")
 
     async def _overview(self) -> Mapping[str, object]:
-        seen = self._gateway.sources()
-        found = await overview(seen, self._history.rates(seen.now()))
+        found = await self._view.overview()
         self._plots.look()
-        limits = [edge._asdict() for edge in self._edges.look()]
-        return {**found, "limits": limits, "advice": self._advice.look(), "plots": self._drawn}
+        return {**found, "limits": self._edges.look(), "advice": self._advice.look(), "plots": self._drawn}
 
     async def _draw_now(self) -> str:
-        html = await self._drawing.draw(await plots.of_overview(self._history, self._gateway.sources().tallies))
+        html = await self._drawing.draw(await self._view.plots())
         self._drawn += 1
         return html
 
     async def _advise(self) -> object:
-        log = self._gateway.call_log()
-        if log is None:
+        if self._log is None:
             return []
-        question = {"ask": "advice", "log": str(log), "since": ADVICE_OF}
+        question = {"ask": "advice", "log": str(self._log), "since": ADVICE_OF}
         return (await self._worker.ask(question, lambda: self._stream.watched)).get("advice", [])
 
 

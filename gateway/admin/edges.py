@@ -5,7 +5,7 @@ so many are looked at, the newest first, a few in a turn of the loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import nlargest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,15 +38,25 @@ class Edge(NamedTuple):
 
 async def edges(seen: Sources) -> list[Edge]:
     """Those that are nearest, the fullest first."""
+    return nearest(await gather(seen))
+
+
+def nearest(found: Iterable[Edge]) -> list[Edge]:
+    """Of those, who is near at all."""
+    return [edge for edge in sorted(found, key=_share, reverse=True)[:MOST] if edge.share >= NEAR]
+
+
+async def gather(seen: Sources) -> list[Edge]:
+    """The fullest, and what is bounded without a policy."""
     rules = known(seen.snapshot)
-    found = list(_of_upstreams(seen))
+    found: list[Edge] = []
     for limit, rule in rules.items():
         keys = seen.store.newest(limit, LOOKED_AT // len(rules))
         for first in range(0, len(keys), SLICE):
             found += [_edge(seen, rule, key) for key in keys[first : first + SLICE]]
             found = nlargest(MOST, found, key=_share)
             await asyncio.sleep(0)
-    return [edge for edge in sorted(found, key=_share, reverse=True)[:MOST] if edge.share >= NEAR]
+    return [*_of_upstreams(seen), *found]
 
 
 def _share(edge: Edge) -> float:

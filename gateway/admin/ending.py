@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field
@@ -62,14 +62,17 @@ def read_selection(given: Mapping[str, object]) -> Selection:
 
 
 async def end(
-    calls: Iterable[Call | None], chosen: Selection, now: float, wanted: Callable[[], bool] = lambda: True
-) -> Ended:
+    calls: Iterable[Call | None], chosen: Selection, now: float, wanted: Callable[[], bool] = lambda: True,
+    begun_by: float = inf,
+) -> Ended:  # fmt: skip
     """Ends what is chosen, the longest held first; only counts it in a dry run. Stops when nobody wants it any more.
+    Calls that began later than `begun_by` are left alone.
 
-    `now` is loop seconds; `calls` is read while others have their turns, so it must bear that. A call that ends by
+    Times are loop seconds; `calls` is read while others have their turns, so it must bear that. A call that ends by
     itself while others are ended is left to it, and is not counted.
     """
     found, others = await choose(calls, chosen, now)
+    found = [call for call in found if call.started <= begun_by]
     if chosen.dry_run:
         return Ended(len(found), others)
     size, pause = pace(len(found), chosen.within)

@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway.admin import exchange
 from gateway.admin.ending import read_selection
 from gateway.admin.exchange import answer
-from gateway.admin.listing import read_listing
+from gateway.admin.listing import read_listing, told
 from gateway.config.problems import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Held:
         except ConfigError as error:
             return exchange.wrong("the query cannot be used", error)
         async with self._turn:
-            return answer(await self._gateway.held(asked))
+            return answer(told(await self._gateway.held(asked), asked.sort))
 
     async def end(self, request: web.Request) -> web.Response:
         try:

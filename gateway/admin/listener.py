@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+from collections.abc import Callable
 
 from aiohttp import web
 
-from gateway.admin.api import Operated, make_admin
 from gateway.admin.doors import BUSY, Doors
 from gateway.admin.exchange import Quiet
-from gateway.admin.guard import access
+from gateway.admin.guard import Access, access
 from gateway.config.references import read_secret
 from gateway.config.schema import Admin
 from gateway.edge.listen import bind, unbind
@@ -19,14 +20,15 @@ logger = logging.getLogger("gateway")
 
 
 class AdminListener:
-    """`await start()`, then `port` is the one really listened on. Raises OSError and ValueError from `start`."""
+    """`await start()`, then `port` is the one really listened on. Raises OSError and ValueError from `start`. `make` is
+    what makes the application: a gateway's own or, with several workers, its supervisor's."""
 
-    def __init__(self, gateway: Operated, admin: Admin) -> None:
+    def __init__(self, admin: Admin, make: Callable[[Access], web.Application]) -> None:
         self.port: int | None = None
         self._admin = admin
         token = read_secret(admin.token, os.environ) if admin.token is not None else None
         self._doors: list[Doors] = []
-        self._application = make_admin(gateway, access(admin, token))
+        self._application = make(access(admin, token))
         self._runner = web.AppRunner(self._application, access_log=None, logger=Quiet(logger), shutdown_timeout=0.1)
 
     async def start(self) -> None:
@@ -35,7 +37,7 @@ class AdminListener:
         assert server is not None
         for sock in bind(self._admin.listen):
             self._doors.append(Doors(sock, server, self._application[BUSY]))
-            if self._admin.listen.path is None:
+            if sock.family != socket.AF_UNIX:
                 self.port = sock.getsockname()[1]
         logger.info("admin on %s", self._admin.listen)
 

@@ -30,6 +30,7 @@ SORTS = (*_NUMBERS[:2], *_TEXTS, *_NUMBERS[2:])
 
 Key: TypeAlias = tuple[bool, Value, str]  # whether there is no value, the value, the call's id
 Row: TypeAlias = "tuple[Key, Call]"
+Json: TypeAlias = dict[str, object]
 
 
 class Cursor(NamedTuple):
@@ -89,9 +90,26 @@ def read_listing(given: Mapping[str, object]) -> Listing:
     return asked
 
 
-async def page(calls: Iterable[Call | None], asked: Listing, now: Callable[[], float]) -> dict[str, object]:
-    """One page, and how many are held and match in all. `calls` is read while others have their turns, so it must
-    bear that; `now` are loop seconds. A call that ends meanwhile is left out of the page."""
+class Page(NamedTuple):
+    """How many are held and match in all, the rows of one page with where each stands in the list, and behind which
+    place the next one begins, if others follow."""
+
+    held: int
+    matching: int
+    rows: list[tuple[Key, Json]]
+    last: Key | None
+
+
+def told(page: Page, sort: str) -> Json:
+    """A page as it is answered."""
+    following = written(Cursor(sort, *page.last[1:])) if page.last is not None else None
+    calls = [call for _, call in page.rows]
+    return {"held": page.held, "matching": page.matching, "calls": calls, "next": following}
+
+
+async def page(calls: Iterable[Call | None], asked: Listing, now: Callable[[], float]) -> Page:
+    """One page. `calls` is read while others have their turns, so it must bear that; `now` are loop seconds. A call
+    that ends meanwhile is left out of the page."""
     begun, held, matching = now(), 0, 0
     is_meant, key, down = matcher(asked, begun), _key(asked.sort, begun), asked.sort.startswith("-")
     after = _ordered(asked.cursor.value, asked.cursor.id, down) if asked.cursor is not None else None
@@ -105,15 +123,13 @@ async def page(calls: Iterable[Call | None], asked: Listing, now: Callable[[], f
         best = sorted([*best, *more], key=_first, reverse=down)[: asked.limit + 1]
         await asyncio.sleep(0)
     rows = best[: asked.limit]
-    following = Cursor(asked.sort, *rows[-1][0][1:]) if len(best) > len(rows) else None
-    told = await _described([call for _, call in rows], now)
-    return {"held": held, "matching": matching, "calls": told, "next": following and written(following)}
+    return Page(held, matching, await _described(rows, now), rows[-1][0] if len(best) > len(rows) else None)
 
 
-async def _described(calls: Sequence[Call], now: Callable[[], float]) -> list[dict[str, object]]:
-    told: list[dict[str, object]] = []
-    for first in range(0, len(calls), SLICE):
-        told += [describe(call, now()) for call in calls[first : first + SLICE] if is_held(call)]
+async def _described(rows: Sequence[Row], now: Callable[[], float]) -> list[tuple[Key, Json]]:
+    told: list[tuple[Key, Json]] = []
+    for first in range(0, len(rows), SLICE):
+        told += [(key, describe(call, now())) for key, call in rows[first : first + SLICE] if is_held(call)]
         await asyncio.sleep(0)
     return told
 

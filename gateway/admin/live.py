@@ -13,6 +13,7 @@ from gateway.admin.membership import membership
 from gateway.call import Call, State
 from gateway.clock import NEVER
 from gateway.pollers import Kept
+from gateway.ramp import Early
 from gateway.telemetry.instruments import Watched
 from gateway.telemetry.record import shown_path
 from gateway.waiting import Spot
@@ -66,7 +67,7 @@ def describe(call: Call, now: float) -> dict[str, object]:
 
 def waited(call: Call, now: float) -> float:
     """Seconds in line for a limit, or kept back for another poll, so far."""
-    return call.waited + (now - call.up.since if isinstance(call.up, (Spot, Kept)) else 0.0)
+    return call.waited + (now - call.up.since if isinstance(call.up, (Spot, Kept, Early)) else 0.0)
 
 
 def slices(calls: Iterable[Call | None]) -> Iterator[list[Call]]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp import web
 
 from gateway.admin.exchange import answer
 
-if TYPE_CHECKING:
-    from gateway.admin.api import Operated
+
+class Ordered(Protocol):
+    """Who is told so: one process, or all of a machine."""
+
+    async def reload(self) -> list[str]:
+        """Puts the configuration on disk in force. Its problems, one line each; none when it is live."""
+
+    def begin_drain(self) -> dict[str, object]:
+        """Begins the end, once; what there is to say about it."""
 
 
 class Orders:
     """One method a page."""
 
-    def __init__(self, gateway: Operated) -> None:
+    def __init__(self, gateway: Ordered) -> None:
         self._gateway = gateway
 
     def routes(self) -> list[web.RouteDef]:

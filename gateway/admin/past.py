@@ -5,7 +5,8 @@ be asked for and what is wrong with it, `gateway.past.worker` knows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
@@ -15,17 +16,22 @@ from gateway.admin.worker import NoAnswerError, Worker
 if TYPE_CHECKING:
     from multidict import MultiMapping
 
-    from gateway.admin.api import Operated
-
 NO_LOG = 'no file has the calls of this gateway; write log.calls = "file:PATH" and start it again'
 SINCE = "1h"  # of calls; the whole log is asked for by who means it, and looked through for one id
 _OURS = frozenset({"ask", "log", "memory", "threads"})
 
 
+class Logged(Protocol):
+    """Whose calls are recorded."""
+
+    def call_log(self) -> Path | None:
+        """The file that they are recorded in."""
+
+
 class Past:
     """One method a page."""
 
-    def __init__(self, gateway: Operated, worker: Worker | None = None) -> None:
+    def __init__(self, gateway: Logged, worker: Worker | None = None) -> None:
         self._gateway = gateway
         self._worker = worker or Worker()
 

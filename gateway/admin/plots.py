@@ -1,4 +1,4 @@
-"""What is plotted on the overview, as the question that `draw` answers: looks up, adds up, decides nothing."""
+"""What is plotted on the overview: looked up and added up in one process, and then the question that `draw` answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from gateway.admin.census import Json
 from gateway.admin.history import EVERY, KEPT
 from gateway.telemetry.histogram import HOLD, NEWS, Histogram, merged
 
@@ -18,18 +19,24 @@ if TYPE_CHECKING:
 SLICE = 200  # histograms added up in one turn of the loop: about a millisecond
 
 
-async def of_overview(history: History, tallies: Tallies) -> dict[str, object]:
-    """Endings over the last minutes; how long polls were held, and how long news took to be passed on."""
+async def gather(history: History, tallies: Tallies) -> Json:
+    """The numbers: endings over the last minutes by group, how long polls were held, and how long news took to be
+    passed on."""
     held = await _sum(HOLD, [part for tally in tallies.routes.values() for part in tally.holds.values()])
     news = await _sum(NEWS, [tally.news for tally in tallies.routes.values()])
+    return {"series": history.series(), "held": held.buckets, "news": news.buckets}
+
+
+def shaped(found: Json) -> Json:
+    """The plots."""
     return {
         "figures": [
             {
                 "kind": "lines", "title": "Endings a second, last 10 minutes", "unit": "count",
-                "labels": [ago((KEPT - step) * EVERY) for step in range(KEPT)], "series": history.series(),
+                "labels": [ago((KEPT - step) * EVERY) for step in range(KEPT)], "series": found["series"],
             },
-            _distribution("How long polls were held", held),
-            _distribution("From the upstream's news to ours", news),
+            _distribution("How long polls were held", HOLD, found["held"]),
+            _distribution("From the upstream's news to ours", NEWS, found["news"]),
         ]
     }  # fmt: skip
 
@@ -42,9 +49,9 @@ async def _sum(bounds: tuple[float, ...], parts: Iterable[Histogram]) -> Histogr
     return whole
 
 
-def _distribution(title: str, histogram: Histogram) -> dict[str, object]:
-    labels = [*(bound(each) for each in histogram.bounds), f"> {bound(histogram.bounds[-1])}"]
-    series = [("polls since the start", histogram.buckets)] if histogram.count else []
+def _distribution(title: str, bounds: tuple[float, ...], buckets: list[int]) -> Json:
+    labels = [*(bound(each) for each in bounds), f"> {bound(bounds[-1])}"]
+    series = [("polls since the start", buckets)] if any(buckets) else []
     return {"kind": "bars", "title": title, "labels": labels, "series": series, "unit": "count"}
 
 

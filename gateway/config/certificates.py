@@ -10,12 +10,14 @@ from typing import NamedTuple
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from gateway.config import disk
+
 
 def names_of(path: Path) -> tuple[str, ...]:
     """The host names of the first certificate in a PEM file, in lower case; wildcards as they are written. Raises
     ValueError ("what; remedy")."""
     try:
-        return _names(x509.load_pem_x509_certificate(path.read_bytes()))
+        return _names(x509.load_pem_x509_certificate(disk.at(path).read_bytes()))
     except (OSError, ValueError):
         raise ValueError(f"cannot tell which hosts {path} is for; write a PEM chain that begins with its own") from None
 

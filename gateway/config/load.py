@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gateway.config import disk
 from gateway.config.problems import Problem
 
 _POSITION = re.compile(r"^(.*) \((?:at (line \d+, column \d+)|at (end of document))\)$", re.DOTALL)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_MAX_FILE = 8 << 20
+_MAX_FILE = disk.MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def load(path: Path) -> Loaded:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with disk.at(path).open("rb") as file:
         return file.read(_MAX_FILE + 1)
 
 
@@ -89,7 +90,9 @@ def _parse(data: bytes, file: str, base: Path, role: str, problems: list[Problem
 
 def _includes(main: Source, problems: list[Problem], notices: list[str]) -> Iterator[Source]:
     patterns = main.data.get("include", [])
-    seen = {os.path.realpath(main.base / Path(main.file).name)}  # unlike Path.resolve, not afraid of links in a circle
+    seen = {
+        os.path.realpath(disk.around(main.base / Path(main.file).name))
+    }  # unlike Path.resolve, not afraid of links in a circle
     for number, pattern in enumerate(patterns if isinstance(patterns, list) else []):
         if not isinstance(pattern, str):
             continue  # the schema says so
@@ -99,17 +102,16 @@ def _includes(main: Source, problems: list[Problem], notices: list[str]) -> Iter
         elif not found:
             notices.append(f"{main.file}: include[{number}]: no file matches {pattern}")
         for relative in found:
-            if (absolute := os.path.realpath(main.base / relative)) not in seen:
+            if (absolute := os.path.realpath(disk.around(main.base / relative))) not in seen:
                 seen.add(absolute)
                 yield from _included(main, relative, number, problems)
 
 
 def _glob(base: Path, pattern: str) -> list[str]:
     try:
-        names = glob.glob(pattern, root_dir=base, recursive=True)
+        return disk.matching(base, pattern)
     except (ValueError, re.error):  # a zero byte, an unfinished set
         return []
-    return [name for name in names if not (base / name).is_dir()]
 
 
 def _included(main: Source, relative: Path, number: int, problems: list[Problem]) -> Iterator[Source]:
@@ -160,6 +162,6 @@ def _shipped(sources: list[Source], problems: list[Problem], notices: list[str])
         if name in own:
             notices.append(f"{own[name]}: policy.{name}: replaces the shipped policy of that name")
             continue
-        source = _parse(_read(path), f"shipped {name}.toml", path.parent, "shipped", problems)
+        source = _parse(path.read_bytes(), f"shipped {name}.toml", path.parent, "shipped", problems)
         if source is not None:
             yield source

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from gateway.config import disk
+
 MAX_SECRET_FILE = 1 << 20
 
 
@@ -69,7 +71,7 @@ def _checked(text: str, empty: str) -> str:
 def read_text(path: Path) -> str:
     """The text of a small file. Raises ValueError ("what; remedy") when it cannot be read as UTF-8 text."""
     try:
-        with path.open("rb") as file:
+        with disk.at(path).open("rb") as file:
             data = file.read(MAX_SECRET_FILE + 1)
     except OSError as error:
         reason = (error.strerror or "unknown error").lower()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from gateway.config import disk
 from gateway.config.health import compile_ejection, compile_health
 from gateway.upstream.balance import Upstream
 from gateway.upstream.member import Member
@@ -42,7 +43,7 @@ def _sessions(table: schema.Upstream) -> Sessions | None:
 
 
 def _client_tls(table: UpstreamTls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(table.ca) if table.ca is not None else None)
+    context = ssl.create_default_context(cafile=str(disk.at(table.ca)) if table.ca is not None else None)
     if table.cert is not None:
-        context.load_cert_chain(table.cert, table.key)
+        context.load_cert_chain(disk.at(table.cert), disk.at(table.key or table.cert))
     return context

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from gateway.edge.http1 import Edge
 
 BATCH = 64  # connections taken in one turn of the loop
+SHARED_BATCH = 1  # the same where other processes take them off the same socket
+TURN = 0.005  # seconds for which those have the first turn when this process has more connections than they
 PAUSE = 0.2  # seconds until the next try when the system had no descriptor for another connection
 _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_CERTIFICATE = frozenset({"PEER_DID_NOT_RETURN_A_CERTIFICATE", "CERTIFICATE_VERIFY_FAILED"})
@@ -36,14 +38,17 @@ _WORDS: dict[Shed, Refusal] = {Shed.CONNECTIONS: failure.NO_ROOM, Shed.ADDRESS: 
 
 
 class Acceptor:
-    """One listening socket. `tls` None means plain HTTP; it may become another while it listens."""
+    """One listening socket. `tls` None means plain HTTP; it may become another while it listens. At most `batch`
+    connections are taken in one turn."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, edge: Edge, sock: socket.socket, tls: ssl.SSLContext | None = None
-    ) -> None:
+        self, loop: asyncio.AbstractEventLoop, edge: Edge, sock: socket.socket, tls: ssl.SSLContext | None = None,
+        batch: int = BATCH,
+    ) -> None:  # fmt: skip
         self._loop = loop
         self._edge = edge
         self._sock = sock
+        self._batch = batch
         self.tls = tls
         self._scheme = "https" if tls is not None else "http"
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,7 +72,7 @@ class Acceptor:
         """Stops listening. Who is in the kernel's queue by now is still taken: it was told that it is connected."""
         if self._sock.fileno() < 0:
             return
-        while self._take_batch() == BATCH:
+        while self._take_batch(BATCH) == BATCH:
             pass
         self._pause()
         if self._later is not None:
@@ -82,11 +87,20 @@ class Acceptor:
             task.cancel()
 
     def _ready(self) -> None:
-        self._take_batch()
+        if self._edge.room.ahead:
+            self._pause()
+            self._later = self._loop.call_later(TURN, self._after_turn)
+        else:
+            self._take_batch(self._batch)
 
-    def _take_batch(self) -> int:
-        """How many were taken; fewer than BATCH when nobody is left in the queue or there is no room."""
-        for taken in range(BATCH):
+    def _after_turn(self) -> None:
+        """Whoever is still in the queue had no other to take them."""
+        self.resume()
+        self._take_batch(BATCH)
+
+    def _take_batch(self, most: int) -> int:
+        """How many were taken; fewer than `most` when nobody is left in the queue or there is no room."""
+        for taken in range(most):
             if self._edge.room.shut:
                 self._pause()
                 self._edge.room.when_open(self.resume)
@@ -102,7 +116,7 @@ class Acceptor:
                 continue  # an error of the connection that was waiting, not of ours (accept(2))
             sock.setblocking(False)
             self._let_in(sock, address[0] if isinstance(address, tuple) else "")
-        return BATCH
+        return most
 
     def _starved(self) -> None:
         """The system has none left although we planned with what it promised: others share it (ENFILE)."""

@@ -1,15 +1,23 @@
-"""Listening sockets. What is set on them here, accepted connections inherit: no system call per connection."""
+"""Listening sockets: opened here, or by whoever started the process. What is set on them, accepted connections inherit:
+no system call per connection.
+"""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.config.addresses import Listen
+from gateway.config.schema import Server
 from gateway.sockets import VANISHED_AFTER, tune
+
+logger = logging.getLogger("gateway")
 
 BACKLOG = 4096
 
@@ -18,10 +26,48 @@ class ListenError(OSError):
     """An address cannot be listened on; the text is one sentence for the operator."""
 
 
+@dataclass(slots=True)
+class Bound:
+    """Sockets that are listened on, by their address as it is written. `files` are those of unix sockets that end with
+    them: what is found there later is a successor's."""
+
+    sockets: Mapping[str, Sequence[socket.socket]]
+    files: list[Path] = field(default_factory=list)
+
+    def unbind(self) -> None:
+        """Removes the files, once, while they are listened on."""
+        while self.files:
+            self.files.pop().unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self.unbind()
+        for some in self.sockets.values():
+            for sock in some:
+                sock.close()
+
+
+def bind_all(server: Server) -> Bound:
+    """All addresses of `[server]`. Raises ListenError, and then nothing is left open."""
+    sockets: dict[str, list[socket.socket]] = {}
+    bound = Bound(sockets)
+    try:
+        for listen in sorted(server.listen, key=lambda each: each.fd is None):  # before a number is that of one of ours
+            sockets[str(listen)] = bind(listen, server.vanished_after)
+            if listen.path is not None:
+                bound.files.append(Path(listen.path))
+            logger.info("listening on %s", listen)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
 def bind(listen: Listen, vanished_after: float = VANISHED_AFTER) -> list[socket.socket]:
     """Listening sockets for one address: several where a name has several. Clients that vanish are found after so many
     seconds. Raises ListenError."""
     try:
+        if listen.fd is not None:
+            return [_handed(listen.fd, vanished_after)]
         if listen.path is not None:
             return [_unix(Path(listen.path))]
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -37,11 +83,37 @@ def unbind(listen: Listen) -> None:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, _HandedError):
+        return str(error)
     if error.errno == errno.EADDRINUSE:
         return "the address is in use; stop what uses it or choose another port"
     if error.errno in (errno.EACCES, errno.EPERM):
         return "permission denied; choose a port above 1023 or give the process CAP_NET_BIND_SERVICE"
     return f"{(error.strerror or 'unknown error').lower()}; check the address"
+
+
+class _HandedError(OSError):
+    """A descriptor is not what it should be; the text says what, and what to do."""
+
+
+def _handed(number: int, vanished_after: float) -> socket.socket:
+    """A socket that whoever started this process listens on."""
+    try:
+        mode = os.fstat(number).st_mode
+    except OSError:
+        mode = 0
+    if not stat.S_ISSOCK(mode):
+        what = "is no socket" if mode else "was not handed over"
+        raise _HandedError(f"this descriptor {what}; start the gateway by a systemd socket unit, or write HOST:PORT")
+    sock = socket.socket(fileno=number)
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.detach()  # it is somebody else's
+        raise _HandedError("nobody listens on this socket; write ListenStream= and Accept=no into the socket unit")
+    sock.set_inheritable(False)
+    sock.setblocking(False)
+    if sock.family != socket.AF_UNIX:
+        tune(sock, vanished_after)
+    return sock
 
 
 def _tcp(family: int, address: tuple[object, ...], vanished_after: float) -> socket.socket:

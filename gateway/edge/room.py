@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Protocol
 
 from gateway.policies.keys import counted
 from gateway.upstream.headers import Networks, within
@@ -27,12 +28,38 @@ class Shed(StrEnum):
     CERTIFICATE = "certificate"  # a client showed none, or none that somebody vouches for
 
 
+class Neighbours(Protocol):
+    """Other processes that take connections off the same sockets."""
+
+    @property
+    def ahead(self) -> bool:
+        """Whether one of them has so few that the next connection is for it."""
+
+    def join(self, connections: int) -> None:
+        """We take connections from now on, and have so many."""
+
+    def show(self, connections: int) -> None:
+        """We have so many by now."""
+
+    def leave(self) -> None:
+        """We take none any more."""
+
+    def count(self, address: str, change: int) -> None:
+        """So many more of ours come from there."""
+
+    def elsewhere(self, address: str) -> int:
+        """How many of theirs do."""
+
+
 class Room:
-    """`limit` connections in all, `per_address` from one address (None: any number) but for those `exempt`."""
+    """`limit` connections in this process, `per_address` from one address (None: any number) but for those `exempt`:
+    with `neighbours` in all processes together."""
 
-    __slots__ = ("_by_address", "_exempt", "_wanting", "away", "last", "limit", "open", "per_address", "shed")
+    __slots__ = ("_by_address", "_exempt", "_wanting", "away", "last", "limit", "neighbours", "open", "per_address",
+                 "shed")  # fmt: skip
 
-    def __init__(self, limit: int = sys.maxsize) -> None:
+    def __init__(self, limit: int = sys.maxsize, neighbours: Neighbours | None = None) -> None:
+        self.neighbours = neighbours
         self.limit = limit
         self.per_address: int | None = None
         self.open = 0
@@ -75,13 +102,18 @@ class Room:
         """Nobody can be let in, nor told why: who comes now waits in the kernel's queue."""
         return self.open >= self.limit and self.away >= AWAY
 
+    @property
+    def ahead(self) -> bool:
+        """Whether whoever comes next is for another process."""
+        return self.neighbours is not None and self.neighbours.ahead
+
     def enter(self, peer: str) -> Shed | None:
         """Counts a connection in; or says why it must not be. `peer` is empty where there is no address."""
         if self.open >= self.limit:
             return Shed.CONNECTIONS
         shed = self._count(peer)
         if shed is None:
-            self.open += 1
+            self._opened(1)
         return shed
 
     def rename(self, proxy: str, client: str) -> Shed | None:
@@ -93,7 +125,7 @@ class Room:
 
     def leave(self, peer: str) -> None:
         """Counts a connection out that `enter` let in."""
-        self.open -= 1
+        self._opened(-1)
         self._uncount(peer)
         if self._wanting:
             self._call()
@@ -103,10 +135,21 @@ class Room:
             return None
         address = counted(peer)
         there = self._by_address.get(address, 0)
-        if self.per_address is not None and there >= self.per_address and not within(peer, self._exempt):
+        full = self.per_address is not None and self._all(address, there) >= self.per_address
+        if full and not within(peer, self._exempt):
             return Shed.ADDRESS
         self._by_address[address] = there + 1
+        if self.neighbours is not None:
+            self.neighbours.count(address, 1)
         return None
+
+    def _all(self, address: str, here: int) -> int:
+        return here if self.neighbours is None else here + self.neighbours.elsewhere(address)
+
+    def _opened(self, change: int) -> None:
+        self.open += change
+        if self.neighbours is not None:
+            self.neighbours.show(self.open)
 
     def _uncount(self, peer: str) -> None:
         if peer:
@@ -114,6 +157,8 @@ class Room:
             there = self._by_address.pop(address, 1) - 1
             if there:
                 self._by_address[address] = there
+            if self.neighbours is not None:
+                self.neighbours.count(address, -1)
 
     def turn_away(self, ended: bool) -> None:
         """Counts those who are being told that there is no room."""

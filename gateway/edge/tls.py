@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gateway.config import disk
 from gateway.config.certificates import names_of, read_shown
 from gateway.edge.http1 import Downstream
 from gateway.edge.room import Shed
@@ -31,7 +32,9 @@ def _context(table: Tls) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(table.cert, table.key, password=lambda: b"")  # asks nobody on a terminal
+        context.load_cert_chain(
+            disk.at(table.cert), disk.at(table.key), password=lambda: b""
+        )  # asks nobody on a terminal
     except (OSError, ssl.SSLError) as error:
         raise ValueError(
             f"cannot use {table.cert} with {table.key} ({_reason(error)}); write a PEM chain and its own PEM key"
@@ -39,7 +42,7 @@ def _context(table: Tls) -> ssl.SSLContext:
     if table.client_ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED if table.client_auth == "require" else ssl.CERT_OPTIONAL
         try:
-            context.load_verify_locations(table.client_ca)
+            context.load_verify_locations(disk.at(table.client_ca))
         except (OSError, ssl.SSLError) as error:
             raise ValueError(
                 f"cannot use {table.client_ca} ({_reason(error)}); write a PEM file of certificates"

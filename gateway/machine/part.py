@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.config.addresses import Listen
+
 if TYPE_CHECKING:
+    from gateway.config.schema import Admin
+    from gateway.edge.room import Neighbours
     from gateway.machine.link import Link
 
 
@@ -16,13 +21,23 @@ if TYPE_CHECKING:
 class Part:
     """`number` counts workers from 0 and stays the same when one is started again. `sockets` are those to listen on, by
     the address as it is written in the file; None: this process opens them itself. `directory` is the machine's own,
-    in memory and for its user only: what workers share lies there."""
+    in memory and for its user only: what workers share lies there. `owner` is this start of the process, and no other:
+    what a store lends is lent to it."""
 
     number: int = 0
     workers: int = 1
     sockets: Mapping[str, Sequence[socket.socket]] | None = field(default=None)
     directory: Path | None = None
     link: Link | None = None
+    neighbours: Neighbours | None = None  # the other workers, at the door
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def admin(self, admin: Admin) -> Admin:
+        """Where this process answers an operator: a worker in the machine's directory, for its supervisor only."""
+        if self.directory is None:
+            return admin
+        listen = Listen("", 0, str(self.directory / f"worker-{self.number}.sock"))
+        return admin.model_copy(update={"listen": listen, "token": None})
 
     @property
     def alone(self) -> bool:

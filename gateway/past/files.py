@@ -32,7 +32,7 @@ class Files:
 
     hours: tuple[Path, ...]  # Parquet
     lines: tuple[int, ...]  # descriptors of files of JSON lines
-    live: bool  # whether the first of `lines` is still written
+    live: int  # so many of the first of `lines` are still written
     broken: tuple[Path, ...] = ()  # Parquet by name only
 
     @property
@@ -43,12 +43,9 @@ class Files:
     def count(self) -> int:
         return len(self.hours) + len(self.lines)
 
-    def torn(self) -> bool:
-        """Whether the live file ends inside a line, which is being written."""
-        if not self.live:
-            return False
-        size = os.fstat(self.lines[0]).st_size
-        return size > 0 and os.pread(self.lines[0], 1, size - 1) != b"\n"
+    def torn(self) -> int:
+        """How many live files end inside a line, which is being written."""
+        return sum(map(_torn, self.lines[: self.live]))
 
 
 @contextmanager
@@ -115,9 +112,14 @@ def _chosen(path: Path, there: Readable, lines: list[int], window: Window) -> Fi
     return Files(
         tuple(name for name in hours if _whole(name)),
         tuple(reversed(wanted)),
-        bool(there.lines) and _CLOSED.fullmatch(there.lines[-1].name) is None,
+        sum(_CLOSED.fullmatch(name.name) is None for name in there.lines),
         tuple(name for name in hours if not _whole(name)),
     )
+
+
+def _torn(lines: int) -> bool:
+    size = os.fstat(lines).st_size
+    return size > 0 and os.pread(lines, 1, size - 1) != b"\n"
 
 
 def _touches(name: Path, window: Window) -> bool:

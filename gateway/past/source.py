@@ -145,7 +145,7 @@ def _read_lines(connection: duckdb.DuckDBPyConnection, files: Files, window: Win
         f"SELECT count(*) FILTER (v IS NULL OR (v = {VERSION} AND (time IS NULL OR (id IS NULL AND {KIND} IS NULL)))), "
         f"count(*) FILTER (v <> {VERSION}) FROM recent"
     ))  # fmt: skip
-    return _Lines(max(unreadable - (torn or files.torn()), 0), others)
+    return _Lines(max(unreadable - max(torn, files.torn()), 0), others)
 
 
 def _one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[int, ...]:

@@ -38,6 +38,7 @@ COLUMNS: dict[str, str] = {
     "held": "DOUBLE",
     "cursor": "VARCHAR",
     "note": "VARCHAR",
+    "worker": "SMALLINT",
 }
 """Absent and null are both NULL. `dialect` is NULL on ordinary calls: it tells polls apart."""
 

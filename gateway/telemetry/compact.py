@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from gateway.config.durations import parse_duration, parse_size
 from gateway.telemetry.expire import expired, found
 from gateway.telemetry.naming import Names
 from gateway.telemetry.replacing import finish
+from gateway.telemetry.slots import close_orphans, orphans
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -33,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _yield_to_others()
     os.umask(0o027)
     try:
-        with _locked(names) as free:
+        with _locked(names, asked.queue) as free:
             if not free:
-                _tell(f"{names.live.name} is being compacted by another process")
+                if not asked.queue:
+                    _tell(f"{names.live.name} is being compacted by another process")
                 return 0
             return 0 if tidy(names, asked.keep, asked.disk, asked.parquet, time.time, _tell) else 1
     except OSError as error:
@@ -49,6 +51,7 @@ def tidy(
     """Everything there is to do; whether all of it could be done. What is too old goes first, and what has no room
     last: as Parquet it may have."""
     finish(names)
+    close_orphans(names, wall())
     _expire(names, keep, None, wall(), say)
     try:
         return _compact(names, wall(), say) if parquet else True
@@ -89,7 +92,7 @@ def _reason(error: Exception) -> str:
 
 
 def _expire(names: Names, keep: float | None, disk: int | None, now: float, say: Say) -> None:
-    live = names.live.stat().st_size if names.live.exists() else 0
+    live = sum(path.stat().st_size for path in (names.live, *orphans(names)) if path.exists())
     old, gone = expired(found(names), live, now, keep, disk)
     for each in gone:
         each.path.unlink(missing_ok=True)
@@ -98,15 +101,28 @@ def _expire(names: Names, keep: float | None, disk: int | None, now: float, say:
 
 
 @contextmanager
-def _locked(names: Names) -> Iterator[bool]:
-    """Whether nobody else is at it."""
+def _locked(names: Names, queue: bool) -> Iterator[bool]:
+    """Whether nobody else is at it. With `queue` that is waited for, unless somebody waits already: who does will look
+    at all there is then."""
     with names.lock.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
-        else:
-            yield True
+            if not queue or not _next(file):
+                yield False
+                return
+            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.lockf(file, fcntl.LOCK_UN, 1)
+        yield True
+
+
+def _next(file: BinaryIO) -> bool:
+    """Whether we are the only one that waits. It is a lock of another kind on the same file."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+    except OSError:
+        return False
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -121,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--disk", type=_told(parse_size), help="bytes for all files, such as 10GiB; any number if left out"
     )
+    parser.add_argument("--queue", action="store_true", help="wait for another process that is at it")
     parser.add_argument("--no-parquet", dest="parquet", action="store_false", help="only remove what is too old")
     return parser
 

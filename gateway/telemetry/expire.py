@@ -1,5 +1,5 @@
 """What of a call log has to go: files whose calls are older than is kept, and the oldest ones when all together take
-more than their share of the disk. The file that is being written never goes.
+more than their share of the disk. The files that are being written never go.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Kept:
 def expired(
     files: Iterable[Kept], live: int, now: float, keep: float | None, disk: int | None
 ) -> tuple[int, list[Kept]]:
-    """How many of the second, which are to go, go for their age. The others go because of `disk`, of which the file
-    that is being written takes `live` bytes."""
+    """How many of the second, which are to go, go for their age. The others go because of `disk`, of which the files
+    that are being written take `live` bytes."""
     oldest_first = sorted(files, key=lambda each: (each.until, each.path.name))
     old = [each for each in oldest_first if keep is not None and each.until < now - keep]
     rest, gone = oldest_first[len(old) :], list(old)
@@ -53,7 +53,7 @@ def found(names: Names) -> list[Kept]:
 
 def _until(names: Names, name: str) -> float:
     """By the name and not by the clock of the file: a copy of a log is as old as its calls."""
-    stamp = name[len(names.live.stem) + 1 :].partition("-")[0]
+    stamp = names.stamp(name)
     try:
         if names.is_hour(name):
             return (_instant(stamp, "%Y%m%dT%HZ") + timedelta(hours=1)).timestamp()

@@ -74,6 +74,8 @@ def merged(bounds: tuple[float, ...], parts: Iterable[Histogram]) -> Histogram:
     for part in parts:
         whole.buckets = [a + b for a, b in zip(whole.buckets, part.buckets, strict=True)]
         whole.sum += part.sum
-        if part.exemplars:
-            whole.exemplars = {**(whole.exemplars or {}), **part.exemplars}
+        for place, found in (part.exemplars or {}).items():
+            known = whole.exemplars = whole.exemplars if whole.exemplars is not None else {}
+            if place not in known or known[place].wall <= found.wall:
+                known[place] = found
     return whole

@@ -13,6 +13,7 @@ from gateway.telemetry.tallies import Tallies
 
 if TYPE_CHECKING:
     from gateway.edge.room import Shed
+    from gateway.telemetry.workers import Manned
     from gateway.upstream.resolve import Name
 
 Value = int | float | Histogram
@@ -50,6 +51,7 @@ class Gauges:
     spans: tuple[int, int] | None = None  # kept and dropped; None where no traces are sent
     tallies: Tallies | None = None
     names: Mapping[str, Name] = field(default_factory=dict)  # that endpoints have
+    workers: Mapping[int, Manned] = field(default_factory=dict)  # by number, where there are several
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,14 @@ class Instrument:
     labels: tuple[str, ...]
     read: Callable[[Gauges], Points]
     bounds: tuple[float, ...] = ()
+    merge: Literal["sum", "max", "min"] = "sum"  # what those of several workers come to
 
     @property
     def family(self) -> str:
         """The name in Prometheus' formats, but for the suffixes of its samples."""
         name = self.name.replace(".", "_")
-        return f"{name}_seconds" if self.unit == "s" and not name.endswith("_seconds") else name
+        suffix = {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
+        return name if name.endswith(suffix) else name + suffix
 
 
 def _each_route(seen: Gauges, read: Callable[[str, Tallies], Points]) -> Points:
@@ -190,11 +194,12 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     Instrument("longpoll.dns.lookups", "counter", "{lookup}", "Names of endpoints looked up.", ("name", "result"),
                _lookups),
     Instrument("longpoll.dns.addresses", "gauge", "{address}", "Addresses of a name that are endpoints.", ("name",),
-               lambda seen: (((host,), len(name.places)) for host, name in seen.names.items())),
+               lambda seen: (((host,), len(name.places)) for host, name in seen.names.items()), merge="max"),
     Instrument("longpoll.dns.last_lookup_timestamp", "gauge", "s", "When a name was last found.", ("name",),
-               lambda seen: (((host,), name.found_at) for host, name in seen.names.items())),
+               lambda seen: (((host,), name.found_at) for host, name in seen.names.items()), merge="min"),
     Instrument("longpoll.endpoint.taking", "gauge", "", "Whether an endpoint takes new calls.",
-               ("upstream", "endpoint"), lambda seen: ((at, int(one.taking)) for at, one in seen.endpoints.items())),
+               ("upstream", "endpoint"), lambda seen: ((at, int(one.taking)) for at, one in seen.endpoints.items()),
+               merge="min"),
     Instrument("longpoll.endpoint.events", "counter", "{event}", "Endpoints that were ejected, went out or came back.",
                ("upstream", "endpoint", "kind"), _endpoint_counts(lambda each: each.events)),
     Instrument("longpoll.endpoint.probes", "counter", "{probe}", "Active probes of an endpoint.",
@@ -204,7 +209,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     Instrument("longpoll.retries", "counter", "{attempt}", "Attempts that followed one an upstream may have seen.",
                ("upstream", "result"), lambda seen: seen.sent_again.items()),
     Instrument("longpoll.circuit.open", "gauge", "", "Whether no endpoint of an upstream can be reached.",
-               ("upstream",), lambda seen: (((name,), int(now)) for name, (now, _) in seen.circuits.items())),
+               ("upstream",), lambda seen: (((name,), int(now)) for name, (now, _) in seen.circuits.items()),
+               merge="max"),
     Instrument("longpoll.circuit.opened", "counter", "{outage}", "How often no endpoint could be reached.",
                ("upstream",), lambda seen: (((name,), often) for name, (_, often) in seen.circuits.items())),
     Instrument("longpoll.consumer.calls", "counter", "{call}", "Calls by consumer.", ("consumer", "outcome"),
@@ -212,11 +218,11 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     Instrument("longpoll.consumer.held_seconds", "counter", "s", "Time that polls of a consumer were held.",
                ("consumer",), _consumer_held),
     Instrument("longpoll.loop.lag", "gauge", "s", "Longest delay of the event loop in the last 10 s.", (),
-               _tallied(lambda tallies: tallies.lag.recent)),
+               _tallied(lambda tallies: tallies.lag.recent), merge="max"),
     Instrument("longpoll.loop.lag.max", "gauge", "s", "Longest delay of the event loop since the start.", (),
-               _tallied(lambda tallies: tallies.lag.most)),
+               _tallied(lambda tallies: tallies.lag.most), merge="max"),
     Instrument("longpoll.gc.pause.max", "gauge", "s", "Longest garbage collection since the start.", (),
-               _tallied(lambda tallies: tallies.lag.gc_pause)),
+               _tallied(lambda tallies: tallies.lag.gc_pause), merge="max"),
     Instrument("longpoll.connections", "gauge", "{connection}", "Client connections that are open.", (),
                lambda seen: [((), seen.connections)]),
     Instrument("longpoll.max_connections", "gauge", "{connection}", "Client connections there may be.", (),
@@ -228,11 +234,11 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     Instrument("longpoll.spans.kept", "counter", "{span}", "Spans that were made to be sent.", (), _spans(0)),
     Instrument("longpoll.spans.dropped", "counter", "{span}", "Spans that were lost.", (), _spans(1)),
     Instrument("longpoll.reloads", "counter", "{reload}", "Reloads of the configuration.", ("result",),
-               lambda seen: [(("ok",), seen.reloads), (("failed",), seen.reloads_failed)]),
+               lambda seen: [(("ok",), seen.reloads), (("failed",), seen.reloads_failed)], merge="max"),
     Instrument("longpoll.last_reload_success", "gauge", "", "Whether the last reload went well.", (),
-               lambda seen: [((), int(seen.last_reload_ok))]),
+               lambda seen: [((), int(seen.last_reload_ok))], merge="min"),
     Instrument("longpoll.last_reload_timestamp", "gauge", "s", "When the last reload was.", (),
-               lambda seen: [((), seen.last_reload_at)]),
+               lambda seen: [((), seen.last_reload_at)], merge="max"),
     Instrument("longpoll.draining", "gauge", "", "Whether the process is going to end.", (),
-               lambda seen: [((), int(seen.draining))]),
+               lambda seen: [((), int(seen.draining))], merge="max"),
 )  # fmt: skip

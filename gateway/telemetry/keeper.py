@@ -25,7 +25,7 @@ class Keeper:
 
     def __init__(self, path: Path, keep: float, disk: int, parquet: bool) -> None:
         self._command = [sys.executable, "-P", "-m", "gateway.telemetry.compact", str(path)]
-        self._command += ["--keep", format_duration(keep), "--disk", format_size(disk)]
+        self._command += ["--keep", format_duration(keep), "--disk", format_size(disk), "--queue"]
         self._command += [] if parquet else ["--no-parquet"]
         self._lock = threading.Lock()
         self._wanted = self._running = False

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gateway.machine.part import ALONE, Part
 from gateway.telemetry import events
 from gateway.telemetry.lag import Lag
 from gateway.telemetry.log import CLOSE_WITHIN, CallLog
@@ -37,7 +38,10 @@ WITHIN = 0.05  # seconds in which it is done at the latest
 class Telemetry:
     """Begins with the process and outlives every reload; `close()` writes out what is left."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, timers: Timers, config: Config) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Clock, timers: Timers, config: Config, part: Part = ALONE
+    ) -> None:
+        self._worker = part.number if part.workers > 1 else None  # stands in every line, if there are others
         self._loop = loop
         self._clock = clock
         self._timers = timers
@@ -54,8 +58,8 @@ class Telemetry:
         if table.otlp is not None:  # or nothing of it is even imported
             from gateway.telemetry.otlp import resource
 
-            self._resource = resource(table)
-        self.log = CallLog(loop, open_places(config, self._resource))
+            self._resource = resource(table, self._worker)
+        self.log = CallLog(loop, open_places(config, self._resource, part=part), self._worker)
         if self._resource is not None:
             from gateway.telemetry.otlp_traces import Traces
 

@@ -18,15 +18,16 @@ CLOSE_WITHIN = 1.8  # seconds the process waits at its end for slow writers; a b
 
 
 class CallLog:
-    """Takes records from the loop."""
+    """Takes records from the loop. `worker`: who writes them, if there are several; every line says so."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sinks: Sequence[Sink]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, sinks: Sequence[Sink], worker: int | None = None) -> None:
         self._loop = loop
         self._lines: list[bytes] = []
         self._size = 0
         self._unfit = 0
         self._handle: asyncio.TimerHandle | None = None
-        self._writers = [Writer(sink) for sink in sinks]
+        self._worker = worker
+        self._writers = [Writer(sink, worker) for sink in sinks]
 
     @property
     def dropped(self) -> int:
@@ -35,6 +36,8 @@ class CallLog:
 
     def write(self, record: dict[str, object]) -> None:
         """Adds one record as a line of JSON."""
+        if self._worker is not None:
+            record["worker"] = self._worker
         try:
             line = orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
         except TypeError:  # a bug in what made the record: it must not end the call's connection

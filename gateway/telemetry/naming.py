@@ -1,5 +1,7 @@
 """The names of the files of a call log, and which of them hold every line exactly once. Beside the live `calls.jsonl`
-lie closed files, `calls-20260131T140000Z-000017.jsonl`, and compacted hours, `calls-20260131T13Z-1.parquet`.
+lie closed files, `calls-20260131T140000Z-000017.jsonl`, and compacted hours, `calls-20260131T13Z-1.parquet`. Every
+process that writes has a live file of its own: the first that, the others `calls.w1.jsonl`, which is closed as
+`calls.w1-20260131T140000Z-000017.jsonl`, and so on.
 
 What is being compacted stands in a journal: from the instant it is there, its outputs count and its inputs do not, even
 if a crash has left both. So whoever reads takes the list from `readable`, and asks again when a file is gone.
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEMPORARY = ".tmp"  # ends the name of a file that is not finished
+_WRITER = r"(\.w\d{1,3})?"  # who wrote a file, if it was not the first
 _PATIENCE = 100  # looks at a directory that changes under the eyes of the reader
 
 
@@ -37,9 +40,22 @@ class Names:
         """Whoever compacts holds it."""
         return self.live.with_name(f"{self.live.stem}.lock")
 
-    def closed(self, stamp: str, number: int) -> Path:
-        """`stamp` is that of the rename, `20260131T140000Z`, and `number` its microseconds."""
-        return self.live.with_name(f"{self.live.stem}-{stamp}-{number:06}{self.live.suffix}")
+    def writer(self, number: int) -> Path:
+        """The live file of one of those that write."""
+        return self.live.with_name(f"{self.live.stem}.w{number}{self.live.suffix}") if number else self.live
+
+    def number_of(self, name: str) -> int | None:
+        """Which of those that write a live file belongs to; None for a name that is none of theirs."""
+        if name == self.live.name:
+            return 0
+        pattern = rf"{re.escape(self.live.stem)}\.w([1-9]\d{{0,2}}){re.escape(self.live.suffix)}"
+        found = re.fullmatch(pattern, name, re.ASCII)
+        return int(found[1]) if found is not None else None
+
+    def closed(self, stamp: str, number: int, live: Path | None = None) -> Path:
+        """`stamp` is that of the rename, `20260131T140000Z`, and `number` its microseconds. No two files that write
+        share names: those of a `live` begin with what it is called."""
+        return self.live.with_name(f"{(live or self.live).stem}-{stamp}-{number:06}{self.live.suffix}")
 
     def hour(self, hour: str, number: int) -> Path:
         """`hour` is that of the calls in it, `20260131T13Z`."""
@@ -50,21 +66,25 @@ class Names:
         return closed.with_suffix(".broken")
 
     def is_closed(self, name: str) -> bool:
-        return self._is(name, r"\d{8}T\d{6}Z", re.escape(self.live.suffix))
+        return self._is(name, rf"{_WRITER}-\d{{8}}T\d{{6}}Z", re.escape(self.live.suffix))
 
     def is_hour(self, name: str) -> bool:
-        return self._is(name, r"\d{8}T\d{2}Z", r"\.parquet")
+        return self._is(name, r"-\d{8}T\d{2}Z", r"\.parquet")
 
     def is_broken(self, name: str) -> bool:
-        return self._is(name, r"\d{8}T\d{6}Z", r"\.broken")
+        return self._is(name, rf"{_WRITER}-\d{{8}}T\d{{6}}Z", r"\.broken")
+
+    def stamp(self, name: str) -> str:
+        """The instant in the name of a finished file."""
+        return name[len(self.live.stem) :].partition("-")[2].partition("-")[0]
 
     def is_unfinished(self, name: str) -> bool:
         """Made by a compaction that may have crashed; what the journal names is not finished, but counts."""
-        pattern = rf"{re.escape(self.live.stem)}(-\d{{8}}T\d.*|-sort|\.compacting){re.escape(TEMPORARY)}"
+        pattern = rf"{re.escape(self.live.stem)}({_WRITER}-\d{{8}}T\d.*|-sort|\.compacting){re.escape(TEMPORARY)}"
         return re.fullmatch(pattern, name) is not None
 
     def _is(self, name: str, stamp: str, suffix: str) -> bool:
-        return re.fullmatch(rf"{re.escape(self.live.stem)}-{stamp}-\d+{suffix}", name) is not None
+        return re.fullmatch(rf"{re.escape(self.live.stem)}{stamp}-\d+{suffix}", name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +111,7 @@ class Readable:
     """The files that together hold each line of a log once."""
 
     parquet: tuple[Path, ...]
-    lines: tuple[Path, ...]  # JSON lines; the live file is the last
+    lines: tuple[Path, ...]  # JSON lines; the live files are the last
 
 
 def readable(live: Path) -> Readable:
@@ -119,6 +139,7 @@ def _chosen(names: Names, journal: Journal, there: list[str]) -> Readable:
     kept = [name for name in there if name not in journal.inputs and name not in journal.outputs]
     outputs = [name if name in there else name + TEMPORARY for name in journal.outputs if names.is_hour(name)]
     parquet = [name for name in kept if names.is_hour(name)] + outputs
-    lines = [name for name in kept if names.is_closed(name)] + [names.live.name] * (names.live.name in there)
+    live = sorted((number, name) for name in there if (number := names.number_of(name)) is not None)
+    lines = [name for name in kept if names.is_closed(name)] + [name for _, name in live]
     folder = names.live.parent
     return Readable(tuple(folder / name for name in sorted(parquet)), tuple(folder / name for name in lines))

@@ -34,15 +34,14 @@ def headers(table: schema.Telemetry, environ: Mapping[str, str]) -> dict[str, st
     return {name: read_secret(value, environ).strip(" \t") for name, value in table.headers.items()}
 
 
-def resource(table: schema.Telemetry) -> Resource:
-    """Who sends: one per process. `OTEL_RESOURCE_ATTRIBUTES` may add to it."""
-    return Resource.create(
-        {
-            "service.name": table.service_name,
-            "service.version": __version__,
-            "service.instance.id": str(uuid.uuid4()),
-        }
-    )
+def resource(table: schema.Telemetry, worker: int | None = None) -> Resource:
+    """Who sends: one per process, and which worker of its machine that is. `OTEL_RESOURCE_ATTRIBUTES` may add to it."""
+    who: dict[str, str | int] = {
+        "service.name": table.service_name,
+        "service.version": __version__,
+        "service.instance.id": str(uuid.uuid4()),
+    }
+    return Resource.create(who if worker is None else who | {"gateway.worker": worker})
 
 
 class Reasons(logging.Handler):

@@ -32,15 +32,16 @@ _KINDS: dict[str, dict[str, Any]] = {
     "VARCHAR[]": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_ARGS},
     "MAP(VARCHAR, VARCHAR)": {"type": "object", "additionalProperties": {"type": "string"}},
 }
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _OWN: dict[str, dict[str, Any]] = {
     "v": {"const": VERSION},
     "status": {"type": "integer", "minimum": 100, "maximum": 599},
+    "worker": _COUNT,
     "outcome": {"enum": [each.value for each in Outcome]},
     "blame": {"enum": [each.value for each in Blame]},
     "level": {"enum": ["info", "notice", "warning", "error"]},
     "clamped_by": {"enum": ["min", "max", "token", "drain", "front"]},
 }
-_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _TEXT: dict[str, Any] = _KINDS["VARCHAR"]
 _OF_EVENTS: dict[str, dict[str, Any]] = {
     "v": _OWN["v"], "time": _TIME, "level": _OWN["level"], "upstream": _TEXT, "endpoint": _TEXT, "why": _TEXT,
@@ -77,7 +78,7 @@ def _start() -> dict[str, Any]:
     return {
         "title": "A hold that began",
         "type": "object",
-        "properties": {name: fields.get(name) or _field(name, name in NULLABLE) for name in OF_START},
+        "properties": {name: fields.get(name) or _field(name, name in NULLABLE) for name in (*OF_START, "worker")},
         "required": list(OF_START),
     }
 
@@ -88,7 +89,7 @@ def _event(kinds: tuple[str, ...]) -> dict[str, Any]:
     return {
         "title": "An endpoint that was ejected" if ejected else "An endpoint that went out or came back by its health",
         "type": "object",
-        "properties": fields,
+        "properties": fields | {"worker": _COUNT},
         "required": list(fields),
     }
 

@@ -12,6 +12,7 @@ from gateway.telemetry.instruments import INSTRUMENTS, Gauges, Instrument, Label
 
 MOST = 2000  # label sets of one metric
 Labels = tuple[tuple[str, Label], ...]
+Found = dict[tuple[Label, ...], Value]  # by the values of its labels; without any: all that is not told apart
 OVERFLOW: Labels = (("otel.metric.overflow", True),)
 
 
@@ -31,22 +32,29 @@ class Series:
 
     def read(self, seen: Gauges) -> Iterator[Reading]:
         """One metric at a time: calls may be served in between."""
-        return (Reading(each, self._points(each, seen)) for each in INSTRUMENTS)
+        return (named(each, self.bounded(each, dict(each.read(seen)))) for each in INSTRUMENTS)
 
-    def _points(self, instrument: Instrument, seen: Gauges) -> list[tuple[Labels, Value]]:
-        found = dict(instrument.read(seen))
+    def bounded(self, instrument: Instrument, found: Found) -> Found:
+        """What is told of one metric, and what is too much of it as one, without a label."""
         beyond = [found.pop(())] if instrument.labels and () in found else []
         known = self._known.get(instrument.name, set())
         if len(found) > self._most or not known.issuperset(found):
             known = {labels for labels in found if labels in known}  # what is no more makes room
             known.update([labels for labels in found if labels not in known][: self._most - len(known)])
             self._known[instrument.name] = known
-        points = [(_named(instrument, labels), _still(value)) for labels, value in found.items() if labels in known]
+        points = {labels: _still(value) for labels, value in found.items() if labels in known}
         rest = [*beyond, *(value for labels, value in found.items() if labels not in known)]
-        return [*points, (OVERFLOW, _together(instrument, rest))] if rest else points
+        return {**points, (): together(instrument, rest)} if rest else points
+
+
+def named(instrument: Instrument, points: Found) -> Reading:
+    """With the labels' names; a label that is empty is left out."""
+    return Reading(instrument, [(_named(instrument, labels), value) for labels, value in points.items()])
 
 
 def _named(instrument: Instrument, labels: tuple[Label, ...]) -> Labels:
+    if instrument.labels and not labels:
+        return OVERFLOW
     return tuple([pair for pair in zip(instrument.labels, labels, strict=True) if pair[1] != ""])
 
 
@@ -54,7 +62,8 @@ def _still(value: Value) -> Value:
     return value.copy() if isinstance(value, Histogram) else value
 
 
-def _together(instrument: Instrument, values: list[Value]) -> Value:
+def together(instrument: Instrument, values: list[Value]) -> Value:
+    """What several series come to in one."""
     if instrument.kind == "histogram":
         return merged(instrument.bounds, [value for value in values if isinstance(value, Histogram)])
     return sum(value for value in values if not isinstance(value, Histogram))

@@ -28,9 +28,10 @@ class Sink(Protocol):
 
 
 class Writer:
-    """Batches for one sink."""
+    """Batches for one sink. `worker`: whose they are, if there are several; what goes wrong is told with it."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, worker: int | None = None) -> None:
+        self._who = "call log" if worker is None else f"worker {worker}: call log"
         self.dropped = 0  # lines that could not be written
         self._sink = sink
         self._queued = 0
@@ -65,7 +66,7 @@ class Writer:
             if lost:
                 reason = f"{lost} lines dropped, {self.dropped} since the start: {reason}"
             if reason:
-                complain(f"call log: {reason}")
+                complain(f"{self._who}: {reason}")
         self._sink.close()
 
     def _waiting(self) -> Iterator[bytes]:
@@ -92,7 +93,8 @@ class Writer:
 
 def tell(text: str) -> None:
     try:
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(text + "\n")  # at once: other processes write there, too
+        sys.stderr.flush()
     except (OSError, ValueError):
         pass  # nobody is there to be told
 

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
-from .gateways import SIGNED_IN, InProcess, bearer, config, hold, route
+from .gateways import SIGNED_IN, Running, bearer, config, hold, route
 from .raw import RawClient, client, connect, get, post
 from .upstreams import ScriptedUpstream
 
 
-async def listed(gw: InProcess, **asked: Any) -> dict[str, Any]:
+async def listed(gw: Running, **asked: Any) -> dict[str, Any]:
     """A page of `/api/held`."""
     status, body = await gw.admin(f"/api/held?{urlencode(asked)}")
     assert status == 200, body
@@ -21,7 +21,7 @@ async def listed(gw: InProcess, **asked: Any) -> dict[str, Any]:
     return found
 
 
-async def end(gw: InProcess, **chosen: Any) -> dict[str, Any]:
+async def end(gw: Running, **chosen: Any) -> dict[str, Any]:
     """What the operator is told."""
     async with client(gw.admin_port) as admin:
         found = await admin.ask(post(json.dumps(chosen).encode(), "/api/held/end", "Gateway-Admin: 1"))
@@ -31,7 +31,7 @@ async def end(gw: InProcess, **chosen: Any) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def polling(gw: InProcess, *requests: bytes) -> AsyncIterator[list[RawClient]]:
+async def polling(gw: Running, *requests: bytes) -> AsyncIterator[list[RawClient]]:
     """One connection a request, each of which has been sent."""
     clients: list[RawClient] = []
     try:

@@ -42,6 +42,13 @@ class Log:
         return sorted(path.name for path in self.path.parent.iterdir() if path != self.path)
 
 
+def written_once(path: Path, name: str) -> None:
+    """By a process that has ended."""
+    log = Log(path)
+    log.write(name)
+    log.file.close()
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "log" / "calls.jsonl"
@@ -74,7 +81,7 @@ def test_a_file_is_closed_when_its_hour_ends_also_if_nothing_is_written(path: Pa
 
 
 def test_a_file_of_an_hour_before_is_closed_at_the_next_start(path: Path) -> None:
-    Log(path).write("a")
+    written_once(path, "a")
     os.utime(path, (NOON - HOUR, NOON - HOUR))
     log = Log(path)
     log.write("b")
@@ -82,17 +89,17 @@ def test_a_file_of_an_hour_before_is_closed_at_the_next_start(path: Path) -> Non
 
 
 def test_lines_are_added_to_a_file_of_this_hour(path: Path) -> None:
-    Log(path).write("a")
+    written_once(path, "a")
     os.utime(path, (NOON, NOON))
-    Log(path).write("b")
+    written_once(path, "b")
     assert path.read_bytes() == line("a") + line("b")
 
 
 def test_a_line_that_a_crash_has_cut_spoils_none_after_it(path: Path) -> None:
-    Log(path).write("a")
+    written_once(path, "a")
     with path.open("ab") as file:
         file.write(line("torn")[:20])
-    Log(path).write("b")
+    written_once(path, "b")
     assert path.read_bytes() == line("a") + line("torn")[:20] + b"\n" + line("b")
 
 

@@ -1,5 +1,6 @@
-"""A call log under everything at once, in any order, with real files: lines, time, restarts after a kill, compactions
-that are killed at some step, and age. Whoever reads finds each line once at any moment.
+"""A call log under everything at once, in any order, with real files: lines of several workers, time, workers killed
+and started again, more or fewer of them, a machine that is replaced while it ends, compactions that are killed at some
+step, and age. Whoever reads finds each line once at any moment.
 """
 
 from __future__ import annotations
@@ -32,13 +33,20 @@ class CallLogs(RuleBasedStateMachine):
         self.written: dict[str, float] = {}  # when each call began
         self.forgotten = 0.0  # calls from before may be gone
         self.many, compacting.MANY = compacting.MANY, 2
-        self.open()
+        self.ending: list[LogFile] = []  # of the machine before
+        self.files: list[LogFile] = []
+        self.open(2)
 
-    def open(self) -> None:
-        self.file = LogFile(self.live, SIZE, wall=lambda: self.now)
+    def open(self, workers: int) -> None:
+        self.workers = workers
+        self.files = [self.opened(number) for number in range(workers)]
+
+    def opened(self, number: int) -> LogFile:
+        return LogFile(self.live, SIZE, wall=lambda: self.now, number=number, workers=self.workers)
 
     def teardown(self) -> None:
-        self.file.close()
+        for file in (*self.files, *self.ending):
+            file.close()
         compacting.MANY = self.many
         shutil.rmtree(self.live.parent)
 
@@ -47,31 +55,55 @@ class CallLogs(RuleBasedStateMachine):
         self.written[call] = self.now - held
         return line(call, self.now - held)
 
-    @rule(held=st.lists(st.sampled_from([0.0, 30.0, 2 * HOUR]), min_size=1, max_size=6))
-    def lines(self, held: list[float]) -> None:
-        assert self.file.write(b"".join(map(self.write_line, held))) == (0, "")
+    @rule(held=st.lists(st.sampled_from([0.0, 30.0, 2 * HOUR]), min_size=1, max_size=6), of=st.integers(0, 9))
+    def lines(self, held: list[float], of: int) -> None:
+        files = [*self.files, *self.ending]
+        assert files[of % len(files)].write(b"".join(map(self.write_line, held))) == (0, "")
 
     @rule()
     def a_start_and_a_broken_line(self) -> None:
-        self.file.write(line("start", self.now, kind="start") + b'{"v":1,"id":\n')
+        self.files[-1].write(line("start", self.now, kind="start") + b'{"v":1,"id":\n')
 
     @rule(seconds=st.sampled_from([0.001, 60.0, HOUR, 5 * HOUR]))
     def time(self, seconds: float) -> None:
         self.now += seconds
-        os.utime(self.live, (self.now, self.now))
-        self.file.tend()
+        for path in self.live.parent.glob("calls*.jsonl"):
+            os.utime(path, (self.now, self.now))
+        for file in (*self.files, *self.ending):
+            file.tend()
 
-    @rule(torn=st.integers(0, 40))
-    def killed_and_started_again(self, torn: int) -> None:
+    @rule(torn=st.integers(0, 40), of=st.integers(0, 9))
+    def killed_and_started_again(self, torn: int, of: int) -> None:
         """A kill may cut the line that was being written; that one is lost."""
-        os.write(self.file._fd, line("never whole", self.now)[:torn])
-        self.file.close()
-        self.open()
+        number = of % self.workers
+        os.write(self.files[number]._fd, line("never whole", self.now)[:torn])
+        self.files[number].close()
+        self.files[number] = self.opened(number)
+
+    @rule(workers=st.integers(1, 4))
+    def all_start_again(self, workers: int) -> None:
+        for file in self.files:
+            file.close()
+        self.open(workers)
+
+    @rule(workers=st.integers(1, 4))
+    def replaced(self, workers: int) -> None:
+        """The old machine still ends its calls when the new one begins."""
+        self.ended()
+        self.ending = self.files
+        self.open(workers)
+
+    @rule()
+    def ended(self) -> None:
+        for file in self.ending:
+            file.close()
+        self.ending = []
 
     @rule()
     def compact(self) -> None:
         assert self.tidy(None)
-        assert not readable(self.live).lines[:-1], "only the live file is still lines"
+        most = max(len(self.files) + len(self.ending), 1) + 1
+        assert len(readable(self.live).lines) <= most, "only live files, of each that writes, are still lines"
 
     @rule(step=st.integers(1, 90))
     def compact_killed(self, step: int) -> None:

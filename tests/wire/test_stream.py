@@ -161,7 +161,7 @@ async def test_a_bug_of_ours_is_told_and_does_not_end_it(tmp_path: Path, monkeyp
         told: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
         monkeypatch.delattr(Tallies, "count")
-        monkeypatch.setattr("gateway.admin.dashboard.overview", None)
+        monkeypatch.setattr("gateway.admin.view.gather", None)
         await watch(raw)
         assert "its log says more" in (await event(raw))["error"] and told
         monkeypatch.undo()

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway.config import disk
 from gateway.config.checks.finding import Finding, Notice, View
 from gateway.config.problems import Problem
 from gateway.config.references import Secret, read_secret, read_text
@@ -38,7 +39,7 @@ def check_chain(at: Problem, cert: Path, key: Path) -> Iterator[Finding]:
             return
     try:
         # The password is asked for by a function so that an encrypted key never asks on the terminal.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: b"")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(disk.at(cert), disk.at(key), password=lambda: b"")
     except ssl.SSLError:
         yield said(at, "cert and key do not belong together, or are no PEM files; name a chain and its plain key")
 

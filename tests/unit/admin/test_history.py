@@ -86,7 +86,7 @@ async def test_the_question_for_the_plots_has_a_label_for_every_value(tallies: T
     for _ in range(450):
         tallies.routes[f"r{_}"] = tally = RouteTally()
         tally.news.record(0.0003)
-    asked = cast("list[dict[str, list[object]]]", (await plots.of_overview(history, tallies))["figures"])
+    asked = cast("list[dict[str, list[object]]]", plots.shaped(await plots.gather(history, tallies))["figures"])
     for figure in asked:
         assert all(len(values) == len(figure["labels"]) for _, values in figure["series"])  # type: ignore[misc]
     assert asked[2]["series"][0][1][2] == 450  # type: ignore[index]

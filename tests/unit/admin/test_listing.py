@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gateway.admin.choice import Choice, matcher
 from gateway.admin.ending import choose, read_selection
-from gateway.admin.listing import SORTS, Cursor, page, read_listing, written
+from gateway.admin.listing import SORTS, Cursor, Listing, page, read_listing, told, written
 from gateway.admin.live import SLICE
 from gateway.call import Call, State
 from gateway.clock import NEVER
@@ -95,7 +95,12 @@ def held(number: int, **values: Any) -> Call:
 
 
 def ask(calls: Sequence[Call | None], **asked: object) -> dict[str, Any]:
-    return run(page(calls, read_listing(asked), lambda: NOW))
+    wanted = read_listing(asked)
+    return run(listed(calls, wanted, lambda: NOW))
+
+
+async def listed(calls: Sequence[Call | None], wanted: Listing, now: Callable[[], float]) -> dict[str, Any]:
+    return told(await page(calls, wanted, now), wanted.sort)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -158,7 +163,7 @@ def test_what_is_listed_is_what_would_be_ended(chosen: dict[str, Any]) -> None:
         call.started, call.id = -float(number), str(number)
         call.identity = Identity("p", "ab"[number % 2], "t" if number < 3 else None)
     calls[0].state = State.WAITING
-    found = run(page(calls, read_listing(chosen), lambda: 0.0))
+    found = run(listed(calls, read_listing(chosen), lambda: 0.0))
     ended, others = run(choose(calls, read_selection(chosen or {"all": True}), 0.0))
     assert {call.id for call in ended} == {call["id"] for call in found["calls"] if call["endable"]}
     assert len(ended) + others == found["matching"]
@@ -200,7 +205,7 @@ def test_pages_neither_repeat_nor_skip_anybody_while_polls_come_and_go(
 
 async def test_who_leaves_while_the_page_is_made_is_not_in_it() -> None:
     calls = [held(number) for number in range(3 * SLICE)]
-    working = asyncio.ensure_future(page(calls, read_listing({"limit": 3}), lambda: NOW))
+    working = asyncio.ensure_future(listed(calls, read_listing({"limit": 3}), lambda: NOW))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     calls[1].state = State.SETTLED
@@ -211,7 +216,7 @@ async def test_who_leaves_while_the_page_is_made_is_not_in_it() -> None:
 
 async def test_others_have_their_turns_while_thousands_are_looked_through() -> None:
     calls = [held(number) for number in range(8000)]
-    working, turns = asyncio.ensure_future(page(calls, read_listing({"q": "updates"}), lambda: NOW)), 0
+    working, turns = asyncio.ensure_future(listed(calls, read_listing({"q": "updates"}), lambda: NOW)), 0
     while not working.done():
         turns += 1
         await asyncio.sleep(0)

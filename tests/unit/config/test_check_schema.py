@@ -70,6 +70,7 @@ CONNECTIONS = 'is not a number of connections; write "auto", or a number such as
         ("[log.rotate]\nkeep = '30d'", 'log.rotate.keep: "30d" is not a duration; write a number and ms, s, m or h, such as "25s"'),
         ("[log.rotate]\nkeep = '5m'", 'log.rotate.keep: is shorter than the hour that a file has; write "1h" or longer'),
         ("[log.rotate]\ndisk = '100MiB'", "log.rotate.disk: has no room for two files of log.rotate.size; write 128MiB or more"),
+        ("[server]\nworkers = 4\n[state]\nurl = 'shared://'\n[log.rotate]\ndisk = '300MiB'", "log.rotate.disk: has no room for 5 files (each worker writes one) of log.rotate.size; write 320MiB or more"),
         ("[log.rotate]\nevery = '1h'", "log.rotate.every: unknown key; write one of: disk, keep, parquet, size"),
         ("[log]\nquery_values = [1]", "log.query_values[0]: is of the wrong kind; write text in quotes"),
         (

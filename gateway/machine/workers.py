@@ -1,0 +1,143 @@
+"""The workers of a machine: each a process that is started, watched, and started again when it ends; one that ends
+again and again is started ever more rarely. Says why each of them ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from gateway.machine.launch import Life, Machine
+from gateway.machine.link import LinkLostError, RemoteError
+
+logger = logging.getLogger("gateway")
+
+FIRST, MOST = 0.1, 10.0  # seconds until a worker that ended is started again; twice as many each time
+LIVED = 10.0  # seconds after which a worker has lived, and its end is a first one
+
+
+class StartError(Exception):
+    """No worker could be started; the text is the workers' own, and `code` the exit code that goes with it."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Workers:
+    """`gone` is called for each that ended, before it is started again and the others are told."""
+
+    def __init__(self, machine: Machine, gone: Callable[[Life], None]) -> None:
+        self.lives: dict[int, Life] = {}  # by number: who is there now
+        self.restarts: Counter[int] = Counter()  # by number
+        self.buried: dict[int, float] = {}  # when the last of a number ended: loop seconds
+        self._machine = machine
+        self._gone = gone
+        self._ending = asyncio.Event()
+        self._keepers: list[asyncio.Task[None]] = []
+
+    @property
+    def ready(self) -> list[Life]:
+        """Those that serve, in order."""
+        return [self.lives[number] for number in sorted(self.lives) if self.lives[number].serves]
+
+    async def start(self) -> None:
+        """Returns when each has begun to serve, or failed to for the first time. Raises StartError if all failed."""
+        loop = asyncio.get_running_loop()
+        firsts: list[asyncio.Future[Life]] = [loop.create_future() for _ in range(self._machine.workers)]
+        self._keepers = [loop.create_task(self._keep(number, first)) for number, first in enumerate(firsts)]
+        lives = await asyncio.gather(*firsts)
+        if not any(life.served for life in lives):
+            await self.kill()
+            codes, texts = zip(*[life.failed_with for life in lives], strict=True)
+            raise StartError(codes[0], "\n".join(dict.fromkeys(texts)))
+
+    def tell(self, name: str, **data: object) -> None:
+        for life in self.ready:
+            life.link.tell(name, **data)
+
+    async def ask(self, name: str, **data: object) -> dict[int, Any]:
+        """What each worker that serves answers, by its number; or the LinkLostError or RemoteError why it did not."""
+        asked = self.ready
+        answers = await asyncio.gather(*[life.link.ask(name, **data) for life in asked], return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, LinkLostError | RemoteError):
+                raise answer
+        return {life.number: answer for life, answer in zip(asked, answers, strict=True)}
+
+    def forward(self, to: str, name: str, data: dict[str, Any]) -> None:
+        """Word from one worker to another, by its owner; one that is gone gets none."""
+        for life in self.ready:
+            if life.owner == to:
+                life.link.tell(name, **data)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Starts none again. One that does not serve yet has nothing to lose."""
+        self._ending.set()
+        for life in self.lives.values():
+            if not life.serves:
+                life.kill()
+
+    async def ended(self, within: float) -> bool:
+        """Whether all have ended, at the latest after so many seconds."""
+        if self._keepers:
+            await asyncio.wait(self._keepers, timeout=within)
+        return all(task.done() for task in self._keepers)
+
+    async def kill(self) -> None:
+        self.settle()
+        for life in self.lives.values():
+            life.kill()
+        await asyncio.gather(*self._keepers)
+
+    # -- one of them, for as long as there is a machine ------------------------------------------------------------
+
+    async def _keep(self, number: int, first: asyncio.Future[Life]) -> None:
+        """`first` is told of the first process, when it serves or has ended without."""
+        loop = asyncio.get_running_loop()
+        pause = FIRST
+        while not self._ending.is_set():
+            began = loop.time()
+            try:
+                life = self.lives[number] = await Life.begin(self._machine, number, {"pass": self.forward})
+            except OSError as error:
+                _fail(first, error)
+                logger.error("worker %d cannot be started: %s; tried again in %gs", number, error.strerror, pause)
+            else:
+                life.when_served(partial(_tell, first, life))
+                await life.end()
+                pause = FIRST if loop.time() - began >= LIVED else pause
+                self._bury(life, pause)
+                _tell(first, life)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), pause)
+            pause = min(2 * pause, MOST)
+
+    def _bury(self, life: Life, pause: float) -> None:
+        del self.lives[life.number]
+        self.buried[life.number] = asyncio.get_running_loop().time()
+        self._gone(life)
+        if life.owner:
+            self.tell("gone", owner=life.owner)
+        if not self._ending.is_set():
+            self.restarts[life.number] += 1
+            logger.error("worker %d %s; it is started again in %gs", life.number, life.how, pause)
+        elif life.code:
+            logger.error("worker %d %s", life.number, life.how)
+
+
+def _tell(first: asyncio.Future[Life], life: Life) -> None:
+    if not first.done():
+        first.set_result(life)
+
+
+def _fail(first: asyncio.Future[Life], error: OSError) -> None:
+    if not first.done():
+        first.set_exception(error)
