@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from gateway.admin.api import make_admin
 from gateway.admin.listener import AdminListener
 from gateway.call import Call, State
 from gateway.clock import Clock, Timers
+from gateway.config import read_config
 from gateway.config.disk import Copy, reading
 from gateway.drain import Drain
 from gateway.edge.accept import SHARED_BATCH
@@ -35,6 +37,7 @@ from gateway.reloading import Reloads
 from gateway.serve import Serve
 from gateway.sparing import Sparing
 from gateway.state.memory import MemoryStore
+from gateway.state.opening import open_store
 from gateway.telemetry.keeping import Telemetry
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.members import Members
@@ -96,9 +99,10 @@ class App:
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         self._timers = Timers(loop)
-        self._store = MemoryStore()
+        read = self._read or read_config(self.path)
+        self._store = open_store(read[0].state, self._part, self._clock.wall, os.environ)
         self._screen = Screen(self._store, self._timers.now)
-        built = build(self.path, self._clock.wall, self._screen, part=self._part, read=self._read)
+        built = build(self.path, self._clock.wall, self._screen, part=self._part, read=read)
         self._read = None
         config = self._config = self._opened = built.config
         self._sets_level = logger.level == logging.NOTSET
@@ -121,6 +125,8 @@ class App:
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives
         self._swap(built)
+        if not isinstance(self._store, MemoryStore):
+            await self._store.start()
         await self.members.ahead(built.snapshot.upstreams)
         self._listeners = self._listen(loop, built)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
@@ -304,6 +310,8 @@ class App:
         self.members.close()
         if self._ramp is not None:
             self._ramp.close()
+        if hasattr(self, "_store") and not isinstance(self._store, MemoryStore):
+            await self._store.close()
         if hasattr(self, "_wards"):
             await self._wards.close()
         if hasattr(self, "_telemetry"):

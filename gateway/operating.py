@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.admin import counts, ending, listing, live, overview
 from gateway.admin.metrics import Gauges
 from gateway.call import Call
+from gateway.state.memory import MemoryStore
 
 if TYPE_CHECKING:
     from gateway.app import App
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from gateway.edge.http1 import Edge
     from gateway.limits import Limits
     from gateway.reloading import Reloads
-    from gateway.state.store import Store
+    from gateway.state.condition import Condition
+    from gateway.state.opening import Opened
     from gateway.telemetry.keeping import Telemetry
 
 
@@ -25,7 +27,7 @@ class Operator:
     """An `admin.api.Operated`."""
 
     def __init__(self, app: App, edge: Edge, timers: Timers, telemetry: Telemetry, reloads: Reloads,
-                 limits: Limits, store: Store) -> None:  # fmt: skip
+                 limits: Limits, store: Opened) -> None:  # fmt: skip
         self.reload = app.reload
         self.begin_drain = app.begin_drain
         self.members = app.members
@@ -40,8 +42,13 @@ class Operator:
     def ready(self) -> tuple[bool, str]:
         if self._app.draining:
             return False, "draining"
-        failure = self._reloads.failure
-        return True, "serving" if failure is None else f"serving; {failure}"
+        state = self.state()
+        said = ("serving", self._reloads.failure, state.words() if state is not None else "")
+        return True, "; ".join(filter(None, said))
+
+    def state(self) -> Condition | None:
+        """Of a store that others share."""
+        return None if isinstance(self._store, MemoryStore) else self._store.condition
 
     def log_lines_dropped(self) -> int:
         return self._telemetry.log.dropped
@@ -58,6 +65,7 @@ class Operator:
             tallies=telemetry.tallies,
             store=self._store,
             limits=self._limits,
+            state=self.state(),
             ready=self.ready(),
             draining=self._app.draining,
             connections=(room.open, room.limit),
@@ -113,6 +121,7 @@ class Operator:
             reloads_failed=reloads.counts["failed"],
             last_reload_ok=reloads.failure is None,
             last_reload_at=reloads.last,
+            state=self.state(),
         )
 
     def _calls(self) -> Iterator[Call | None]:

@@ -25,6 +25,7 @@ LONG_FILES: dict[str, str] = {
     "gateway/app.py": "the composition root: one line for each part that begins, goes on at a reload, and ends",
     "gateway/upstream/http1.py": "as on the client's side: one connection, one state machine",
     "gateway/serve.py": "the event table of a call and what each cell does stand side by side",
+    "gateway/telemetry/instruments.py": "a table: one metric a row",
     "tests/unit/identity/test_hostile.py": "a table: one hostile token a row",
     "tests/unit/test_poll.py": "tables of answers and what a client does next",
 }

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.limits import Limits
     from gateway.plan import Snapshot
+    from gateway.state.condition import Condition
     from gateway.state.store import Store
     from gateway.telemetry.histogram import Histogram
     from gateway.telemetry.tallies import RouteTally, Tallies
@@ -49,6 +50,7 @@ class Sources:
     shed: Mapping[str, int]
     reload: Json
     dropped: Json  # lines and spans that were lost
+    state: Condition | None = None  # of a store that others share
 
 
 class Census:
@@ -94,6 +96,7 @@ async def gather(seen: Sources, rates: Iterable[Rate]) -> Json:
         "connections": {"open": seen.connections[0], "limit": seen.connections[1], "shed": dict(seen.shed)},
         "rates": [list(one) for one in rates],
         "consumers": _consumers(seen.tallies, census),
+        "state": asdict(seen.state) if seen.state is not None else None,
         "reload": seen.reload,
         "lag": {"recent": seen.tallies.lag.recent, "most": seen.tallies.lag.most, "gc": seen.tallies.lag.gc_pause},
         "dropped": seen.dropped,

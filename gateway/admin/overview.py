@@ -40,7 +40,7 @@ def shaped(found: Json) -> Json:
         "news": _each(tallies, "news", NEWS),
         "empty_share": {name: _empty_share(tally) for name, tally in tallies},
         "consumers": list(_consumers(found["consumers"])),
-        **{key: found[key] for key in ("reload", "lag", "dropped")},
+        **{key: found[key] for key in ("state", "reload", "lag", "dropped")},
     }
 
 

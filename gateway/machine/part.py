@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.config.schema import Admin
     from gateway.edge.room import Neighbours
     from gateway.machine.link import Link
+    from gateway.state.lmdb_map import Map
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Part:
     """`number` counts workers from 0 and stays the same when one is started again. `sockets` are those to listen on, by
     the address as it is written in the file; None: this process opens them itself. `directory` is the machine's own,
     in memory and for its user only: what workers share lies there. `owner` is this start of the process, and no other:
-    what a store lends is lent to it."""
+    what a store lends is lent to it. `map`: the file of the state, where several parts are in one process, which may
+    open it but once."""
 
     number: int = 0
     workers: int = 1
@@ -30,6 +32,7 @@ class Part:
     directory: Path | None = None
     link: Link | None = None
     neighbours: Neighbours | None = None  # the other workers, at the door
+    map: Map | None = None
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def admin(self, admin: Admin) -> Admin:

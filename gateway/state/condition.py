@@ -14,7 +14,7 @@ Decided = Literal["asked", "alone", "refused", "open"]
 @dataclass(slots=True)
 class Condition:
     """`why` it does not answer is a sentence, empty while it does; `since` is in Unix seconds. `parts` live processes
-    share each limit. Decisions: `asked` of the store, `alone` by this process, `refused` or let through (`open`)
+    share each limit. Decisions: `asked` of the store, taken `alone` by this process, `refused` or let through (`open`)
     without one. `slow`: the store had not said within its time."""
 
     url: str

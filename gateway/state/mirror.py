@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.call import Lease
+from gateway.demands import release
 from gateway.state.bucket import Rate
 from gateway.state.memory import MemoryStore
 from gateway.state.store import Capped, Denied, Metered, Place
@@ -24,17 +25,17 @@ Key = tuple[str, str]  # a limit, and who is counted under it
 
 class Lent(Lease):
     """All places of one call, under one number, which no other call of this process has had. `known`: the store was
-    told of it, and by which `row` it knows it, where it has such."""
+    told of it; `marks` are its own words for them."""
 
-    __slots__ = ("_local", "_mirror", "call", "keys", "known", "number", "row")
+    __slots__ = ("_local", "_mirror", "call", "keys", "known", "marks", "number")
 
     def __init__(self, mirror: Mirror, call: Call, number: int, keys: tuple[Key, ...], local: tuple[Lease, ...],
-                 known: bool) -> None:  # fmt: skip
+                 known: bool, marks: Sequence[Any]) -> None:  # fmt: skip
         self.call = call
         self.number = number
         self.keys = keys
         self.known = known
-        self.row = b""
+        self.marks = marks
         self._local = local
         self._mirror = mirror
 
@@ -65,12 +66,13 @@ class Mirror:
         """For the next call that asks."""
         return next(self._numbers)
 
-    def lend(self, call: Call, number: int, places: Sequence[Place], known: bool = True) -> Lent:
+    def lend(
+        self, call: Call, number: int, places: Sequence[Place], known: bool = True, marks: Sequence[Any] = ()
+    ) -> None:
         """The call has these places: it holds them by one lease."""
         keys = tuple([(place.limit, place.key) for place in places])
-        lent = self.lent[number] = Lent(self, call, number, keys, self.memory.lend(places, call), known)
+        lent = self.lent[number] = Lent(self, call, number, keys, self.memory.lend(places, call), known, marks)
         call.leases += (lent,)
-        return lent
 
     def of(self, call: Call) -> Lent | None:
         """What that call holds."""
@@ -79,9 +81,8 @@ class Mirror:
     def lose(self, number: int) -> Lent | None:
         """Whose places these were, which the store has lent to another: there is nothing to give back any more."""
         lent = self.lent.pop(number, None)
-        if lent is None:
-            return None
-        lent.forget()
+        if lent is not None:
+            lent.forget()
         return lent
 
 
@@ -117,26 +118,29 @@ class _Corner:
 class Alone:
     """What a route demands of its calls while nobody else can be asked. `parts` says how many share each limit."""
 
-    __slots__ = ("_asked", "_caps", "_mirror", "_parts", "_rates", "_split")
+    __slots__ = ("_asked", "_caps", "_marks", "_mirror", "_parts", "_rates", "_split")
 
-    def __init__(
-        self, mirror: Mirror, rates: Sequence[Metered], caps: Sequence[Capped], parts: Callable[[], int]
-    ) -> None:
+    def __init__(self, mirror: Mirror, rates: Sequence[Metered], caps: Sequence[Capped], parts: Callable[[], int],
+                 marks: Callable[[Sequence[Place]], Sequence[Any]] = lambda places: ()) -> None:  # fmt: skip
         self._mirror = mirror
         self._rates = rates
         self._caps = caps
         self._parts = parts
+        self._marks = marks
         self._split = 0
         self._asked: Prepared | None = None
 
-    def take(self, call: Call, now: float) -> Denied | None:
+    def take(self, call: Call, now: float, yields: Call | None = None) -> Denied | None:
         parts = max(self._parts(), 1)
         if self._asked is None or parts != self._split:
             self._split = parts
             rates = [_Portion(rate.limit, _split(rate.rate, parts), rate.payer) for rate in self._rates]
             self._asked = self._mirror.memory.prepare(rates, [_Corner(cap, parts) for cap in self._caps])
         before, call.leases = call.leases, ()
-        denied = self._asked.take(call, now)
+        denied = self._asked.take(call, now, yields)
+        if denied is not None and denied.victim is not None:  # then that is `yields`: nobody else is ended here
+            release(denied.victim)
+            denied = self._asked.take(call, now)
         own: tuple[Lease, ...] = call.leases
         call.leases = before
         if len(own):
@@ -144,7 +148,7 @@ class Alone:
             places = [cap.place(key, who) for cap in self._caps if (key := cap.payer(call)) is not None]
             for lease in own:
                 lease.release()  # the same places, under one lease that can be made known
-            self._mirror.lend(call, self._mirror.number(), places, known=False)
+            self._mirror.lend(call, self._mirror.number(), places, False, self._marks(places))
         return denied
 
 

@@ -38,12 +38,14 @@ class SharedStore:
     orders = True
 
     def __init__(self, shared: Map, loop: asyncio.AbstractEventLoop, bus: Bus, *, parts: int = 1,
-                 on_failure: OnFailure = "local", wall: Callable[[], float] = time.time) -> None:  # fmt: skip
-        self._name = os.urandom(OWNER)
-        self.owner = self._name.hex()
+                 on_failure: OnFailure = "local", wall: Callable[[], float] = time.time,
+                 owner: str | None = None) -> None:  # fmt: skip
+        self.owner = owner or os.urandom(OWNER).hex()
+        self._name = bytes.fromhex(self.owner)
         self.map = shared
         self.mirror = Mirror(self._back)
-        self.outage = Outage(loop, wall, Condition("shared://", wall(), parts=parts), on_failure, self._make_good)
+        self.condition = Condition("shared://", wall(), parts=parts)
+        self.outage = Outage(loop, wall, self.condition, on_failure, self._make_good)
         self._tickets = Tickets()
         self._digests: dict[str, Digests] = {}
         self.places = Places(self.map, self.mirror, self._name, self._tickets, self.digests)
@@ -63,12 +65,12 @@ class SharedStore:
         else:
             self.outage.ends()
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        self.shut()
+
+    def shut(self) -> None:
         self.outage.close()
         self.map.close()
-
-    def condition(self) -> Condition:
-        return self.outage.condition
 
     def prepare(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> SharedRoute:
         return SharedRoute(self, rates, caps)
@@ -92,11 +94,11 @@ class SharedStore:
                 ) -> Taken | asyncio.Future[Taken]:  # fmt: skip
         """The call has its places. Who lost his is told last: a poll that he sends at once must not take it back."""
         if way is None:
-            self.mirror.lend(call, number, [place for place, _ in wants]).row = row
+            self.mirror.lend(call, number, [place for place, _ in wants], marks=(row,))
             return None
         mine = [one for one in way.victims.values() if owner_of(one) == self._name]
         lost = [(bearer_of(one), self.mirror.lose(number_of(one))) for one in mine]
-        self.mirror.lend(call, number, [place for place, _ in wants]).row = row
+        self.mirror.lend(call, number, [place for place, _ in wants], marks=(row,))
         self._tickets.pop(call)
         self._words.tell(way.turns)
         for bearer, lent in lost:
@@ -152,13 +154,8 @@ class SharedStore:
         if self.outage.lasts:
             return False
         try:
-            txn = self.map.begin()
-            try:
+            with self.map.transaction() as txn:
                 change(txn, turns)
-            except BaseException:
-                self.map.abort(txn)
-                raise
-            self.map.commit(txn)
         except lmdb.Error as error:
             self.outage.begins(error)
             return False
@@ -174,7 +171,7 @@ class SharedStore:
         if not self.map.opened:
             self.map.open()
         turns: Turns = []
-        self.outage.condition.reasserted += self._owed.pay(turns)
+        self.condition.reasserted += self._owed.pay(turns)
         self.outage.ends()
         self._words.tell(turns)
         self._free(self._tickets.keys)

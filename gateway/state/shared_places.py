@@ -93,10 +93,10 @@ class Places:
     def _hand_on(self, txn: Txn, place: Place, digest: bytes, yields: Call, way: Way) -> bool:
         """Nobody is passed by who gets the place of an older poll of the same poller."""
         lent = self._mirror.of(yields) if self._mirror.memory.holds(place, yields) else None
-        if lent is None or not self._map.held.has(txn, digest, lent.row):
+        if lent is None or not lent.known or not self._map.held.has(txn, digest, lent.marks[0]):
             return False
-        way.handed = bearer_of(lent.row)
-        way.victims[way.handed] = lent.row
+        way.handed = bearer_of(lent.marks[0])
+        way.victims[way.handed] = lent.marks[0]
         return True
 
     def _evict(self, txn: Txn, place: Place, digest: bytes, now: float, missing: int, way: Way) -> bool:
@@ -161,9 +161,10 @@ class Places:
     def hold(self, txn: Txn, lent: Lent) -> None:
         """Makes a lease known that was lent while nobody could be told."""
         who = self.poller(lent.call.poller)
-        lent.row = row_of(txn.id(), self._owner, lent.number, _may_end(lent.call), who)
+        row = row_of(txn.id(), self._owner, lent.number, _may_end(lent.call), who)
+        lent.marks = (row,)
         for digest in self._of(lent.keys):
-            txn.put(digest, lent.row, db=self._map.held.rows)
+            txn.put(digest, row, db=self._map.held.rows)
 
     def _of(self, keys: Iterable[Key]) -> list[bytes]:
         return [self._digests(limit)[key] for limit, key in keys]
@@ -196,7 +197,7 @@ class Places:
         held, queue = self._map.held.rows, self._map.queued.rows
         for limit, key in lent.keys:
             digest = self._digests(limit)[key]
-            if txn.delete(digest, lent.row, held) and txn.get(digest, None, queue) is not None:
+            if txn.delete(digest, lent.marks[0], held) and txn.get(digest, None, queue) is not None:
                 self._turn(txn, digest, turns)
 
     def bar(self, txn: Txn, digest: bytes, who: str, until: float, now: float) -> None:

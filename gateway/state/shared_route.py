@@ -49,13 +49,13 @@ class SharedRoute:
         self._map = store.map
         self._places = store.places
         self._outage = store.outage
-        self._condition = store.outage.condition
+        self._condition = store.condition
         self._most = memory.max_keys
         self._meters = tuple(
             [SharedMeter(rate, memory.meters(rate.limit), store.digests(rate.limit)) for rate in rates]
         )
         self._caps = tuple([(cap, store.digests(cap.limit)) for cap in caps])
-        self._alone = Alone(store.mirror, rates, caps, lambda: store.outage.condition.parts)
+        self._alone = Alone(store.mirror, rates, caps, lambda: store.condition.parts)
 
     def take(self, call: Call, now: float, yields: Call | None = None) -> Taken | asyncio.Future[Taken]:
         keys: Keys = ()
@@ -66,7 +66,7 @@ class SharedRoute:
                 meter.digest = meter.digests[key]
         wants = self._wants(call) if self._caps else []
         if self._outage.lasts:
-            return self._without(call, keys, wants, now)
+            return self._without(call, keys, wants, now, yields)
         number = self._store.mirror.number() if wants else 0
         try:
             txn = self._map.begin()
@@ -78,7 +78,7 @@ class SharedRoute:
             self._map.commit(txn)
         except lmdb.Error as error:
             self._outage.begins(error)
-            return self._without(call, keys, wants, now)
+            return self._without(call, keys, wants, now, yields)
         self._condition.decisions["asked"] += 1
         if denied is not None:
             return self._store.lined_up(call, denied, way) if way is not None else denied
@@ -130,12 +130,12 @@ class SharedRoute:
         assert meter.key is not None
         return Denied(Tokens(meter.limit, meter.key, meter.rate), bucket.wait(bounded, meter.rate, now))
 
-    def _without(self, call: Call, keys: Keys, wants: list[Want], now: float) -> Denied | None:
+    def _without(self, call: Call, keys: Keys, wants: list[Want], now: float, yields: Call | None) -> Denied | None:
         """What becomes of a call while the memory cannot be asked: as the operator wants it."""
         outage, decisions = self._outage, self._condition.decisions
         if outage.on_failure == "local":
             decisions["alone"] += 1
-            return self._alone.take(call, now)
+            return self._alone.take(call, now, yields)
         demand = self._demand(wants)
         if outage.on_failure == "closed" and demand is not None:
             decisions["refused"] += 1

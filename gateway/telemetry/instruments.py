@@ -13,6 +13,7 @@ from gateway.telemetry.tallies import Tallies
 
 if TYPE_CHECKING:
     from gateway.edge.room import Shed
+    from gateway.state.condition import Condition
     from gateway.telemetry.workers import Manned
     from gateway.upstream.resolve import Name
 
@@ -51,6 +52,7 @@ class Gauges:
     spans: tuple[int, int] | None = None  # kept and dropped; None where no traces are sent
     tallies: Tallies | None = None
     names: Mapping[str, Name] = field(default_factory=dict)  # that endpoints have
+    state: Condition | None = None  # of a store that others share
     workers: Mapping[int, Manned] = field(default_factory=dict)  # by number, where there are several
 
 
@@ -165,6 +167,10 @@ def _tallied(read: Callable[[Tallies], float]) -> Callable[[Gauges], Points]:
     return lambda seen: [((), read(seen.tallies))] if seen.tallies is not None else ()
 
 
+def _shared(read: Callable[[Condition], float]) -> Callable[[Gauges], Points]:
+    return lambda seen: [((), read(seen.state))] if seen.state is not None else ()
+
+
 def _spans(which: int) -> Callable[[Gauges], Points]:
     return lambda seen: [((), seen.spans[which])] if seen.spans is not None else ()
 
@@ -223,6 +229,18 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                _tallied(lambda tallies: tallies.lag.most), merge="max"),
     Instrument("longpoll.gc.pause.max", "gauge", "s", "Longest garbage collection since the start.", (),
                _tallied(lambda tallies: tallies.lag.gc_pause), merge="max"),
+    Instrument("longpoll.state.up", "gauge", "", "Whether the store that nodes or workers share can be asked.", (),
+               _shared(lambda state: int(state.answers)), merge="min"),
+    Instrument("longpoll.state.parts", "gauge", "{process}", "Processes that share each limit, as last heard.", (),
+               _shared(lambda state: state.parts), merge="max"),
+    Instrument("longpoll.state.decisions", "counter", "{decision}", "Decisions on limits, by who made them.", ("by",),
+               lambda seen: (((by,), count) for by, count in seen.state.decisions.items()) if seen.state else ()),
+    Instrument("longpoll.state.slow", "counter", "{answer}", "Answers of the shared store that came too late.", (),
+               _shared(lambda state: state.slow)),
+    Instrument("longpoll.state.reasserted", "counter", "{lease}", "Leases that were made known to it once more.", (),
+               _shared(lambda state: state.reasserted)),
+    Instrument("longpoll.state.errors", "counter", "{error}", "What went wrong with the shared store.", ("kind",),
+               lambda seen: (((kind,), count) for kind, count in seen.state.errors.items()) if seen.state else ()),
     Instrument("longpoll.connections", "gauge", "{connection}", "Client connections that are open.", (),
                lambda seen: [((), seen.connections)]),
     Instrument("longpoll.max_connections", "gauge", "{connection}", "Client connections there may be.", (),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from gateway.outcome import Outcome
+from gateway.state.condition import Condition
 from gateway.telemetry.histogram import HOLD, REQUEST, Histogram
 from gateway.telemetry.instruments import Gauges, Watched
 from gateway.telemetry.lag import Lag
@@ -37,8 +38,15 @@ def gauges(**values: Any) -> Gauges:
         "spans": (12, 1), "tallies": tallies, "names": {"api.internal": _name()},
         "endpoints": {("up", "10.0.0.1:80"): Watched(True, {"eject": 2, "restore": 2}, {"good": 40, "bad": 3})},
         "sent_again": {("up", "sent"): 2, ("up", "denied"): 1}, "circuits": {"up": (True, 3)},
+        "state": _state(),
     }  # fmt: skip
     return Gauges(**cast(Any, settled | values))
+
+
+def _state() -> Condition:
+    state = Condition("redis://localhost:6379/0", 1_700_000_000.0, parts=2, slow=3, reasserted=4)
+    state.errors["slow"] = 3
+    return state
 
 
 def _name() -> Name:

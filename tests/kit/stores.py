@@ -12,7 +12,7 @@ from gateway.state.store import Asked, Demand, Denied, Keys, Place, Store, Token
 Taken = tuple[Keys, tuple[Lease, ...]]
 
 
-class _Metered:
+class Metering:
     """A rate limit under which always the same one pays."""
 
     def __init__(self, demand: Tokens) -> None:
@@ -21,7 +21,7 @@ class _Metered:
         self.payer: Callable[[Call], str | None] = lambda _: demand.key
 
 
-class _Capped:
+class Capping:
     """A cap under which everybody wants the same place."""
 
     def __init__(self, demand: Place) -> None:
@@ -34,8 +34,8 @@ class _Capped:
 
 
 def prepared(store: Store, demands: Sequence[Demand]) -> Asked:
-    rates = [_Metered(demand) for demand in demands if isinstance(demand, Tokens)]
-    caps = [_Capped(demand) for demand in demands if isinstance(demand, Place)]
+    rates = [Metering(demand) for demand in demands if isinstance(demand, Tokens)]
+    caps = [Capping(demand) for demand in demands if isinstance(demand, Place)]
     return store.prepare(rates, caps)
 
 

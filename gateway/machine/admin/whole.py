@@ -14,7 +14,7 @@ from gateway.machine.admin.parts import of_endpoints
 K = TypeVar("K")
 NOTHING: Json = {
     "now": 0.0, "draining": False, "held": {}, "more_held": (0, 0), "plans": 0, "tallies": {}, "endpoints": [],
-    "connections": {"open": 0, "limit": 0, "shed": {}}, "rates": [], "consumers": {},
+    "connections": {"open": 0, "limit": 0, "shed": {}}, "rates": [], "consumers": {}, "state": None,
     "reload": {"ok": 0, "failed": 0, "failure": None, "at": 0.0}, "lag": {"recent": 0.0, "most": 0.0, "gc": 0.0},
     "dropped": {"log_lines": 0, "spans": 0},
 }  # fmt: skip
@@ -33,6 +33,7 @@ def whole(parts: Sequence[Json]) -> Json:
         "connections": _connections([part["connections"] for part in parts]),
         "rates": _rates([part["rates"] for part in parts]),
         "consumers": _busiest(by_key([part["consumers"] for part in parts], _add)),
+        "state": _state([part["state"] for part in parts if part["state"] is not None]),
         "reload": _reload([part["reload"] for part in parts]),
         "lag": by_key([part["lag"] for part in parts], max),
         "dropped": by_key([part["dropped"] for part in parts], sum),
@@ -49,6 +50,7 @@ def remains(part: Json) -> Json:
         "connections": {"open": 0, "limit": 0, "shed": part["connections"]["shed"]},
         "rates": [],
         "consumers": {name: (0, calls, seconds) for name, (_, calls, seconds) in part["consumers"].items()},
+        "state": part["state"] and {**part["state"], "answers": True, "why": ""},
         "lag": dict.fromkeys(part["lag"], 0.0),
         "draining": False,
     }
@@ -106,6 +108,16 @@ def _connections(parts: list[Json]) -> Json:
 def _rates(parts: list[list[list[Any]]]) -> list[list[Any]]:
     found = by_key([{tuple(key): rate for *key, rate in rates} for rates in parts], sum)
     return [[*key, round(rate, 3)] for key, rate in found.items()]
+
+
+def _state(parts: list[Json]) -> Json | None:
+    """Of the store that they share, as the worker sees it for whom it stands worst."""
+    if not parts:
+        return None
+    sums = {key: sum(part[key] for part in parts) for key in ("slow", "reasserted")}
+    tables = {key: by_key([part[key] for part in parts], sum) for key in ("decisions", "errors")}
+    worst = min(reversed(parts), key=lambda part: part["answers"])
+    return {**worst, "parts": max(part["parts"] for part in parts), **sums, **tables}
 
 
 def _reload(parts: list[Json]) -> Json:

@@ -62,7 +62,7 @@ def worker(shared: Map, on_failure: OnFailure = "local", parts: int = 2) -> Iter
     store = SharedStore(shared, loop, Room(loop), parts=parts, on_failure=on_failure)
     store.open()
     yield Worker(store)
-    store.close()
+    store.shut()
 
 
 def asks(worker: Worker, *demands: Demand, holder: Call | None = None) -> Denied | None:
@@ -85,7 +85,7 @@ async def test_a_worker_killed_in_a_transaction_has_done_nothing_and_holds_up_no
         assert said(process) == "in"
         process.kill()
         process.wait()
-        assert asks(mine, cap(1)) is None and mine.store.condition().answers  # type: ignore[attr-defined]
+        assert asks(mine, cap(1)) is None and mine.store.condition.answers  # type: ignore[attr-defined]
         with mine.store.map.transaction() as txn:  # type: ignore[attr-defined]
             assert txn.stat(mine.store.map.meters.db)["entries"] == 0  # type: ignore[attr-defined]
 
@@ -107,7 +107,7 @@ async def test_while_a_stopped_worker_has_the_lock_calls_are_decided_as_the_oper
         let_in = {"local": 1, "closed": 0, "open": 6}[on_failure]  # a half of four, and one was there
         assert found.count(None) == let_in
         assert all(one.failed is (on_failure == "closed") for one in found if one is not None)
-        condition = store.condition()
+        condition = store.condition
         assert not condition.answers and condition.errors["stuck"] and condition.slow
         for lease in before.leases:
             lease.release()
@@ -179,11 +179,11 @@ async def test_a_full_map_is_an_outage_for_who_comes_and_what_comes_back_ends_it
         store = mine.store
         assert isinstance(store, SharedStore)
         held: list[Call] = []
-        while store.condition().answers:
+        while store.condition.answers:
             held.append(poll())
             answer = asks(mine, cap(1, f"key-{len(held)}"), holder=held[-1])
             assert len(held) < 5000
-        condition = store.condition()
+        condition = store.condition
         assert answer is not None and answer.failed and condition.errors == {"mapfull": 1}
         assert "raise [state] size" in condition.why
         for number, call in enumerate(held[:-1]):
@@ -216,7 +216,7 @@ async def test_a_file_that_is_full_to_the_last_page_fails_calls_and_not_the_proc
         fill(shared, 8)
         found = [asks(mine, cap(1, f"key-{number}")) for number in range(100)]
         failed = [one for one in found if one is not None]
-        assert failed and all(one.failed for one in failed) and not store.condition().answers
+        assert failed and all(one.failed for one in failed) and not store.condition.answers
         assert store.held("cap", "alice") == 1
         for lease in call.leases:
             lease.release()

@@ -1,0 +1,135 @@
+"""A place that goes from one call to another. Who has it is ended first, wherever that is: only then the other goes on,
+so that the upstream never sees both. A call that cannot be ended any more keeps its place, and it is asked for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gateway.demands import release
+from gateway.state.redis_desk import Desk, Pending
+from gateway.state.store import Denied
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.state.mirror import Lent, Mirror
+
+TRIES = 3  # victims that turn out to be past ending; then the call is refused
+
+
+class _Waiting:
+    """A call that was granted a place of somebody elsewhere."""
+
+    __slots__ = ("number", "owed", "pending", "timer")
+
+    def __init__(self, pending: Pending, owed: Sequence[float], number: int, timer: asyncio.TimerHandle) -> None:
+        self.pending = pending
+        self.owed = owed
+        self.number = number  # of those who are being ended
+        self.timer = timer
+
+
+class Evictions:
+    """`confirm` seconds are waited for the word that a poll elsewhere has ended."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, mirror: Mirror, desk: Desk, confirm: float) -> None:
+        self.ends: Callable[[Call, str], None] = lambda call, by: None
+        self._loop = loop
+        self._mirror = mirror
+        self._desk = desk
+        self._confirm = confirm
+        self._waiting: dict[int, _Waiting] = {}  # by the number of who takes the place
+
+    def granted(self, pending: Pending, owed: Sequence[float], ended: Sequence[str]) -> None:
+        """`ended` have lost a place to this call."""
+        elsewhere, kept = 0, False
+        for member in dict.fromkeys(ended):
+            owner, _, number = member.partition(":")
+            if owner != self._desk.owner:
+                elsewhere += 1
+            elif not self._ended_here(int(number), pending):
+                kept = True
+        if kept:
+            self._instead(pending)
+        elif elsewhere:
+            timer = self._loop.call_later(self._confirm, self._go_on, pending.number)
+            self._waiting[pending.number] = _Waiting(pending, owed, elsewhere, timer)
+        else:
+            pending.asked.granted(pending, owed, self._loop.time())
+
+    def _ended_here(self, number: int, pending: Pending) -> bool:
+        lent = self._mirror.lent.get(number)
+        if lent is not None and lent.call is pending.yields:
+            release(lent.call)  # it ends when the newer one is let in
+            return True
+        return self._end(lent, pending.call.id)
+
+    def _end(self, lent: Lent | None, by: str) -> bool:
+        """Whether it is over."""
+        if lent is None:
+            return True
+        if not lent.call.evictable:
+            self._desk.say(("keep", lent.number, lent.marks))
+            lent.marks = [(name, "", line) for name, _, line in lent.marks]  # nobody asks for it again
+            return False
+        self.ends(lent.call, by)
+        return True
+
+    def heard(self, word: Mapping[str, Any]) -> None:
+        """Another node wants a poll of ours to end; or one there has."""
+        if word["name"] == "end":
+            done = self._end(self._mirror.lent.get(word["number"]), word["by"])
+            self._desk.say(("say", word["to"], {"name": "ended", "to": word["to"], "done": done}))
+            return
+        owner, _, number = word["to"].partition(":")
+        waiting = self._waiting.get(int(number)) if owner == self._desk.owner else None
+        if waiting is None:
+            return
+        waiting.number -= 1
+        if not word["done"]:
+            self._forget(int(number))
+            self._instead(waiting.pending)
+        elif waiting.number <= 0:
+            self._go_on(int(number))
+
+    def _instead(self, pending: Pending) -> None:
+        """It gives back what it got, and asks for the place of another."""
+        self.undo(pending)
+        pending.tries += 1
+        if pending.tries > TRIES:
+            place = next((each for each in pending.places if each.evict), pending.places[0])
+            pending.answer.set_result(Denied(place, 1.0))
+        else:
+            pending.asked.ask(pending)
+
+    def undo(self, pending: Pending) -> None:
+        """What was granted is given back."""
+        if pending.marks:
+            self._desk.say(("release", pending.number, pending.marks))
+        for bucket in pending.tokens:
+            self._desk.say(("refund", *bucket))
+
+    def in_vain(self, pending: Pending, ended: Sequence[str]) -> None:
+        """What was granted came too late: those of this process who were to be ended for it are not."""
+        self.undo(pending)
+        for member in ended:
+            owner, _, number = member.partition(":")
+            lent = self._mirror.lent.get(int(number)) if owner == self._desk.owner else None
+            if lent is not None:
+                self._desk.say(("claim", lent.number, (), lent.marks))
+
+    def all_go_on(self) -> None:
+        """Nobody will confirm any more."""
+        for number in list(self._waiting):
+            self._go_on(number)
+
+    def _forget(self, number: int) -> _Waiting:
+        waiting = self._waiting.pop(number)
+        waiting.timer.cancel()
+        return waiting
+
+    def _go_on(self, number: int) -> None:
+        waiting = self._forget(number)
+        waiting.pending.asked.granted(waiting.pending, waiting.owed, self._loop.time())

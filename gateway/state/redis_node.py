@@ -1,0 +1,232 @@
+"""This process as one of those that share a Redis server: it comes, says what it has lent, is heard of every few
+seconds, buries who is not heard of any more; and comes back, under another name, whenever the connection was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import hiredis
+import orjson
+from redis.exceptions import RedisError
+
+from gateway.state.redis_claims import Claims
+from gateway.state.redis_errors import kind_of, sentence
+from gateway.state.redis_neighbours import Neighbours, nodes
+from gateway.state.redis_session import LostError, Session
+from gateway.state.redis_words import Script, packed
+
+if TYPE_CHECKING:
+    from gateway.state.redis import RedisStore
+    from gateway.state.redis_session import Where
+
+PROBLEMS = (RedisError, OSError, TimeoutError, EOFError, ValueError, hiredis.ReplyError, hiredis.ProtocolError)
+MOST_FORMER = 8  # names of our own that may still stand in places; older ones have been buried by others
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Seconds. `budget` for a decision; `patience` with a connection that says nothing; `rest` before it is tried
+    again; `beat` between two signs of life, and without one for `dead` a node is gone; `settle` is what nodes get to
+    say what they have lent to a server that has forgotten all; `confirm` for a poll elsewhere to end."""
+
+    budget: float = 0.1
+    patience: float = 2.0
+    rest: float = 0.25
+    beat: float = 2.0
+    dead: float = 8.0
+    settle: float = 1.0
+    confirm: float = 0.25
+    connect: float = 1.5
+    again: float = 0.5  # between two attempts to connect, at most
+    old: float = 30.0  # a beat that lies so far back by the server's own clock is nobody's
+    sweep: float = 3600.0  # in which every lease is made known again, whatever happened to it there
+
+
+class Node:
+    """`name` is this process's own. Its owner is another one with each connection: what an earlier one may still have
+    under way, or never got to say, counts for nothing once that owner is gone."""
+
+    def __init__(self, store: RedisStore, where: Where, prefix: str, terms: Terms) -> None:
+        self.name = secrets.token_hex(8)
+        self._store = store
+        self._where = where
+        self._prefix = prefix
+        self._terms = terms
+        self._script = Script("node")
+        self._epoch = 0
+        self._owners: list[str] = []  # ours: the present one, behind those that may still stand in places
+        self._session: Session | None = None
+        self._stirred = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._neighbours = Neighbours(terms.dead, terms.beat * 2.5)
+        self._graves = ""
+        self._claims = Claims(store)
+
+    # -- the beginning and the end -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Returns when the server is asked. Raises ValueError with a sentence where it cannot be; it is tried again and
+        again all the same."""
+        first: asyncio.Future[None] = self._store.loop.create_future()
+        self._task = self._store.loop.create_task(self._live(first))
+        try:
+            await first
+        except PROBLEMS as error:
+            raise ValueError(sentence(self._where.url, kind_of(error), error)) from error
+
+    async def close(self) -> None:
+        """Its name goes, and with it whatever was still lent."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        session, self._session = self._session, None
+        self._store.desk.begin(None, "")
+        if session is not None and not session.over:
+            try:
+                async with asyncio.timeout(self._terms.budget * 3):
+                    await session.ask(self._call(self._owner, "leave"))
+            except PROBLEMS:
+                pass
+            session.end(LostError("closed"))
+
+    def stir(self, kind: str) -> None:
+        """Something is wrong: it is tried soon whether it still is. A replica is left, for the name may lead to its
+        primary by now."""
+        self._stirred.set()
+        if kind == "readonly" and self._session is not None:
+            self._session.end(LostError("READONLY"))
+
+    # -- its life ------------------------------------------------------------------------------------------------
+
+    @property
+    def _owner(self) -> str:
+        return f"{self.name}.{self._epoch}"
+
+    @property
+    def _former(self) -> list[str]:
+        return self._owners[:-1]
+
+    async def _live(self, first: asyncio.Future[None]) -> None:
+        while True:
+            session = Session(self._terms.budget, self._terms.patience, self._store.heard, self._lost)
+            try:
+                await session.connect(self._where, self._terms.connect)
+                self._session = session
+                await self._come(session)
+                if not first.done():
+                    first.set_result(None)
+                await self._stay(session)
+            except PROBLEMS as error:
+                self._lost(session, error)
+                session.end(error)
+                if not first.done():
+                    first.set_exception(error)
+            await asyncio.sleep(self._terms.again * (0.2 + 0.8 * random.random()))
+
+    def _lost(self, session: Session, error: Exception) -> None:
+        """Told once of each session, also of one that was never opened."""
+        if session.over and session is not self._session:
+            return
+        self._session = None
+        self._store.desk.begin(None, "")
+        self._store.lost(error)
+
+    async def _come(self, session: Session) -> None:
+        """Known there, and all that is lent here is known too; then calls are asked about."""
+        store, terms = self._store, self._terms
+        for script in (store.desk.script, self._script):
+            await session.ask(script.load())
+        await session.ask(packed("SUBSCRIBE", f"{self._prefix}:to:{self.name}"))
+        returning = self._epoch > 0
+        self._epoch += 1
+        seen = await self._ask(session, "join", int(returning), int(terms.settle * 1000), int(terms.old))
+        self._owners = [*self._owners[-MOST_FORMER:], self._owner]
+        for lent in store.mirror.lent.values():
+            lent.known = False
+        store.desk.begin(session, self._owner)
+        await self._claims.lent(session, self._former)
+        await self._claims.waiting(session, self._former)
+        for former in self._former:
+            await session.ask(self._call(former, "leave"))
+        self._owners = [self._owner]
+        if seen[2] > 0:
+            await asyncio.sleep(seen[2] / 1000)
+        await self._beat(session)
+        await self._closes(session)
+
+    async def _stay(self, session: Session) -> None:
+        """Until the connection is lost."""
+        terms, loop = self._terms, self._store.loop
+        due = loop.time() + terms.beat
+        while not session.over:
+            breaker = self._store.breaker
+            self._stirred.clear()
+            if not breaker.closed:
+                if breaker.tries(loop.time()):
+                    await self._probe(session)
+                else:
+                    await asyncio.sleep(terms.rest / 4)
+            elif loop.time() >= due:
+                due = loop.time() + terms.beat
+                await self._beat(session)
+                self._claims.some(terms.beat / terms.sweep)
+            else:
+                await self._rest(due - loop.time())
+
+    async def _rest(self, seconds: float) -> None:
+        """Or less, if something is wrong."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
+        except TimeoutError:
+            pass
+
+    async def _probe(self, session: Session) -> None:
+        began = self._store.loop.time()
+        await self._beat(session)
+        if self._store.loop.time() - began <= self._terms.budget:
+            await self._closes(session)
+        else:
+            self._store.breaker.failed(self._store.loop.time())
+
+    async def _closes(self, session: Session) -> None:
+        """What was lent without the server is made known; then it decides."""
+        self._store.breaker.tries(float("inf"))
+        await self._claims.lent(session, self._former)
+        self._store.back()
+
+    # -- signs of life -------------------------------------------------------------------------------------------
+
+    def _call(self, owner: str, verb: str, *more: str | int) -> bytes:
+        return self._script.call(self._prefix, owner, verb, *more)
+
+    async def _ask(self, session: Session, verb: str, *more: str | int) -> Sequence[Any]:
+        reply = await session.ask(self._call(self._owner, verb, *more))
+        if reply == b"unknown":
+            raise LostError("forgotten")
+        seen: Sequence[Any] = orjson.loads(reply)
+        flat = seen[0] or ()
+        beats = dict(zip(flat[::2], flat[1::2], strict=True))
+        self._see(session, beats, seen[1])
+        return seen
+
+    async def _beat(self, session: Session) -> None:
+        await self._ask(session, "beat")
+
+    def _see(self, session: Session, beats: Mapping[str, str], graves: str) -> None:
+        store = self._store
+        store.condition.parts = max(nodes(beats), 1)
+        own = {owner: beat for owner, beat in beats.items() if owner != self._owner}
+        gone = self._neighbours.look(own, store.loop.time())
+        if gone:
+            names = [word for pair in gone for word in pair]
+            session.send(self._call(self._owner, "bury", *names), lambda _: store.poke())
+        elif graves != self._graves:
+            store.poke()
+        self._graves = graves
