@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.config.schema import Admin
     from gateway.edge.room import Neighbours
     from gateway.machine.link import Link
+    from gateway.state.lmdb_map import Map
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,8 @@ class Part:
     """`number` counts workers from 0 and stays the same when one is started again. `sockets` are those to listen on, by
     the address as it is written in the file; None: this process opens them itself. `directory` is the machine's own,
     in memory and for its user only: what workers share lies there. `given` are sockets that the process before has
-    handed on: what is not among them is opened. `owner` is this start of the process, and no other:
-    what a store lends is lent to it."""
+    handed on: what is not among them is opened. `owner` is this start of the process, and no other: what a store lends
+    is lent to it. `map`: the file of the state, where several parts are in one process, which may open it but once."""
 
     number: int = 0
     workers: int = 1
@@ -32,6 +33,7 @@ class Part:
     link: Link | None = None
     neighbours: Neighbours | None = None  # the other workers, at the door
     given: Mapping[str, Sequence[socket.socket]] = field(default_factory=dict)
+    map: Map | None = None
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def admin(self, admin: Admin) -> Admin:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from gateway.machine.link import Link
+    from gateway.machine.link import Handler, Link
 
 Word = dict[str, Any]
 Heard = Callable[[Word], None]
@@ -56,4 +56,4 @@ class LinkBus:
         self._link.tell("pass", to=owner, name="heard", data={"word": word})
 
     def listen(self, owner: str, heard: Heard) -> None:
-        self._link.handlers = {**self._link.handlers, "heard": heard}
+        cast("dict[str, Handler]", self._link.handlers)["heard"] = heard

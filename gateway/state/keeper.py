@@ -16,7 +16,7 @@ from typing import TypeVar
 import lmdb
 
 from gateway.state.bus import Word
-from gateway.state.lmdb_crowd import OWNER, Crowd
+from gateway.state.lmdb_crowd import Crowd, Where, owner_of
 from gateway.state.lmdb_map import Map
 from gateway.state.lmdb_table import Txn
 from gateway.state.shared_words import turn
@@ -25,7 +25,7 @@ logger = logging.getLogger("gateway")
 
 LONGEST = 1.0  # seconds that a worker may have the lock: it needs microseconds
 LOOK = 0.02  # seconds
-SLICE = 200  # calls of a dead worker in one transaction: the living want one too
+SLICE = 500  # rows that are looked at in one transaction: the living want one too
 TRIES = 100  # LOOK seconds apart
 
 
@@ -37,21 +37,21 @@ class Keeper:
 
     def __init__(self, directory: Path, size: int, kill: Callable[[int], None] | None = None) -> None:
         self.killed = 0
-        self._map = Map(directory, size)
+        self.map = Map(directory, size)
         self._kill = kill or _kill
         self._looks = False
 
     def open(self) -> None:
         """Raises StateError where the memory is not to be had."""
-        self._map.open()
+        self.map.open()
 
     def close(self) -> None:
-        self._map.close()
+        self.map.close()
 
     async def tick(self) -> int | None:
         """Once a second: ends the process that has the lock and neither gives it back nor changes anything. Which one
         that was."""
-        holder, last = self._map.holder, self._map.last
+        holder, last = self.map.holder, self.map.last
         if holder is None or self._looks:
             return None
         self._looks = True
@@ -65,7 +65,7 @@ class Keeper:
         until = loop.time() + LONGEST
         while loop.time() < until:
             await asyncio.sleep(LOOK)
-            if self._map.holder != holder or self._map.last != last:
+            if self.map.holder != holder or self.map.last != last:
                 return False
         logger.error("process %d has had the lock of the state for %gs and keeps it; it is killed", holder, LONGEST)
         self.killed += 1
@@ -76,24 +76,26 @@ class Keeper:
     async def bury(self, owner: str) -> list[tuple[str, Word]]:
         """Gives back what the worker of that name had. Returns whom to tell that it may be his turn, and the word."""
         name = bytes.fromhex(owner)
-        digests = await self._take_from(name, self._map.queued)
-        digests |= await self._take_from(name, self._map.held)
+        digests = await self._take_from(name, self.map.queued)
+        digests |= await self._take_from(name, self.map.held)
         return await self._try(lambda txn: self._turns(txn, digests)) or []
 
     async def _take_from(self, name: bytes, crowd: Crowd) -> set[bytes]:
         digests: set[bytes] = set()
+        since: Where | None = None
         while True:
-            found = await self._try(lambda txn: _drop(txn, crowd, name))
-            if not found:
-                return digests
+            taken = await self._try(lambda txn, since=since: crowd.bury(txn, name, since, SLICE))  # type: ignore[misc]
+            found, since = taken or ([], None)
             digests.update(found)
+            if since is None:
+                return digests
             await asyncio.sleep(0)
 
     async def _try(self, change: Callable[[Txn], Found]) -> Found | None:
         """Who has the lock is gone in a moment, one way or the other."""
         for _ in range(TRIES):
             try:
-                with self._map.transaction() as txn:
+                with self.map.transaction() as txn:
                     return change(txn)
             except lmdb.Error as error:
                 failed = error
@@ -102,14 +104,8 @@ class Keeper:
         return None
 
     def _turns(self, txn: Txn, digests: set[bytes]) -> list[tuple[str, Word]]:
-        firsts = [(self._map.queued.first(txn, digest), digest) for digest in digests]
-        return [(first[:OWNER].hex(), turn(digest)) for first, digest in firsts if first is not None]
-
-
-def _drop(txn: Txn, crowd: Crowd, name: bytes) -> set[bytes]:
-    """Some of what is there; where it stood."""
-    bearers = crowd.of_owner(txn, name, SLICE)
-    return {digest for bearer in bearers for digest in crowd.drop(txn, bearer)}
+        firsts = [(self.map.queued.first(txn, digest), digest) for digest in digests]
+        return [(owner_of(first).hex(), turn(digest)) for first, digest in firsts if first is not None]
 
 
 def _kill(process: int) -> None:

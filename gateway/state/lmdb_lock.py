@@ -17,9 +17,9 @@ QUICK = 50  # tries in which the holder gets the processor, before it gets some 
 NAP = 0.0001  # seconds
 
 _FLOCK = struct.Struct("hhqqi4x")  # type, whence, start, length, pid
-_NOW = fcntl.LOCK_EX | fcntl.LOCK_NB
+NOW = fcntl.LOCK_EX | fcntl.LOCK_NB
 _lockf = fcntl.lockf
-_UNLOCK = fcntl.LOCK_UN
+UNLOCK = fcntl.LOCK_UN
 
 
 class StuckError(lmdb.Error):
@@ -29,33 +29,34 @@ class StuckError(lmdb.Error):
 class Lock:
     """Held for microseconds. A process opens its file once: closing another descriptor of it would let the lock go."""
 
-    __slots__ = ("_fd", "stuck")
+    __slots__ = ("fd", "stuck")
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.stuck = False  # who has it keeps it: nobody waits for that a second time
 
     def take(self) -> None:
         """Raises StuckError."""
         try:
-            _lockf(self._fd, _NOW)
+            _lockf(self.fd, NOW)
         except OSError:
-            self._wait()
+            self.wait()
         self.stuck = False
 
     def give(self) -> None:
-        _lockf(self._fd, _UNLOCK)
+        _lockf(self.fd, UNLOCK)
 
     def holder(self) -> int | None:
         """The process that has it, if another has."""
-        answer = fcntl.fcntl(self._fd, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        answer = fcntl.fcntl(self.fd, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
         kind, _, _, _, pid = _FLOCK.unpack(answer)
         return pid if kind != fcntl.F_UNLCK else None
 
     def close(self) -> None:
-        os.close(self._fd)
+        os.close(self.fd)
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Raises StuckError."""
         until = monotonic() + PATIENCE
         tries = 0
         while not self.stuck:
@@ -65,7 +66,7 @@ class Lock:
                 sleep(NAP)
             tries += 1
             try:
-                _lockf(self._fd, _NOW)
+                _lockf(self.fd, NOW)
             except OSError:
                 self.stuck = monotonic() >= until
             else:

@@ -7,16 +7,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fcntl import lockf
 from pathlib import Path
 
 import lmdb
 
 from gateway.state.lmdb_crowd import Crowd
-from gateway.state.lmdb_lock import Lock
+from gateway.state.lmdb_lock import NOW, UNLOCK, Lock
 from gateway.state.lmdb_table import Instants, Txn
 
 MAX_KEYS = 200_000  # of rates, and as many pollers that may evict nobody
 SMALLEST = 64 * 1024  # bytes of a file that is only begun
+A_KEY, A_ROW = 512, 256  # bytes of the file for each there may be: twice what they take at worst
+LOOK = 16  # rows a process adds before it looks again how many there are
 
 
 class StateError(OSError):
@@ -29,13 +32,17 @@ class Map:
     reader keeps old pages alive."""
 
     __slots__ = (
-        "_begin", "_directory", "_env", "_lock", "_max_keys", "_size", "_users", "barred", "held", "meters", "queued",
+        "_added", "_begin", "_directory", "_env", "_full", "_lock", "_max_keys", "_max_rows", "_size", "_users",
+        "barred", "held", "meters", "queued",
     )  # fmt: skip
 
     def __init__(self, directory: Path, size: int, max_keys: int = MAX_KEYS) -> None:
         self._directory = directory
         self._size = size
-        self._max_keys = max_keys
+        self._max_keys = min(max_keys, size // A_KEY)
+        self._max_rows = size // A_ROW
+        self._added = 0
+        self._full = False
         self._env: lmdb.Environment | None = None
         self._users = 0
 
@@ -67,8 +74,8 @@ class Map:
             env = _environment(path, self._size)
             self.meters = Instants(env.open_db(b"meters"), self._max_keys)
             self.barred = Instants(env.open_db(b"barred"), self._max_keys)
-            self.held = Crowd.of(env, "held")
-            self.queued = Crowd.of(env, "queued")
+            self.held = Crowd.of(env, b"held")
+            self.queued = Crowd.of(env, b"queued")
         except lmdb.Error as error:
             raise StateError(f"{path}: {error}; remove the directory {self._directory} and start again") from None
         finally:
@@ -92,24 +99,38 @@ class Map:
         """Raises StuckError, or what else LMDB has to say: all of it is an lmdb.Error."""
         if self._env is None:
             raise lmdb.Error("the state is not open")
-        self._lock.take()
+        lock = self._lock
         try:
-            return self._begin(write=True)
+            lockf(lock.fd, NOW)  # as Lock.take, without the call
+            lock.stuck = False
+        except OSError:
+            lock.wait()
+        try:
+            return self._begin(None, None, True)
         except BaseException:
-            self._lock.give()
+            lock.give()
             raise
+
+    def make_room(self, txn: Txn) -> None:
+        """For a row, at some of them. A file that is full to its last page could not even be made empty again: there is
+        an end before that. Raises MapFullError."""
+        self._added += 1
+        if self._full or self._added % LOOK == 0:
+            self._full = txn.stat(self.held.rows)["entries"] + txn.stat(self.queued.rows)["entries"] >= self._max_rows
+            if self._full:
+                raise lmdb.MapFullError(f"there is room for {self._max_rows} leases; raise [state] size")
 
     def commit(self, txn: Txn) -> None:
         try:
             txn.commit()
         finally:
-            self._lock.give()
+            lockf(self._lock.fd, UNLOCK)
 
     def abort(self, txn: Txn) -> None:
         try:
             txn.abort()
         finally:
-            self._lock.give()
+            lockf(self._lock.fd, UNLOCK)
 
     @contextmanager
     def transaction(self) -> Iterator[Txn]:
@@ -137,9 +158,9 @@ class Map:
         return self._env.info()["last_txnid"] if self._env is not None else 0
 
     @property
-    def pages(self) -> tuple[int, int]:
-        """Bytes that were ever used, and that there are."""
-        return (self._env.info()["last_pgno"] + 1) * 4096 if self._env is not None else 0, self._size
+    def used(self) -> int:
+        """Bytes that were ever used, of all that there are."""
+        return (self._env.info()["last_pgno"] + 1) * 4096 if self._env is not None else 0
 
     def close(self) -> None:
         self._users -= self._env is not None

@@ -15,6 +15,7 @@ Txn: TypeAlias = Any  # lmdb.Transaction, whose hints allow for buffers where we
 Db: TypeAlias = Any
 
 SWEEP = 2  # old keys looked at for each new one
+LINGER = 60.0  # seconds for which one that is over stays: who calls now and then does not come and go
 SLICE = 1000  # keys that one transaction forgets
 MOST_DIGESTS = 10_000  # of a limit, kept in each process
 LIMIT = 4  # bytes of a digest that say under which limit
@@ -74,7 +75,7 @@ class Instants:
         crowded = txn.stat(self.db)["entries"] >= self._most
         there = cursor.set_range(digest) or cursor.first()
         for _ in range(SWEEP):
-            if there and (crowded or unpack(cursor.value())[0] <= now):
+            if there and (crowded or unpack(cursor.value())[0] <= now - LINGER):
                 cursor.delete()
                 crowded = False
                 there = bool(cursor.key()) or cursor.first()

@@ -78,13 +78,12 @@ class Mirror:
         """What that call holds."""
         return next((lease for lease in call.leases if isinstance(lease, Lent)), None)
 
-    def lose(self, number: int) -> Call | None:
+    def lose(self, number: int) -> Lent | None:
         """Whose places these were, which the store has lent to another: there is nothing to give back any more."""
         lent = self.lent.pop(number, None)
-        if lent is None:
-            return None
-        lent.forget()
-        return lent.call
+        if lent is not None:
+            lent.forget()
+        return lent
 
 
 @dataclass(frozen=True, slots=True)

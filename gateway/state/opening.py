@@ -26,8 +26,8 @@ Opened: TypeAlias = "MemoryStore | RedisStore | SharedStore"
 
 def open_store(state: State, part: Part, wall: Callable[[], float], environ: Mapping[str, str]) -> Opened:
     """Not started yet. Raises ValueError with a sentence for the operator."""
-    if state.url.kind == "memory":
-        return MemoryStore()
+    if state.url.kind == "memory" or (state.url.kind == "shared" and part.directory is None):
+        return MemoryStore()  # who is alone shares with nobody
     if state.url.kind == "redis":
         from gateway.state.redis import RedisStore
 
@@ -36,15 +36,15 @@ def open_store(state: State, part: Part, wall: Callable[[], float], environ: Map
 
 
 def _shared(state: State, part: Part, wall: Callable[[], float]) -> SharedStore:
-    from gateway.state.bus import LinkBus
+    from gateway.state.bus import LinkBus, Room
     from gateway.state.lmdb_map import Map
     from gateway.state.shared import SharedStore
 
-    if part.directory is None or part.link is None:
-        raise ValueError(f"state.url: {state.url} needs workers that share it; write workers = 2, or more")
-    shared, bus = Map(part.directory / "state", state.size), LinkBus(part.link)
+    assert part.directory is not None
     loop = asyncio.get_running_loop()
-    return SharedStore(shared, loop, bus, parts=part.workers, on_failure=state.on_failure, wall=wall)
+    shared = part.map or Map(part.directory / "state", state.size)
+    bus = LinkBus(part.link) if part.link is not None else Room(loop)
+    return SharedStore(shared, loop, bus, parts=part.workers, on_failure=state.on_failure, wall=wall, owner=part.owner)
 
 
 def _where(state: State, environ: Mapping[str, str]) -> Where:

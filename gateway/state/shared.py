@@ -15,7 +15,7 @@ import lmdb
 from gateway.state import bucket
 from gateway.state.bucket import Level
 from gateway.state.condition import Condition
-from gateway.state.lmdb_crowd import OWNER, number_of
+from gateway.state.lmdb_crowd import OWNER, bearer_of, number_of, owner_of
 from gateway.state.lmdb_table import FULL_AT, Digests, Txn, limit_of, unpack
 from gateway.state.mirror import Lent, Mirror
 from gateway.state.shared_lines import Key, Tickets
@@ -38,17 +38,19 @@ class SharedStore:
     orders = True
 
     def __init__(self, shared: Map, loop: asyncio.AbstractEventLoop, bus: Bus, *, parts: int = 1,
-                 on_failure: OnFailure = "local", wall: Callable[[], float] = time.time) -> None:  # fmt: skip
-        self._name = os.urandom(OWNER)
-        self.owner = self._name.hex()
+                 on_failure: OnFailure = "local", wall: Callable[[], float] = time.time,
+                 owner: str | None = None) -> None:  # fmt: skip
+        self.owner = owner or os.urandom(OWNER).hex()
+        self._name = bytes.fromhex(self.owner)
         self.map = shared
         self.mirror = Mirror(self._back)
-        self.outage = Outage(loop, wall, Condition("shared://", wall(), parts=parts), on_failure, self._make_good)
+        self.condition = Condition("shared://", wall(), parts=parts)
+        self.outage = Outage(loop, wall, self.condition, on_failure, self._make_good)
         self._tickets = Tickets()
-        self.places = Places(self.map, self.mirror, self._name, self._tickets)
-        self._words = Words(self._name, bus, loop, self._tickets, self.mirror)
-        self._owed = Owed(self.map, self.mirror, self.places, self.digests)
         self._digests: dict[str, Digests] = {}
+        self.places = Places(self.map, self.mirror, self._name, self._tickets, self.digests)
+        self._words = Words(self._name, bus, loop, self._tickets, self._lose)
+        self._owed = Owed(self.map, self.mirror, self.places)
         self.heard = self._words.heard
 
     async def start(self) -> None:
@@ -64,12 +66,11 @@ class SharedStore:
             self.outage.ends()
 
     async def close(self) -> None:
+        self.shut()
+
+    def shut(self) -> None:
         self.outage.close()
         self.map.close()
-
-    @property
-    def condition(self) -> Condition:
-        return self.outage.condition
 
     def prepare(self, rates: Sequence[Metered], caps: Sequence[Capped]) -> SharedRoute:
         return SharedRoute(self, rates, caps)
@@ -89,30 +90,58 @@ class SharedStore:
             self._words.tell(way.turns)
         return denied
 
-    def entered(self, call: Call, number: int, wants: Sequence[Want], way: Way | None) -> Taken | asyncio.Future[Taken]:
+    def entered(self, call: Call, number: int, row: bytes, wants: Sequence[Want], way: Way | None,
+                ) -> Taken | asyncio.Future[Taken]:  # fmt: skip
         """The call has its places. Who lost his is told last: a poll that he sends at once must not take it back."""
-        places = [place for place, _ in wants]
         if way is None:
-            self.mirror.lend(call, number, places)
+            self.mirror.lend(call, number, [place for place, _ in wants], marks=(row,))
             return None
-        mine = [bearer for bearer in way.victims if bearer.startswith(self._name)]
-        lost = [(bearer, self.mirror.lose(number_of(bearer))) for bearer in mine]
-        self.mirror.lend(call, number, places)
+        mine = [one for one in way.victims.values() if owner_of(one) == self._name]
+        lost = [(bearer_of(one), self.mirror.lose(number_of(one))) for one in mine]
+        self.mirror.lend(call, number, [place for place, _ in wants], marks=(row,))
         self._tickets.pop(call)
         self._words.tell(way.turns)
-        for bearer, victim in lost:
-            if victim is not None and bearer != way.handed:
-                self._words.ends(victim, call.id)
-        return self._words.end([bearer for bearer in way.victims if bearer not in mine], call.id)
+        for bearer, lent in lost:
+            if lent is not None and bearer != way.handed:
+                self._words.ends(lent.call, call.id)
+        return self._words.end([one for one in way.victims.values() if one not in mine], call.id)
+
+    def _lose(self, number: int) -> Call | None:
+        """Another process has taken a place of this call: it loses the others too."""
+        lent = self.mirror.lose(number)
+        if lent is None:
+            return None
+        self._settle(lambda txn, turns: self.places.drop(txn, lent, turns))
+        return lent.call
 
     # -- what comes back -----------------------------------------------------------------------------------------
 
     def _back(self, lent: Lent) -> None:
-        if lent.known and self._settle(lambda txn, turns: self.places.drop(txn, lent.number, turns)):
+        if lent.known and self._drop(lent):
             return
         if lent.known:
-            self._owed.leases.append(lent.number)
+            self._owed.leases.append(lent)
         self._free(lent.keys)
+
+    def _drop(self, lent: Lent) -> bool:
+        """As `_settle`, for every call that held anything."""
+        turns: Turns = []
+        if self.outage.lasts:
+            return False
+        try:
+            txn = self.map.begin()
+            try:
+                self.places.drop(txn, lent, turns)
+            except BaseException:
+                self.map.abort(txn)
+                raise
+            self.map.commit(txn)
+        except lmdb.Error as error:
+            self.outage.begins(error)
+            return False
+        if turns:
+            self._words.tell(turns)
+        return True
 
     def leaves(self, call: Call) -> None:
         ticket = self._tickets.pop(call)
@@ -125,13 +154,8 @@ class SharedStore:
         if self.outage.lasts:
             return False
         try:
-            txn = self.map.begin()
-            try:
+            with self.map.transaction() as txn:
                 change(txn, turns)
-            except BaseException:
-                self.map.abort(txn)
-                raise
-            self.map.commit(txn)
         except lmdb.Error as error:
             self.outage.begins(error)
             return False
@@ -147,7 +171,7 @@ class SharedStore:
         if not self.map.opened:
             self.map.open()
         turns: Turns = []
-        self.outage.condition.reasserted += self._owed.pay(turns)
+        self.condition.reasserted += self._owed.pay(turns)
         self.outage.ends()
         self._words.tell(turns)
         self._free(self._tickets.keys)

@@ -11,7 +11,7 @@ Key = tuple[str, str]  # a limit, and who is counted under it
 
 
 class Ticket(NamedTuple):
-    bearer: bytes
+    row: bytes
     digest: bytes
     key: Key
 

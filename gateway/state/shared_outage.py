@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("gateway")
 
 AGAIN = 0.1  # seconds until it is asked again
+STILL = 1.0  # seconds after which it is not full any more, if nobody has found it so
 
 OnFailure = Literal["local", "closed", "open"]
 
@@ -39,18 +40,21 @@ class Outage:
         self.lasts = False
 
     def begins(self, error: Exception) -> None:
-        """Or goes on. From here on nobody waits for the memory; it is looked at again in a moment."""
+        """Or goes on. From here on nobody waits for the memory; it is looked at again in a moment. Where it is only
+        full, what comes back must get through: each call that finds it so is decided alone."""
         self.condition.errors[kind(error)] += 1
         self.condition.slow += isinstance(error, StuckError)
-        self.lasts = True
+        self.lasts = not isinstance(error, lmdb.MapFullError)
         if self.condition.turn(False, self._wall(), str(error)):
             logger.error("the state of this machine's workers cannot be asked: %s; on_failure = %r decides",
                          error, self.on_failure)  # fmt: skip
-        if self._timer is None:
-            self._timer = self._loop.call_later(AGAIN, self._again)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(AGAIN if self.lasts else STILL, self._again)
 
     def ends(self) -> None:
-        if self.condition.turn(True, self._wall()) and self.lasts:
+        was = self.condition.why
+        if self.condition.turn(True, self._wall()) and was:
             logger.warning("the state of this machine's workers can be asked again")
         self.lasts = False
 

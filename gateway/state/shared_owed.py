@@ -4,12 +4,10 @@ be asked, and leases that were lent without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.state.lmdb_map import Map
-    from gateway.state.lmdb_table import Digests
     from gateway.state.mirror import Lent, Mirror
     from gateway.state.shared_lines import Ticket
     from gateway.state.shared_places import Places, Turns
@@ -18,15 +16,14 @@ SLICE = 200  # of them in one transaction: others want one too
 
 
 class Owed:
-    __slots__ = ("_digests", "_map", "_mirror", "_places", "leases", "tickets")
+    __slots__ = ("_map", "_mirror", "_places", "leases", "tickets")
 
-    def __init__(self, shared: Map, mirror: Mirror, places: Places, digests: Callable[[str], Digests]) -> None:
-        self.leases: list[int] = []  # by their numbers
+    def __init__(self, shared: Map, mirror: Mirror, places: Places) -> None:
+        self.leases: list[Lent] = []
         self.tickets: list[Ticket] = []
         self._map = shared
         self._mirror = mirror
         self._places = places
-        self._digests = digests
 
     def pay(self, turns: Turns) -> int:
         """How many leases were made known. Raises lmdb.Error: then the rest is still owed."""
@@ -40,8 +37,8 @@ class Owed:
     def _give_back(self, turns: Turns) -> None:
         leases, tickets = self.leases[:SLICE], self.tickets[:SLICE]
         with self._map.transaction() as txn:
-            for number in leases:
-                self._places.drop(txn, number, turns)
+            for lent in leases:
+                self._places.drop(txn, lent, turns)
             for ticket in tickets:
                 self._places.leave(txn, ticket, turns)
         del self.leases[:SLICE], self.tickets[:SLICE]
@@ -50,7 +47,6 @@ class Owed:
         """They hold what they hold, even where that is more than there is: nobody new is let in until it is not."""
         with self._map.transaction() as txn:
             for lent in unknown:
-                digests = [self._digests(limit)[key] for limit, key in lent.keys]
-                self._places.hold(txn, lent.call, lent.number, digests, self._places.poller(lent.call.poller))
+                self._places.hold(txn, lent)
         for lent in unknown:
             lent.known = True

@@ -49,13 +49,13 @@ class SharedRoute:
         self._map = store.map
         self._places = store.places
         self._outage = store.outage
-        self._condition = store.outage.condition
+        self._condition = store.condition
         self._most = memory.max_keys
         self._meters = tuple(
             [SharedMeter(rate, memory.meters(rate.limit), store.digests(rate.limit)) for rate in rates]
         )
         self._caps = tuple([(cap, store.digests(cap.limit)) for cap in caps])
-        self._alone = Alone(store.mirror, rates, caps, lambda: store.outage.condition.parts)
+        self._alone = Alone(store.mirror, rates, caps, lambda: store.condition.parts)
 
     def take(self, call: Call, now: float, yields: Call | None = None) -> Taken | asyncio.Future[Taken]:
         keys: Keys = ()
@@ -66,26 +66,31 @@ class SharedRoute:
                 meter.digest = meter.digests[key]
         wants = self._wants(call) if self._caps else []
         if self._outage.lasts:
-            return self._without(call, keys, wants, now)
+            return self._without(call, keys, wants, now, yields)
         number = self._store.mirror.number() if wants else 0
         try:
             txn = self._map.begin()
             try:
-                denied, way = self._decide(txn, call, number, wants, now, yields)
+                denied, way, row = self._decide(txn, call, number, wants, now, yields)
             except BaseException:
                 self._map.abort(txn)
                 raise
             self._map.commit(txn)
         except lmdb.Error as error:
             self._outage.begins(error)
-            return self._without(call, keys, wants, now)
+            return self._without(call, keys, wants, now, yields)
         self._condition.decisions["asked"] += 1
         if denied is not None:
             return self._store.lined_up(call, denied, way) if way is not None else denied
-        self._learn(now)
+        for meter in self._meters:  # what this process goes by where it decides alone, and an operator sees of its keys
+            key, after = meter.key, meter.after
+            if key in meter.until:
+                meter.until[key] = after  # type: ignore[assignment]  # who is in the table has a key and pays
+            elif key is not None and after is not None:
+                meter.table.add(key, after, now, self._most)
         call.charges += keys
         call.charged = True
-        return self._store.entered(call, number, wants, way) if wants else None
+        return self._store.entered(call, number, row, wants, way) if wants else None
 
     def _wants(self, call: Call) -> list[Want]:
         who = call.poller
@@ -95,28 +100,28 @@ class SharedRoute:
 
     def _decide(
         self, txn: Txn, call: Call, number: int, wants: list[Want], now: float, yields: Call | None
-    ) -> tuple[Denied | None, Way | None]:
+    ) -> tuple[Denied | None, Way | None, bytes]:
         """Looks at everything before anything is written: a call that is refused has cost nobody anything."""
-        table, way = self._map.meters, None
+        table, way, row = self._map.meters, None, b""
         for meter in self._meters:
             if meter.key is not None:
                 stored = txn.get(meter.digest, FULL_AT, table.db)
                 meter.comes = stored is FULL_AT
                 meter.after = bucket.take(unpack(stored)[0], meter.rate, now)
                 if meter.after is None:
-                    return self._lacks(txn, meter, unpack(stored)[0], now), None
+                    return self._lacks(txn, meter, unpack(stored)[0], now), None, row
         if wants:
             denied, way = self._places.find(txn, call, wants, now, yields)
             if denied is not None:
-                return denied, way
-            self._places.enter(txn, call, number, wants, way, now)
+                return denied, way, row
+            row = self._places.enter(txn, call, number, wants, way, now)
         for meter in self._meters:
             if meter.key is not None:
                 if meter.comes:
                     table.add(txn, meter.digest, meter.after, now)  # type: ignore[arg-type]  # it was found to pay
                 else:
                     txn.put(meter.digest, pack(meter.after), db=table.db)
-        return None, way
+        return None, way, row
 
     def _lacks(self, txn: Txn, meter: SharedMeter, full_at: float, now: float) -> Denied:
         bounded = bucket.bound(full_at, meter.rate, now)
@@ -125,21 +130,12 @@ class SharedRoute:
         assert meter.key is not None
         return Denied(Tokens(meter.limit, meter.key, meter.rate), bucket.wait(bounded, meter.rate, now))
 
-    def _learn(self, now: float) -> None:
-        """What this process goes by where it has to decide alone, and what an operator sees of its keys."""
-        for meter in self._meters:
-            key, after = meter.key, meter.after
-            if key in meter.until:
-                meter.until[key] = after  # type: ignore[assignment]  # who is in the table has a key and pays
-            elif key is not None and after is not None:
-                meter.table.add(key, after, now, self._most)
-
-    def _without(self, call: Call, keys: Keys, wants: list[Want], now: float) -> Denied | None:
+    def _without(self, call: Call, keys: Keys, wants: list[Want], now: float, yields: Call | None) -> Denied | None:
         """What becomes of a call while the memory cannot be asked: as the operator wants it."""
         outage, decisions = self._outage, self._condition.decisions
         if outage.on_failure == "local":
             decisions["alone"] += 1
-            return self._alone.take(call, now)
+            return self._alone.take(call, now, yields)
         demand = self._demand(wants)
         if outage.on_failure == "closed" and demand is not None:
             decisions["refused"] += 1
@@ -160,15 +156,12 @@ class SharedRoute:
         return place
 
     def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
-        numbers: tuple[int, ...] = ()
-        for meter, full_at in zip(self._meters, self._full_at(keys), strict=False):
-            numbers += bucket.told(full_at, meter.rate, now)
-        return numbers
-
-    def _full_at(self, keys: Keys) -> list[float]:
         """As they are in this moment, for others may have called since."""
-        digests = [meter.digests[key] for meter, key in zip(self._meters, keys, strict=False)]  # type: ignore[index]
-        stored = self._store.read(digests)
-        if stored is not None:
-            return stored
-        return [meter.until.get(key, FULL) for meter, key in zip(self._meters, keys, strict=False)]  # type: ignore[arg-type]
+        stored = self._store.read([meter.digests[key] for meter, key in zip(self._meters, keys)])  # type: ignore[index]  # noqa: B905
+        numbers: tuple[int, ...] = ()
+        at = 0
+        for meter in self._meters:
+            full_at = stored[at] if stored is not None else meter.until.get(keys[at], FULL)  # type: ignore[arg-type]
+            numbers += bucket.told(full_at, meter.rate, now)
+            at += 1  # noqa: SIM113  # enumerate and zip cost as much as a lookup
+        return numbers

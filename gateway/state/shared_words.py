@@ -8,30 +8,30 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from gateway.state.lmdb_crowd import OWNER, number_of
+from gateway.state.lmdb_crowd import number_of, owner_of
 from gateway.state.shared_ends import Ends
 
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.state.bus import Bus, Word
-    from gateway.state.mirror import Mirror
     from gateway.state.shared_lines import Tickets
     from gateway.state.shared_places import Turns
     from gateway.state.store import Taken
 
 
 class Words:
-    """`freed` and `ends` are what the store is given in `watch`."""
+    """`freed` and `ends` are what the store is given in `watch`; `lose` takes what is left of its places from a
+    call."""
 
-    __slots__ = ("_bus", "_ends", "_mirror", "_name", "_tickets", "ends", "freed")
+    __slots__ = ("_bus", "_ends", "_lose", "_name", "_tickets", "ends", "freed")
 
     def __init__(self, name: bytes, bus: Bus, loop: asyncio.AbstractEventLoop, tickets: Tickets,
-                 mirror: Mirror) -> None:  # fmt: skip
+                 lose: Callable[[int], Call | None]) -> None:  # fmt: skip
         self._name = name
         self._bus = bus
         self._ends = Ends(loop)
         self._tickets = tickets
-        self._mirror = mirror
+        self._lose = lose
         self.freed: Callable[[str, str], None] = lambda limit, key: None
         self.ends: Callable[[Call, str], None] = lambda call, by: None
         bus.listen(name.hex(), self.heard)
@@ -43,14 +43,14 @@ class Words:
             else:
                 self._bus.send(owner.hex(), turn(digest))
 
-    def end(self, bearers: Sequence[bytes], by: str) -> asyncio.Future[Taken] | None:
+    def end(self, rows: Sequence[bytes], by: str) -> asyncio.Future[Taken] | None:
         """Ends polls of other processes for the call `by`, which waits for this."""
-        if not bearers:
+        if not rows:
             return None
-        taken, numbers = self._ends.numbers(len(bearers))
-        for bearer, number in zip(bearers, numbers, strict=True):
-            word = {"end": number_of(bearer), "by": by, "from": self._name.hex(), "as": number}
-            self._bus.send(bearer[:OWNER].hex(), word)
+        taken, numbers = self._ends.numbers(len(rows))
+        for row, number in zip(rows, numbers, strict=True):
+            word = {"end": number_of(row), "by": by, "from": self._name.hex(), "as": number}
+            self._bus.send(owner_of(row).hex(), word)
         return taken
 
     def heard(self, word: Word) -> None:
@@ -69,7 +69,7 @@ class Words:
 
     def _give_way(self, word: Word) -> None:
         """A call that cannot be ended any more runs on without its place."""
-        victim = self._mirror.lose(word["end"])
+        victim = self._lose(word["end"])
         try:
             if victim is not None and victim.evictable:
                 self.ends(victim, word["by"])

@@ -77,7 +77,7 @@ class Shared:
 
     def close(self) -> None:
         for store in self.stores:
-            store.close()
+            store.shut()
         self.loop.close()
         shutil.rmtree(self.directory)
 

@@ -166,15 +166,15 @@ def test_a_poll_that_is_parked_at_another_worker_ends_before_its_place_is_used(
     authority: Authority, workers: list[Worker]
 ) -> None:
     first, second = poll(), poll()
-    assert lets_in(workers[0], cap(1, evict=True, who="alice"), holder=first)
+    assert lets_in(workers[0], cap(1, evict=True, who=first.poller), holder=first)
     asked = workers[1].asks(cap(1, evict=True, who="bob"), holder=second)
     assert isinstance(asked, asyncio.Future) and not asked.done() and not workers[0].ended
     authority.turns()
     assert workers[0].ended == [(first, second.id)] and asked.done() and asked.result() is None
     release(first)  # it lost what it had
     assert {worker.store.held("cap", "alice") for worker in workers} == {1}
-    assert not lets_in(workers[2], cap(1, evict=True, who="alice"), now=129.0)
-    assert lets_in(workers[2], cap(1, evict=True, who="alice"), now=131.0)
+    assert not lets_in(workers[2], cap(1, evict=True, who=first.poller), now=129.0)
+    assert lets_in(workers[2], cap(1, evict=True, who=first.poller), now=131.0)
 
 
 @pytest.mark.parametrize("authority", ["shared"], indirect=True)  # with redis:// it keeps it (test_redis.py)
