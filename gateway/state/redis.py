@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -56,7 +57,9 @@ class RedisStore:
         self._freed: Callable[[str, str], None] = lambda limit, key: None
         self._url = where.url
         self._wall = wall
-        self._complain = Sparing[str](loop, self._warn)
+        self._trouble = ""  # of what kind it is now
+        self._complain = Sparing[str](loop, partial(_say, logging.WARNING))
+        self._announce = Sparing[str](loop, partial(_say, logging.INFO))
         self._node = Node(self, where, prefix, terms)
 
     async def start(self) -> None:
@@ -148,9 +151,11 @@ class RedisStore:
         """The server cannot be asked now."""
         self.condition.errors[kind] += 1
         self.breaker.failed(self.loop.time())
-        why = sentence(self._url, kind, error)
         self._node.stir(kind)
-        if self.condition.turn(False, self._wall(), why):
+        if kind != self._trouble:
+            self._trouble = kind
+            why = sentence(self._url, kind, error)
+            self.condition.turn(False, self._wall(), why)
             self._complain(f"{why}; {_MEANWHILE[self.on_failure]} until it answers")
 
     def lost(self, error: BaseException) -> None:
@@ -162,17 +167,15 @@ class RedisStore:
         """The server is asked again; whoever waits here asks whether it is his turn."""
         if not self.breaker.answered():
             return
-        was = self.condition.why
-        if self.condition.turn(True, self._wall()) and was:
-            logger.info("%s: answers again", self._url)
+        self.condition.turn(True, self._wall())
+        if self._trouble:
+            self._trouble = ""
+            self._announce(f"state.url: {self._url}: it answers again")
         self.poke()
 
     def poke(self) -> None:
         for limit, key in {ticket.key for ticket in self.tickets.all()}:
             self._freed(limit, key)
-
-    def _warn(self, text: str, times: int) -> None:
-        logger.warning("%s%s", text, f" ({times} times)" if times > 1 else "")
 
     # -- what others say -----------------------------------------------------------------------------------------
 
@@ -231,6 +234,10 @@ class RedisStore:
         self._freed = freed
         self.evictions.ends = ends
         self.mirror.memory.watch(freed)
+
+
+def _say(level: int, text: str, times: int) -> None:
+    logger.log(level, "%s%s", text, f" ({times} times)" if times > 1 else "")
 
 
 _MEANWHILE = {
