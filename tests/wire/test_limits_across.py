@@ -99,10 +99,10 @@ async def test_who_waits_is_served_in_the_order_of_coming_wherever_it_waits(
         for at, raw in enumerate(rest, 1):
             await stands((other, one, other, other, one)[(at - 1) % 5], raw, get(f"/{at}", bearer(f"c{at}")))
         for number, raw in enumerate([first, *rest], 1):
-            await until(lambda number=number: len(up.requests) == number)
+            await until(lambda number=number: len(up.requests) == number and up.held == 1)
+            assert {request.target for request in up.requests} == {f"/{at}" for at in range(number)}
             up.publish()
             assert (await raw.read_answer()).status == 200
-        assert [request.target for request in up.requests] == [f"/{at}" for at in range(11)]
         assert up.most == 1 and not in_line(one) + in_line(other)
         await until(lambda: not lent(one) + lent(other))
 
@@ -138,7 +138,7 @@ async def test_a_place_goes_on_when_its_client_leaves_at_the_other_gateway(
         await second.close()  # who leaves the line keeps nobody from it
         await until(lambda: not in_line(other))
         first.reset()
-        await until(lambda: len(up.requests) == 2)
+        await until(lambda: len(up.requests) == 2 and up.held == 1)
         up.publish()
         assert (await third.read_answer()).status == 200
         assert await outcomes(one, 2) + await outcomes(other, 1) == {"client_gone": 2, "news": 1}
@@ -158,7 +158,7 @@ async def test_a_gateway_that_drains_hands_its_places_on(
         await stands(other, third, bob())
         await stands(other, fourth, bob())
         await one.app.drain()
-        await until(lambda: len(up.requests) == 4)
+        await until(lambda: len(up.requests) == 4 and up.held == 2)
         assert up.most == 2
         up.publish()
         assert [bytes((await raw.read_answer()).body) for raw in (third, fourth)] == [b'["news"]'] * 2
@@ -198,5 +198,6 @@ async def test_clients_that_leave_while_the_store_is_asked_leave_nothing_behind(
         assert up.most <= 1
         async with client(one.port) as raw:
             await polled(up, raw, alice())
+            await until(lambda: up.held == 1)
             up.publish()
             assert (await raw.read_answer()).status == 200
