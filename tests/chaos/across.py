@@ -43,27 +43,27 @@ async def over_workers(folder: Path, plan: str) -> AsyncIterator[Nodes]:
         yield on
 
 
-async def evict_nodes(sheet: Sheet, folder: Path) -> None:
+async def evict_nodes(sheet: Sheet, folder: Path, consumers: int = 100) -> None:
     async with over_nodes(folder, plan(1, EVICT)) as on:
-        await _evict(sheet, on)
+        await _evict(sheet, on, consumers)
 
 
-async def evict_workers(sheet: Sheet, folder: Path) -> None:
+async def evict_workers(sheet: Sheet, folder: Path, consumers: int = 100) -> None:
     async with over_workers(folder, plan(1, EVICT)) as on:
-        await _evict(sheet, on)
+        await _evict(sheet, on, consumers)
 
 
-async def wait_nodes(sheet: Sheet, folder: Path) -> None:
+async def wait_nodes(sheet: Sheet, folder: Path, consumers: int = 20) -> None:
     async with over_nodes(folder, plan(1, WAIT)) as on:
-        await _wait(sheet, on)
+        await _wait(sheet, on, consumers)
 
 
-async def wait_workers(sheet: Sheet, folder: Path) -> None:
+async def wait_workers(sheet: Sheet, folder: Path, consumers: int = 20) -> None:
     async with over_workers(folder, plan(1, WAIT)) as on:
-        await _wait(sheet, on)
+        await _wait(sheet, on, consumers)
 
 
-async def _evict(sheet: Sheet, on: Nodes, consumers: int = 100) -> None:
+async def _evict(sheet: Sheet, on: Nodes, consumers: int) -> None:
     """Each consumer's second poll comes to the other gateway."""
     first, second = on.all
     wires = [request("/poll", token) for token in islice(on.tokens, consumers)]
@@ -104,7 +104,7 @@ def _quick(sheet: Sheet, what: str, took: Sequence[float | None]) -> None:
         sheet.within("the slowest", good[-1], SOON)
 
 
-async def _wait(sheet: Sheet, on: Nodes, consumers: int = 20) -> None:
+async def _wait(sheet: Sheet, on: Nodes, consumers: int) -> None:
     """Of each consumer's three polls one is held; the second waits at the other gateway, the third at the first."""
     tokens = list(islice(on.tokens, consumers))
     sheet.step(f"{consumers} consumers send {LINE} polls each, and may hold one; the held one hangs up, and so on")

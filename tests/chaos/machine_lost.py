@@ -59,9 +59,10 @@ async def killed(sheet: Sheet, folder: Path, polls: int = 1000) -> None:
             await reached(lambda: bool(crowd.lost), 5)
             await settle()
             lost = [index for index, client in enumerate(crowd.clients) if client.transport.is_closing()]
-            back = await _come_back(sheet, on, [wires[index] for index in lost], polls, died)
-            again = await reached(lambda: len(workers(on)) == WORKERS and before[0] not in workers(on), 10)
-            sheet.within("as many workers as before after", again and time.monotonic() - died, BACK)
+            back, again = await asyncio.gather(
+                _come_back(sheet, on, [wires[index] for index in lost], polls, died), _replaced(on, before[0])
+            )
+            sheet.within("as many workers as before after", again and again - died, BACK)
             await asyncio.sleep(1)
         sheet.check("polls lost", len(lost), 0 < len(lost) == crowd.lost < polls, "those of one worker")
         said = probes.said()
@@ -76,27 +77,38 @@ async def killed(sheet: Sheet, folder: Path, polls: int = 1000) -> None:
         sheet.check("those that came back", seen := statuses(back), seen == {"200": len(lost)}, f"{len(lost)} x 200")
 
 
+async def _replaced(on: Chaos, gone: int | None) -> float | None:
+    """When there were as many workers as before, without that one."""
+    full = await reached(lambda: len(workers(on)) == WORKERS and gone not in workers(on), 15)
+    return full and time.monotonic()
+
+
 async def _come_back(sheet: Sheet, on: Chaos, wires: list[bytes], polls: int, died: float) -> Crowd:
-    """Each lost its poll and asks again, until its place is free."""
-    crowd = Crowd()
+    """Some of those who lost their polls ask until their places are free; then the others ask once."""
+    crowd, some = Crowd(), range(0, len(wires), max(len(wires) // 20, 1))
     await crowd.dial(on.port, len(wires))
     crowd.forget()
-    crowd.ask(wires, slice(None))
-    refused = 0
+    refused, before = 0, polls - len(wires)
 
     async def held() -> bool:
         nonlocal refused
-        for client, wire in zip(crowd.clients, wires, strict=True):
-            if not client.asked:
+        for index in some:
+            if not crowd.clients[index].asked:
                 refused += 1
-                client.ask(wire)
-        await asyncio.sleep(0.1)
-        return await on.held() == polls
+                crowd.clients[index].ask(wires[index])
+        await asyncio.sleep(0.05)
+        return await on.held() == before + len(some)
 
     there = await reached(held, 15)
     sheet.within("their places are free, and taken by them again, after", there and time.monotonic() - died, FREED)
-    sheet.note("refused until then", refused)
+    sheet.note("refused until then", refused - len(some))
     crowd.forget()
+    for index, client in enumerate(crowd.clients):
+        if index not in some:
+            client.ask(wires[index])
+    await on.reaches(polls)
+    seen = statuses(crowd)
+    sheet.check("all of them poll again", seen, seen == {"unanswered": len(wires)}, "all held, none refused")
     return crowd
 
 
@@ -113,8 +125,8 @@ async def lock_stopped(sheet: Sheet, folder: Path) -> None:
             async with probing(on.port, lambda: request("/now", next(on.tokens))) as probes:
                 good = await reached(lambda: any(one.said == "200" for one in probes.done), 10)
                 sheet.within("another worker decides again after", good and time.monotonic() - stopped, GOES_ON)
-                full = await reached(lambda: len(workers(on)) == WORKERS and caught not in workers(on), 10)
-                sheet.within("it is replaced after", full and time.monotonic() - stopped, GOES_ON + BACK)
+                full = await _replaced(on, caught)
+                sheet.within("it is replaced after", full and full - stopped, GOES_ON + BACK)
                 calm = time.monotonic()
                 await asyncio.sleep(2)
             await load.end()

@@ -17,7 +17,7 @@ from tests.bench.process import Process, free_ports, spawn
 from tests.bench.proxies import SECRET, Ports, tokens
 from tests.bench.wire import status
 
-from .stage import Chaos, Parts, configuration, gateway, statuses
+from .stage import Chaos, Parts, configuration, gateway, ready, statuses
 from .waiting import reached
 
 SHARED = '[state]\nurl = "shared://"\n'
@@ -73,18 +73,18 @@ class Nodes:
         ports = Ports(proxy, self._service, admin, 0)
         whole: Parts = {**parts, "state": state}
         (own / "gateway.toml").write_text(configuration(ports, own, **whole))
-        running, listening = await self._run(own, proxy, own.name)
+        running, listening = await self._run(own, ports, own.name)
         node = Chaos(running, proxy, self._service, admin, self.control, listening, self.tokens, ports, own)
         self.all.append(node)
         return node
 
     async def again(self, node: Chaos) -> None:
         """The same gateway, as a new process."""
-        node.proxy, node.listening = await self._run(node.folder, node.port, f"{node.folder.name}-again")
+        node.proxy, node.listening = await self._run(node.folder, node.ports, f"{node.folder.name}-again")
 
-    async def _run(self, folder: Path, port: int, name: str) -> tuple[Process, float]:
+    async def _run(self, folder: Path, ports: Ports, name: str) -> tuple[Process, float]:
         running = self._stack.enter_context(gateway(folder / "gateway.toml", name))
-        return running, await running.listening(port)
+        return running, await ready(running, ports)
 
     async def held(self) -> int:
         return int((await self.control.stats())["held"])

@@ -4,6 +4,7 @@ gateway has on (a JWT, two rate limits, a hold cap, the call log), configured by
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -15,13 +16,15 @@ from typing import TypedDict, Unpack
 import orjson
 
 from tests.bench.load import Control, Crowd
-from tests.bench.process import Process, free_ports, spawn
+from tests.bench.process import MeasureError, Process, free_ports, spawn
 from tests.bench.proxies import AUDIENCE, ISSUER, SECRET, Ports, Stage, tokens
 from tests.bench.wire import status
 
 from .probes import Probe, ask
 from .waiting import reached
 
+CREW = re.compile(rb"(\d+) of (\d+) workers ready")
+STARTS = 20.0  # seconds for a process and its workers
 CONFIG = """\
 [server]
 listen = ["127.0.0.1:{ports.proxy}"]
@@ -186,9 +189,24 @@ async def stage(
     with spawn("upstream", argv, None, folder) as behind:
         await behind.listening(ports.upstream)
         with gateway(path, env=env, before=before) as proxy:
-            listening = await proxy.listening(ports.proxy)
+            listening = await ready(proxy, ports)
             control = await Control.connect(ports.upstream)
             yield Chaos(proxy, ports.proxy, ports.upstream, ports.admin, control, listening, tokens(), ports, folder)
+
+
+async def ready(proxy: Process, ports: Ports) -> float:
+    """Seconds from its start until it listens; returns when it takes calls, and all its workers do."""
+    listening = await proxy.listening(ports.proxy)
+    wire = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+    async def serves() -> bool:
+        probe = await ask(ports.admin, wire)
+        some = CREW.search(probe.answer)
+        return proxy.exit_code() is not None or (probe.said == "200" and (some is None or some[1] == some[2]))
+
+    if await reached(serves, STARTS) is None or proxy.exit_code() is not None:
+        raise MeasureError(f"{proxy.name} did not take calls within {STARTS:g} s: {proxy.last_words()}")
+    return listening
 
 
 async def admin(on: Chaos, line: str) -> Probe:

@@ -25,6 +25,8 @@ from .gateways import SECRET, Process, Record, config
 from .ports import free_port
 from .waiting import until, until_sync
 
+PROCESSES = 60.0  # seconds, a net: three processes start beside many others
+
 
 class Systemd:
     """Whom a service tells how it is: a real datagram socket, in the abstract namespace. `said` is each datagram so
@@ -82,7 +84,11 @@ class Machine(Process):
 
     async def until_serving(self, count: int) -> None:
         """Until so many workers answer."""
-        await until(lambda: len(self.answering()) == count, f"{count} workers that serve: {self.said()}")
+        await until(lambda: len(self.answering()) == count, f"{count} workers that serve: {self.said()}", PROCESSES)
+
+    async def exit_code(self) -> int:
+        await until(lambda: self.process.poll() is not None, f"the machine's exit: {self.said()}", PROCESSES)
+        return int(self.process.returncode)
 
     def answering(self) -> list[int]:
         """The numbers of the workers that answer."""
@@ -130,7 +136,7 @@ def machine(
     port, admin_port = _ports_of(text)
     found = Machine(port, admin_port, folder / "calls.jsonl", started, output, systemd)
     try:
-        until_sync(lambda: started.poll() is not None or systemd.heard("READY"), "READY=1", 60)
+        until_sync(lambda: started.poll() is not None or systemd.heard("READY"), "READY=1", PROCESSES)
         assert started.poll() is None, found.said()
         yield found
     finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.kit.gateways import hold, route
@@ -75,6 +76,21 @@ async def test_all_pages_tell_of_all_workers_as_of_one_gateway(tmp_path: Path) -
                 assert counted["longpoll_hold_duration_seconds_count updates news"] == MANY
                 totals = (await told(gw, "/api/overview"))["totals"]["updates"]["polls"]
                 assert totals == {"news": MANY}
+
+
+async def test_both_formats_of_metrics_can_be_read(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up:
+        with machine(machine_config(up.port, **POLL), tmp_path) as gw:
+            async with client(gw.admin_port) as raw, polling(gw, get()) as polls:
+                await until(up.publish)
+                await polls[0].read_answer()
+                plain = await samples(gw)
+                found = await raw.ask(get("/metrics", "Accept: application/openmetrics-text; version=1.0.0"))
+                assert found.one("Content-Type").startswith("application/openmetrics-text")
+                families = list(openmetrics.text_string_to_metric_families(bytes(found.body).decode()))
+                names = {sample.name for family in families for sample in family.samples}
+                assert {name.split(" ")[0] for name in plain} == names
+                assert "gateway_worker_memory_bytes" in names and "gateway_worker_cpu_seconds_total" in names
 
 
 async def test_top_shows_one_gateway_and_its_workers(tmp_path: Path) -> None:

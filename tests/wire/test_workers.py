@@ -10,13 +10,17 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.kit.gateways import hold, route
-from tests.kit.machines import Machine, machine, machine_config
+from tests.kit.machines import PROCESSES, Machine, machine, machine_config
 from tests.kit.raw import RawClient, client, connect, get
 from tests.kit.strict import Cut
 from tests.kit.upstreams import HoldingUpstream
 from tests.kit.waiting import until
 
+pytestmark = pytest.mark.timeout(180)  # three processes start, beside many others
+ITS_OWN_LOOP = pytest.mark.asyncio(loop_factories=["asyncio"])  # the gateway chooses its own loop in a process
 POLL = {"more": hold(), "routes": route(policies=["poll"])}
 DRAIN = 'drain = "300ms"\nstop_grace = "10s"'
 MANY = 40
@@ -45,6 +49,7 @@ def alive(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")
 
 
+@ITS_OWN_LOOP
 async def test_all_workers_take_connections(tmp_path: Path) -> None:
     async with HoldingUpstream() as up:
         with machine(machine_config(up.port, **POLL), tmp_path) as gw:
@@ -56,6 +61,7 @@ async def test_all_workers_take_connections(tmp_path: Path) -> None:
             assert [await status(raw) for raw in clients] == [200] * MANY
 
 
+@ITS_OWN_LOOP
 async def test_a_killed_worker_takes_only_its_own_polls_with_it_and_comes_back(tmp_path: Path) -> None:
     async with HoldingUpstream() as up:
         with machine(machine_config(up.port, **POLL), tmp_path) as gw:
@@ -77,6 +83,7 @@ async def test_a_killed_worker_takes_only_its_own_polls_with_it_and_comes_back(t
             assert f"worker 1 (pid {killed}) was ended by SIGKILL" in gw.said()
 
 
+@ITS_OWN_LOOP
 async def test_sigterm_answers_every_poll_of_every_worker(tmp_path: Path) -> None:
     async with HoldingUpstream() as up:
         with machine(machine_config(up.port, server=DRAIN, **POLL), tmp_path) as gw:
@@ -90,6 +97,7 @@ async def test_sigterm_answers_every_poll_of_every_worker(tmp_path: Path) -> Non
         assert "Traceback" not in gw.said()
 
 
+@ITS_OWN_LOOP
 async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     async with HoldingUpstream() as up:
         slow = {"more": hold(empty='{ answer = "origin" }'), "routes": route(policies=["poll"])}
@@ -102,6 +110,7 @@ async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
             assert [await status(raw) for raw in clients] == [0] * 4
 
 
+@ITS_OWN_LOOP
 async def test_workers_of_a_killed_supervisor_answer_what_they_hold_and_end(tmp_path: Path) -> None:
     async with HoldingUpstream() as up:
         text = machine_config(up.port, server=DRAIN, **POLL)
@@ -110,12 +119,13 @@ async def test_workers_of_a_killed_supervisor_answer_what_they_hold_and_end(tmp_
             workers = gw.workers.values()
             gw.process.kill()
             assert [await status(raw) for raw in clients] == [200] * MANY
-            await until(lambda: not any(alive(each.pid) for each in workers))
+            await until(lambda: not any(alive(each.pid) for each in workers), limit=PROCESSES)
         with machine(text, tmp_path) as gw:  # on the same addresses
             left = {each.directory.name for each in workers}
             assert not left & set(os.listdir("/dev/shm"))
 
 
+@ITS_OWN_LOOP
 async def test_signals_to_a_worker_are_its_supervisors_business(tmp_path: Path) -> None:
     async with HoldingUpstream() as up:
         with machine(machine_config(up.port, **POLL), tmp_path) as gw:

@@ -9,22 +9,30 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.kit.machines import Machine, WorkerProcess, machine, machine_config
+import pytest
+
+from tests.kit.machines import PROCESSES, Machine, WorkerProcess, machine, machine_config
 from tests.kit.raw import client, get
 from tests.kit.upstreams import ScriptedUpstream
 from tests.kit.waiting import until
+
+pytestmark = pytest.mark.timeout(180)  # three processes start, beside many others
+ITS_OWN_LOOP = pytest.mark.asyncio(loop_factories=["asyncio"])  # the gateway chooses its own loop in a process
 
 
 def workers(gw: Machine, number: int) -> list[WorkerProcess]:
     return [each for each in gw.workers.values() if each.number == number]
 
 
+@ITS_OWN_LOOP
 async def test_a_worker_that_ends_again_and_again_is_started_ever_more_rarely(tmp_path: Path) -> None:
     async with ScriptedUpstream() as up:
         with machine(machine_config(up.port), tmp_path) as gw:
             killed: set[int] = set()
             while len(killed) < 4:
-                fresh = await until(lambda: [each for each in workers(gw, 1) if each.pid not in killed])
+                fresh = await until(
+                    lambda: [each for each in workers(gw, 1) if each.pid not in killed], limit=PROCESSES
+                )
                 killed.add(gw.kill(fresh[0].number))
             lines = re.findall(
                 r"ERROR worker 1 \(pid (\d+)\) was ended by SIGKILL .* started again in (\S+)s", gw.said()

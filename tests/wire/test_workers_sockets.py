@@ -22,6 +22,8 @@ from tests.kit.raw import client, connect, get
 from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
 from tests.kit.waiting import until
 
+pytestmark = pytest.mark.timeout(180)  # three processes start, beside many others
+ITS_OWN_LOOP = pytest.mark.asyncio(loop_factories=["asyncio"])  # the gateway chooses its own loop in a process
 SHARED = '[state]\nurl = "shared://"\n'
 HANDED = """
 import os, socket, sys
@@ -58,6 +60,7 @@ def refused(text: str, folder: Path, **process: int) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@ITS_OWN_LOOP
 async def test_a_connection_made_before_the_start_and_one_after_the_end_are_the_sockets(
     tmp_path: Path, workers: int
 ) -> None:
@@ -117,6 +120,7 @@ def _is_left(name: str) -> bool:
     return True
 
 
+@ITS_OWN_LOOP
 async def test_a_unix_socket_is_shared_and_its_file_goes_with_the_machine(tmp_path: Path) -> None:
     place = tmp_path / "g.sock"
     async with HoldingUpstream() as up:

@@ -89,7 +89,13 @@ function shown(overview) {
   if (overview.error) state("bad", overview.error);
   else if (overview.draining) state("warn", "draining");
   else if (overview.reload.failure) state("warn", "serving; last reload failed");
+  else if (overview.workers) state(...machine(overview.workers));
   else state("good", overview.detail);
+}
+
+function machine(workers) {
+  const ready = workers.filter((one) => one.state === "ready").length;
+  return [ready === workers.length ? "good" : ready ? "warn" : "bad", `serving; ${ready} of ${workers.length} workers ready`];
 }
 
 let since = null;

@@ -100,14 +100,20 @@ class Endpoints:
             self._by_hand.follows(worker, len(self._by_hand.orders))
 
     async def _follow(self) -> None:
+        """While there is a listener, whatever happens."""
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(EVERY)
-            self._renew()
-            if self._by_hand.orders:
+            try:
                 async with self._turn:
+                    self._renew()
                     await self._tell()
+            except Exception as error:
+                loop.call_exception_handler({"message": "a worker was not told of endpoints", "exception": error})
 
     async def _tell(self) -> None:
+        if not self._by_hand.orders:
+            return
         workers = self._asking.fleet.standing()
         self._by_hand.forget({each.pid for each in workers})
         for worker in workers:
