@@ -92,6 +92,9 @@ class Served(Replaced, Protocol):
     def own(self) -> None:
         """What the process before has handed on is this one's alone."""
 
+    def served(self) -> None:
+        """Whoever waits for that is told that it serves, and can be asked to hand on."""
+
 
 async def _serve_until_told(served: Served, control: Control, before: Taken | None) -> int:
     loop = asyncio.get_running_loop()
@@ -104,6 +107,7 @@ async def _serve_until_told(served: Served, control: Control, before: Taken | No
         loop.add_signal_handler(number, signals.end)
     given = await _replace(served, before) if before is not None else ()
     control.open(given)
+    served.served()
     await served.wait_stopped()
     control.close()
     return 0  # a reload that still reads is given up
@@ -139,6 +143,8 @@ class Alone:
 
     async def start(self) -> None:
         await self._app.start()
+
+    def served(self) -> None:
         self._notifier.ready("serving")
         self._notifier.watch(asyncio.get_running_loop())
 

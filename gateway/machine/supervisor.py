@@ -90,6 +90,9 @@ class Supervisor:
             await self.drain()
             raise StartError(1, f"gateway: not all workers came to serve, so process {self._before.pid} goes on")
         logger.info("serving with %d workers", len(self.workers.ready))
+
+    def served(self) -> None:
+        """Whoever waits for that is told that we serve."""
         self._notifier.ready(self._status())
         self._notifier.watch(asyncio.get_running_loop())
 

@@ -51,7 +51,7 @@ def newcomer(text: str, folder: Path, name: str = "newcomer", serves: bool = Tru
     """`gateway run --replace` on that configuration; unless it `serves`, it is not waited for. It runs in a
     folder of its own, by which its workers are told from those of the one before."""
     file, own, systemd = folder / "gateway.toml", folder / name, Systemd()
-    own.mkdir()
+    own.mkdir(exist_ok=True)
     output = own / "output.txt"
     file.write_text(text.replace("file:calls.jsonl", f"file:{folder}/calls.jsonl"), "utf-8")
     environ = {**os.environ, "GATEWAY_TEST_SECRET": SECRET, "NOTIFY_SOCKET": systemd.name}
@@ -117,6 +117,11 @@ class Probes:
             return 0, type(error).__name__
         await raw.send(get("/quick"))
         return await _end_of(raw)
+
+    async def until_only(self, mark: str) -> None:
+        """Until the one with that mark answers; whoever hands on may still take some meanwhile, and loses none."""
+        while (end := await self.one()) != (200, mark):
+            assert end[0] == 200, end
 
     async def run(self) -> None:
         while True:

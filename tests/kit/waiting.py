@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-LIMIT = 15.0  # seconds
+LIMIT = 30.0  # seconds
 PAUSE = 0.005
 
 
