@@ -1,20 +1,22 @@
-"""What a plan demands of a call, spelled out, and what becomes of it: the words for a no, a place that goes to another
-call, everything given back.
+"""What a plan demands of a call, spelled out, and what becomes of it: the words for a no, what was paid, a place that
+goes to another call, everything given back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway import refusals
 from gateway.pipeline import Refusal
 from gateway.policies.rate_limit import limited
-from gateway.state.store import Demand, Denied, Place
+from gateway.state.store import Demand, Denied, Place, Tokens
 
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.plan import Plan
+    from gateway.policies.rate_limit import RateLimit
 
 
 def demands_of(plan: Plan, call: Call) -> list[Demand]:
@@ -31,6 +33,14 @@ def denial(call: Call, denied: Denied) -> Refusal:
     return replace(refusal, retry_after=limited(denied.retry_after).retry_after)
 
 
+def paid(call: Call, plan: Plan, since: int = 0) -> Iterator[tuple[RateLimit, Tokens]]:
+    """The tokens that the call paid, and under which limits: from the charge of that number on."""
+    limits = plan.shown.limits if plan.shown is not None else ()
+    for rate, key in zip(limits[since:], call.charges[since:], strict=False):
+        if key is not None:
+            yield rate, Tokens(rate.limit, key, rate.rate)
+
+
 def release(call: Call) -> None:
     """Gives back everything the call has borrowed."""
     leases, call.leases = call.leases, ()
@@ -39,6 +49,7 @@ def release(call: Call) -> None:
 
 
 def evict(call: Call, by: str) -> None:
-    """Ends a call whose place was lent to another."""
-    call.note = f"for {by}"
-    call.serve.on_evict(call)
+    """Ends a call whose place was lent to another, if it can still be ended: one whose answer has begun runs on."""
+    if call.evictable:
+        call.note = f"for {by}"
+        call.serve.on_evict(call)

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from gateway import refusals, verdicts
 from gateway.asking import Asking
-from gateway.demands import demands_of, denial, evict, release
+from gateway.demands import demands_of, denial, evict, paid, release
 from gateway.holds import budget
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Reply
 from gateway.pollers import Kept, Pollers
 from gateway.ramp import Early
+from gateway.rules import Rules
 from gateway.state.store import Demand, Denied, Place, Store, Taken, Tokens
 from gateway.waiting import TURN, Lines, Spot
 
@@ -27,24 +27,27 @@ if TYPE_CHECKING:
     from gateway.policies.caps import Cap
     from gateway.policies.rate_limit import RateLimit
 
-Rule = TypeVar("Rule", "RateLimit", "Cap")
-
 _UNSERVED = (Outcome.OVERLOADED, Outcome.CAPPED, Outcome.RATE_LIMITED, Outcome.CONFLICT)
 
 
 class Limits:
     """The limits of all calls, in the store and in line for it; and who polls, where a dialect has a rule for that."""
 
-    __slots__ = ("_lines", "_renewed", "_rules", "_store", "_timers", "pollers")
+    __slots__ = ("_lines", "_orders", "_rules", "_store", "_timers", "heard", "pollers")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timers: Timers, store: Store) -> None:
         self._timers = timers
         self._store = store
-        self._lines = Lines(loop, timers, store.leaves)
+        self._orders = store.orders
+        self._lines = Lines(loop, timers, store.leaves if store.orders else None)
+        self.heard = 0  # how often a store elsewhere told us that something is free
         self.pollers = Pollers(loop, timers)
-        self._rules: Mapping[str, RateLimit | Cap] = {}  # as they are configured now
-        self._renewed: dict[int, tuple[Plan, Plan]] = {}  # by the identity of the first
-        store.watch(self._lines.freed, evict)
+        self._rules = Rules(store)
+        store.watch(self._free if store.orders else self._lines.freed, evict)
+
+    def _free(self, limit: str, key: str) -> None:
+        self.heard += 1
+        self._lines.freed(limit, key)
 
     @property
     def waiting(self) -> int:
@@ -56,70 +59,69 @@ class Limits:
         return self._lines.waiting(limit, key)
 
     def renew(self, rules: Mapping[str, RateLimit | Cap]) -> None:
-        """Other rules, by what the store counts under. Who stands in line follows them too: he holds nothing yet, and
-        would keep the old rule alive for all who stand behind him."""
-        self._rules, self._renewed = rules, {}
+        """Other rules, by what the store counts under. Who stands in line follows them too."""
+        self._rules.renew(rules)
         self._lines.wake()
-
-    def _renew(self, plan: Plan) -> Plan:
-        """With its rates and caps as they are now."""
-        if id(plan) not in self._renewed:
-            rates = tuple([self._rule(rate) for rate in plan.rates])
-            caps = tuple([self._rule(cap) for cap in plan.caps])
-            asked = self._store.prepare(rates, caps)
-            self._renewed[id(plan)] = (plan, replace(plan, rates=rates, caps=caps, asked=asked))
-        return self._renewed[id(plan)][1]
-
-    def _rule(self, rule: Rule) -> Rule:
-        found = self._rules.get(rule.limit)
-        return found if isinstance(found, type(rule)) else rule
 
     def take(self, call: Call, plan: Plan) -> Refusal | Spot | Asking | None:
         """Everything the plan demands of the call, or nothing: a Refusal, the Spot at which it shall wait, or an Asking
         where the store has yet to say: then `serve.on_turn` follows, and `told`."""
-        asking = plan if call.up is None else self._renew(plan)  # in line meanwhile the rules may have changed
-        assert asking.asked is not None
+        asking = plan if call.up is None else self._rules.now(plan)  # in line meanwhile the rules may have changed
         now = self._timers.now()
         ahead = self._ahead(call, asking) if self._lines.open else None
         if ahead is not None:
             return self._wait(call, plan, demands_of(asking, call), Denied(ahead, self._turn_in(ahead, now)), now)
-        if self._store.orders:
-            yields = self.pollers.giving_way(call, plan.upstream.name)
-            taken = asking.asked.take(call, now, yields)
-            if isinstance(taken, asyncio.Future):
-                return self._ask(call, taken)
-        else:
-            taken = _now(asking.asked.take(call, now))
-        return self._taken(call, plan, asking, taken, now) if taken is not None else None
+        return self._take(call, plan, asking, now)
 
-    def _ask(self, call: Call, answer: asyncio.Future[Taken]) -> Asking:
-        asking = Asking(call, answer, call.up if isinstance(call.up, Spot) else None)
-        answer.add_done_callback(lambda _: self._said(asking))
-        return asking
-
-    def _said(self, asking: Asking) -> None:
-        """The store has spoken: the call goes on, or is over and gives back what it was lent for nothing."""
-        call = asking.call
-        if call.up is asking:
-            call.serve.on_turn(call)
-            return
-        release(call)
-        if call.charged and call.plan is not None:
-            self.refund(call, call.plan, Outcome.OVERLOADED)
+    def _take(self, call: Call, plan: Plan, asking: Plan, now: float) -> Refusal | Spot | Asking | None:
+        assert asking.asked is not None
+        yields = self.pollers.giving_way(call, plan.upstream.name) if self._orders else None
+        taken = asking.asked.take(call, now, yields)
+        if taken is None:
+            return None
+        if not isinstance(taken, asyncio.Future):
+            return self._denied(call, plan, asking, taken, now)
+        until = call.deadline if call.hold is not None else min(now + plan.response_timeout, call.deadline)
+        return Asking(self, call, taken, call.up if isinstance(call.up, Spot) else None, yields, until)
 
     def told(self, call: Call, plan: Plan, asking: Asking) -> Refusal | Spot | Asking | None:
-        """What comes of what the store said."""
-        taken = asking.answer.result()
-        if taken is not None and asking.again:
-            call.up = asking.spot
-            return self.take(call, plan)
-        call.up = asking.spot
-        return self._taken(call, plan, self._renew(plan), taken, self._timers.now()) if taken is not None else None
+        """What comes of what the store said, to a call that goes on."""
+        call.up, denied, now, renewed = asking.spot, asking.answer.result(), self._timers.now(), self._rules.now(plan)
+        if denied is None:
+            return None
+        if isinstance(denied.demand, Place) and not denied.failed:
+            yields = self.pollers.giving_way(call, plan.upstream.name)
+            if yields is not None and yields is not asking.yields:
+                return self._take(call, plan, renewed, now)  # it was itself let in only now
+        spot = self._denied(call, plan, renewed, denied, now)
+        if isinstance(spot, Spot) and (asking.again or (asking.spot is None and asking.heard != self.heard)):
+            self._lines.missed(spot)
+        return spot
 
-    def _taken(self, call: Call, plan: Plan, asking: Plan, denied: Denied, now: float) -> Refusal | Spot | None:
+    def undo(self, asking: Asking) -> None:
+        """A call that is over was lent this for nothing."""
+        call, denied = asking.call, asking.answer.result()
+        release(call)
+        now = self._timers.now()
+        for _, tokens in paid(call, call.plan, len(asking.charges)) if call.plan is not None else ():
+            self._store.give_back(tokens, now)
+        call.charges, call.charged = asking.charges, asking.charged
+        if denied is not None:
+            self._store.leaves(call)
+
+    def in_passing(self, asking: Asking) -> None:
+        """A call that was over before it knew had been let in: the older poll of its poller may have lost its place to
+        it, and ends as if it had gone on."""
+        call, older = asking.call, asking.yields
+        if older is None or call.plan is None or asking.answer.result() is not None:
+            return
+        if self.pollers.giving_way(call, call.plan.upstream.name) is older:
+            self.pollers.supersede(older, call)
+
+    def _denied(self, call: Call, plan: Plan, asking: Plan, denied: Denied, now: float) -> Refusal | Spot | None:
         if denied.failed:
             return refusals.NO_STATE
-        room = self._make_room(call, asking, denied, now)
+        room = denied if self._orders else self._make_room(call, asking, denied, now)
         return self._wait(call, plan, demands_of(asking, call), room, now) if room is not None else None
 
     def _ahead(self, call: Call, plan: Plan) -> Demand | None:
@@ -127,7 +129,7 @@ class Limits:
         poller: that one hands it on, and nobody is passed by."""
         yields = self.pollers.giving_way(call, plan.upstream.name)
         demands = demands_of(plan, call)
-        if self._store.orders:  # it knows who else is ahead, in other processes
+        if self._orders:  # it knows who else is ahead, in other processes
             demands = [one for one in demands if isinstance(one, Tokens)]
         elif yields is not None:
             demands = [one for one in demands if not (isinstance(one, Place) and self._store.holds(one, yields))]
@@ -137,8 +139,6 @@ class Limits:
         """Each cap may make room by ending its oldest poll, and an older poll of the same poller makes room by giving
         way. Who is ended loses its place at once but is told last: a poll it has sent ahead must not take it back."""
         assert plan.asked is not None
-        if self._store.orders:
-            return denied
         victims: list[Call] = []
         yields = self.pollers.giving_way(call, plan.upstream.name) if isinstance(denied.demand, Place) else None
         room = _now(plan.asked.take(call, now, yields)) if yields is not None else denied
@@ -165,20 +165,17 @@ class Limits:
 
     def _wait(self, call: Call, plan: Plan, demands: list[Demand], denied: Denied, now: float) -> Refusal | Spot:
         """A spot in the line for what was denied, if its rule has one and the call has time left for it."""
-        patience = self._patience(call, plan, denied.demand, now)
-        if patience is None:
-            return denial(call, denied)
-        spot = self._lines.stays(call, denied)
-        if spot is not None:
-            return spot
-        hopeless = self._hopeless(call, plan, demands, now)
-        if hopeless is None:
-            kept = self._store.orders and isinstance(denied.demand, Place)  # then the store says who waits
-            joined = self._lines.join(call, denied, *patience) if denied.queued or not kept else None
-            if joined is not None:
-                return joined
-        self._store.leaves(call)
-        return denial(call, hopeless or denied)
+        kept = self._orders and isinstance(denied.demand, Place)  # then the store says who waits
+        patience = self._patience(call, plan, denied.demand, now) if denied.queued or not kept else None
+        spot, hopeless = None, None
+        if patience is not None:
+            spot = self._lines.stays(call, denied)
+            hopeless = self._hopeless(call, plan, demands, now) if spot is None else None
+            if spot is None and hopeless is None:
+                spot = self._lines.join(call, denied, patience[0], patience[1] if not kept else None)
+        if spot is None or not kept:
+            self._store.leaves(call)
+        return spot or denial(call, hopeless or denied)
 
     def _patience(self, call: Call, plan: Plan, demand: Demand, now: float) -> tuple[float, int | None] | None:
         """Until when the call may wait for that, and in how long a line; None where nobody waits."""
@@ -204,9 +201,11 @@ class Limits:
         return None
 
     def too_late(self, call: Call) -> bool:
-        """Whether a poll that waited has too little of its hold left to be forwarded: it must not pay for that."""
+        """Whether a call that waited has too little time left to be forwarded: it must not pay for that."""
         hold, now = call.hold, self._timers.now()
-        return hold is not None and budget.wait_left(hold, call.granted or 0.0, call.deadline, now) is None
+        if hold is None:
+            return now >= call.deadline
+        return budget.wait_left(hold, call.granted or 0.0, call.deadline, now) is None
 
     def in_vain(self, call: Call) -> Refusal | Reply:
         """What a call is told whose time ran out while it waited, where we may not say "no news"."""
@@ -226,9 +225,9 @@ class Limits:
             return
         call.charged = False
         now = self._timers.now()
-        for rate, key in zip(plan.shown.limits if plan.shown else (), call.charges, strict=False):
-            if key is not None and (whole or rate.refund_empty):
-                self._store.give_back(Tokens(rate.limit, key, rate.rate), now)
+        for rate, tokens in paid(call, plan):
+            if whole or rate.refund_empty:
+                self._store.give_back(tokens, now)
 
 
 def _now(taken: Taken | asyncio.Future[Taken]) -> Taken:

@@ -187,7 +187,7 @@ class Serve:
             if isinstance(taken, (Spot, Asking)):
                 call.state = WAITING
                 call.up = taken
-                self._timers.arm(call, taken.until if isinstance(taken, Spot) else call.deadline)
+                self._timers.arm(call, taken.until)
                 return
             verdict = taken
         self._go_on_in(call, plan, verdict)
@@ -218,35 +218,36 @@ class Serve:
             self._say(call, verdict)
 
     def _turn(self, call: Call) -> None:
-        """It is first in its line, and what it waits for may be there: it asks again for all it demands."""
-        plan, spot = call.plan, call.up
-        if plan is not None and isinstance(spot, Kept):
-            self._come(call, plan, spot)
+        """It is first in its line, and what it waits for may be there: it asks again for all it demands. Or the store
+        has said what comes of that."""
+        plan, up = call.plan, call.up
+        if plan is None:
             return
-        if plan is not None and isinstance(spot, Early) and not self._limits.too_late(call):
-            spot.cancel()
+        if isinstance(up, Kept):
+            self._come(call, plan, up)
+        elif isinstance(up, Early) and not self._limits.too_late(call):
+            up.cancel()
             call.up = None
             call.state = ADMITTING
             self._demand(call, plan, None)
+        elif not isinstance(up, (Spot, Asking)):
             return
-        if plan is None or not isinstance(spot, (Spot, Asking)):
-            return
-        if isinstance(spot, Asking) and not spot.answer.done():
-            spot.again = True
-            return
-        if self._limits.too_late(call):
+        elif isinstance(up, Asking) and not up.said:
+            up.again = True
+        elif self._limits.too_late(call):
             self._overdue(call, self._timers.now())
-            return
-        taken = self._limits.take(call, plan) if isinstance(spot, Spot) else self._limits.told(call, plan, spot)
-        self._took(call, plan, spot.spot if isinstance(spot, Asking) else spot, taken)
+        elif isinstance(up, Spot):
+            self._took(call, plan, up, self._limits.take(call, plan))
+        else:
+            self._took(call, plan, up.spot, self._limits.told(call, plan, up))
 
     def _took(self, call: Call, plan: Plan, spot: Spot | None, taken: Refusal | Spot | Asking | None) -> None:
         """What a call that waited got, or for what it waits now. `spot` is where it stood, if anywhere."""
         if isinstance(taken, (Spot, Asking)):
-            if spot is not None and taken is not spot and isinstance(taken, Spot):
-                spot.cancel()  # that it got, but now it waits for something else
             call.up = taken
-            if spot is None and isinstance(taken, Spot):
+            if isinstance(taken, Spot) and taken is not spot:
+                if spot is not None:
+                    spot.line.leave(spot)  # that it got, but now it waits for something else
                 self._timers.arm(call, min(taken.until, call.due))
             return
         if spot is not None:
@@ -534,8 +535,8 @@ class Serve:
 
     def _overdue(self, call: Call, now: float) -> None:
         """A call's clock ran out: of its wait in line or for its body, of connecting, of its answer, of a hold."""
-        if isinstance(call.up, Asking) and call.up.spot is not None:
-            call.up = call.up.spot
+        if isinstance(call.up, Asking):
+            call.up = call.up.forsake()
         if isinstance(call.up, Dial) and now < call.deadline and call.plan is not None:
             self._forwarder.connect_timed_out(call, call.plan, call.up)
         elif isinstance(call.up, Pause) and call.up.until <= now < call.deadline and call.plan is not None:
@@ -778,6 +779,9 @@ class Serve:
             headers, body = render(verdict, call.id, own)
             if own is not None and own.status != verdict.status:
                 verdict = replace(verdict, status=own.status)
+        if call.up is not None:
+            call.up.cancel()
+            call.up = None
         plan, fresh = call.plan, END
         if plan is not None and plan.cors is not None and verdict.outcome is not Outcome.PREFLIGHT:
             headers = cors.answer_headers(plan.cors, call.origin, headers)
@@ -785,9 +789,6 @@ class Serve:
             if call.charged:
                 self._limits.refund(call, plan, verdict.outcome)
             fresh = plan.shown.lines(call, self._timers.now())
-        if call.up is not None:
-            call.up.cancel()
-            call.up = None
         call.state = RELAYING
         call.status = verdict.status
         call.ending = verdict.outcome

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from aiolimiter import AsyncLimiter
 
 from gateway import refusals
+from gateway.asking import Asking
 from gateway.state.store import Demand, Denied, Tokens
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ class Spot:
         self.until = until
 
     def cancel(self) -> None:
-        """Leaves the line, for whatever reason."""
+        """Waits no more, for whatever reason."""
         self.line.leave(self)
+        self.line.tell(self.call)
 
     def pause(self) -> None:
         """Nothing is read yet."""
@@ -72,11 +74,18 @@ class Line:
     def leave(self, spot: Spot) -> None:
         if spot not in self.spots:
             return
+        first = self.first is spot
         del self.spots[spot]
         spot.call.waited += self._lines.timers.now() - spot.since
-        self._lines.left(spot.call)
         if not self.spots:
             self._lines.close(self._key, self)
+        elif first and self.woken is None and self._lines.left is not None:
+            self._lines.freed(*self._key)  # what the first was told last may have been meant for the next
+
+    def tell(self, call: Call) -> None:
+        """A store that keeps the lines shall not wait for who waits no more."""
+        if self._lines.left is not None:
+            self._lines.left(call)
 
 
 class Lines:
@@ -85,10 +94,10 @@ class Lines:
     __slots__ = ("_lines", "_loop", "left", "open", "timers")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, timers: Timers, left: Callable[[Call], None] = lambda _: None
+        self, loop: asyncio.AbstractEventLoop, timers: Timers, left: Callable[[Call], None] | None = None
     ) -> None:
         self.timers = timers
-        self.left = left  # is told of each call that waits no longer
+        self.left = left  # where a store keeps the lines: is told of each call that waits no longer
         self._loop = loop
         self._lines: dict[tuple[str, str], Line] = {}
         self.open = self._lines  # for who only asks whether there is any: that costs no call
@@ -158,6 +167,11 @@ class Lines:
         elif not line.called:
             self._call(line)
 
+    def missed(self, spot: Spot) -> None:
+        """While it asked, what it waits for may have come free: it asks again, if it is first."""
+        if spot.line.woken is None and spot.line.first is spot and not spot.line.called:
+            self._call(spot.line)
+
     def wake(self) -> None:
         """The rules have changed: the first of every line asks again."""
         for limit, key in list(self._lines):
@@ -180,9 +194,17 @@ class Lines:
         while line.spots:
             await _nap(line.wait, woken)
             await limiter.acquire()
-            while line.spots and not self._step(line):
+            while line.spots and not await self._asks(line):
                 await _nap(line.wait, woken)
             line.wait = 0.0
+
+    async def _asks(self, line: Line) -> bool:
+        """Lets the first ask again, and waits for the answer where it comes later; whether it left the line."""
+        spot = line.first
+        self._step(line)
+        while isinstance(spot.call.up, Asking) and spot in line.spots:
+            await asyncio.wait([spot.call.up.answer])  # which is not ended with this task
+        return spot not in line.spots
 
     def _step(self, line: Line) -> bool:
         """Lets the first ask again; whether it left the line. A bug in one call must not stop those behind it."""

@@ -64,6 +64,7 @@ BEHAVIOUR = [
     "parse",
     "serve",
     "limits",
+    "rules",
     "asking",
     "demands",
     "pollers",

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.admin.membership import membership
+from gateway.asking import Asking
 from gateway.call import Call, State
 from gateway.clock import NEVER
 from gateway.pollers import Kept
@@ -67,7 +68,8 @@ def describe(call: Call, now: float) -> dict[str, object]:
 
 def waited(call: Call, now: float) -> float:
     """Seconds in line for a limit, or kept back for another poll, so far."""
-    return call.waited + (now - call.up.since if isinstance(call.up, (Spot, Kept, Early)) else 0.0)
+    up = call.up.spot if isinstance(call.up, Asking) else call.up
+    return call.waited + (now - up.since if isinstance(up, (Spot, Kept, Early)) else 0.0)
 
 
 def slices(calls: Iterable[Call | None]) -> Iterator[list[Call]]:

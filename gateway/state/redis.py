@@ -102,6 +102,8 @@ class RedisStore:
         if pending.late:
             self._too_late(pending, answer)
         elif kind == -1:
+            for mark in pending.marks if kind_of(answer[1]) == "wrongtype" else ():
+                self.desk.say(("release", pending.number, (mark,)))  # it may have got as far as that one
             self.unanswered(pending)
         elif kind == 1:
             self.condition.decisions["asked"] += 1

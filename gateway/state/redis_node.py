@@ -5,6 +5,7 @@ seconds, buries who is not heard of any more; and comes back, under another name
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import secrets
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ import hiredis
 import orjson
 from redis.exceptions import RedisError
 
+from gateway.state.redis_advice import advice
 from gateway.state.redis_claims import Claims
 from gateway.state.redis_errors import kind_of, sentence
 from gateway.state.redis_neighbours import Neighbours, nodes
@@ -24,6 +26,8 @@ from gateway.state.redis_words import Script, packed
 if TYPE_CHECKING:
     from gateway.state.redis import RedisStore
     from gateway.state.redis_session import Where
+
+logger = logging.getLogger("gateway")
 
 PROBLEMS = (RedisError, OSError, TimeoutError, EOFError, ValueError, hiredis.ReplyError, hiredis.ProtocolError)
 MOST_FORMER = 8  # names of our own that may still stand in places; older ones have been buried by others
@@ -143,6 +147,8 @@ class Node:
         for script in (store.desk.script, self._script):
             await session.ask(script.load())
         await session.ask(packed("SUBSCRIBE", f"{self._prefix}:to:{self.name}"))
+        if self._epoch == 0 and (said := await advice(session)):
+            logger.warning("state.url: %s: %s", self._where.url, said)
         returning = self._epoch > 0
         self._epoch += 1
         seen = await self._ask(session, "join", int(returning), int(terms.settle * 1000), int(terms.old))

@@ -110,7 +110,9 @@ class Store(Protocol):
     @property
     def orders(self) -> bool:
         """Whether it keeps the lines for places, for it lends them to other processes too: whoever was denied a place
-        that has a line stands in it until it takes the place, or `leaves`."""
+        that has a line stands in it until it takes the place, or `leaves`. A call stands in one line at most: who is
+        put in another has left the first. Those of one process are told that they stand in line in the order in which
+        they do."""
 
     def leaves(self, call: Call) -> None:
         """The call waits for nothing any more. Told of calls that did not wait, too."""
@@ -143,4 +145,8 @@ class Store(Protocol):
 
     def watch(self, freed: Callable[[str, str], None], ends: Callable[[Call, str], None]) -> None:
         """From now on `freed(limit, key)` is called whenever a place or a token was given back, or it is the turn of
-        the first call here that waits for one; and `ends(call, by)` when a call has lost its place to another, `by`."""
+        the first call here that waits for one; and `ends(call, by)` when a call has lost its place to another, `by`.
+
+        A store that keeps the lines tells the process of whoever is first in one as soon as there is a place for him:
+        when one is given back, when he becomes first while another place is free, and when the store comes back.
+        """

@@ -20,6 +20,7 @@ from gateway.policies.rate_limit import RateLimit
 from gateway.routing import Router, Rule
 from gateway.serve import Serve
 from gateway.state.memory import MemoryStore
+from gateway.state.store import Store
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.forward import Forwarder
@@ -79,13 +80,14 @@ class Crowd:
     `/calls`, both under the same limits."""
 
     def __init__(self, rates: tuple[RateLimit, ...] = (), caps: tuple[Cap, ...] = (), *, hold: HoldPlan | None = None,
-                 max_held: int = 20_000, room: int = 10_000, **changes: Any) -> None:  # fmt: skip
-        self.loop = JumpingLoop()
+                 max_held: int = 20_000, room: int = 10_000, loop: JumpingLoop | None = None,
+                 store: Store | None = None, **changes: Any) -> None:  # fmt: skip
+        self.loop = loop or JumpingLoop()
         self.timers = Timers(self.loop)
         self.upstream = Upstream("up", max_held=max_held)
         (endpoint,) = self.upstream.endpoints = (Endpoint(self.upstream, "10.0.0.1", 80),)
         endpoint.idle.extend(cast(Any, [_Watched(self) for _ in range(room)]))
-        self.store = MemoryStore()
+        self.store: Store = store or MemoryStore()
         more = {**limits_of(self.store, rates, caps), **changes}
         hold = replace(hold or POLLS["template"], idle=compile_idle(["status == 204"])[0])
         polls = plan_of(self.upstream, hold=hold, **more)

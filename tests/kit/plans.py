@@ -8,12 +8,12 @@ from typing import Any
 from gateway.plan import Plan, RequestShape, ResponseShape
 from gateway.policies.caps import Cap
 from gateway.policies.rate_limit import RateLimit, Shown
-from gateway.state.memory import MemoryStore
+from gateway.state.store import Store
 from gateway.upstream.balance import Upstream
 from gateway.upstream.headers import FORWARDED, HOP_BY_HOP, OURS, compile_drops
 
 
-def limits_of(store: MemoryStore, rates: tuple[RateLimit, ...], caps: tuple[Cap, ...]) -> dict[str, Any]:
+def limits_of(store: Store, rates: tuple[RateLimit, ...], caps: tuple[Cap, ...]) -> dict[str, Any]:
     """What a plan is told of its limits."""
     shown = Shown(rates, store) if rates else None
     asked = store.prepare(rates, caps) if rates or caps else None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.problems import ConfigError
 from tests.kit.certificates import make_certificate
 from tests.kit.gateways import InProcess, config, gateway, hold, route
 from tests.kit.limits import cap, limit
@@ -149,14 +150,19 @@ async def test_a_wrong_server_is_told_in_one_sentence_and_on_failure_decides(
         assert WRONG[kind] in said[0] and len(said) <= 3
 
 
+def documented_user(name: str, secret: str, prefix: str) -> list[str]:
+    """The command of docs/state.md that makes one."""
+    page = (Path(__file__).parents[2] / "docs" / "state.md").read_text("utf-8")
+    command = page[page.index("ACL SETUSER gateway") :].partition("```")[0].split()
+    changes = {"gateway": name, ">SECRET": f">{secret}", "&gateway:*": f"&{prefix}:*", "~gateway:*": f"~{prefix}:*"}
+    return [changes.get(word, word) for word in command]
+
+
 async def test_a_server_behind_tls_with_a_user_is_asked(prefix: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("right")
     own = make_certificate(tmp_path / "own", "127.0.0.1")
     with redis_server() as server:
-        rules = "resetchannels &{0}:* ~{0}:* -@all +hello +auth +select +ping +client|setinfo +subscribe +publish"
-        rules += " +script|load +evalsha +eval +time +get +set +del +incr +expire +pttl +hset +hget +hdel +hexists"
-        rules += " +hgetall +zadd +zrem +zcard +zrank +zscore +zrange +zrevrange"
-        server.ask("ACL", "SETUSER", "gw", "on", ">right", *rules.format(prefix).split())
+        server.ask(*documented_user("gw", "right", prefix))
         more = {"user": "gw", "password": f"file:{tmp_path}/secret", "ca": f"file:{own.cert}"}
         async with relay(server.port, own.server()) as between, HoldingUpstream() as up:
             table = state(f"rediss://127.0.0.1:{between.port}/3", prefix, "closed", **more)
@@ -189,3 +195,35 @@ async def test_calls_get_503_where_nobody_decides(prefix: str, tmp_path: Path) -
             await until(lambda: up.held == 2)
             up.publish()
             assert (await held.read_answer()).status == (await raw.read_answer()).status == 200
+
+
+async def test_a_server_that_may_throw_away_what_is_lent_is_told_of(
+    prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru") as server:
+        async with HoldingUpstream() as up:
+            with caplog.at_level(logging.WARNING, "gateway"):
+                async with nodes(1, up, tmp_path, state(server.url, prefix)) as (gw,):
+                    assert await detail(gw) == "serving"
+    assert "set maxmemory-policy noeviction there" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"ca": "file:{}/empty.pem"}, "state.ca: {}/empty.pem: it holds no certificate; name a PEM file"),
+        ({"password": "env:NO_SUCH_VARIABLE"}, "NO_SUCH_VARIABLE is not set; set it"),
+    ],
+)
+async def test_what_it_takes_to_get_in_has_to_be_there(
+    redis: RedisServer, prefix: str, tmp_path: Path, more: dict[str, str], said: str
+) -> None:
+    (tmp_path / "empty.pem").write_text("nothing")
+    table = state(
+        redis.url.replace("redis:", "rediss:"), prefix, **{key: text.format(tmp_path) for key, text in more.items()}
+    )
+    async with HoldingUpstream() as up:
+        with pytest.raises((ValueError, ConfigError)) as refused:
+            async with nodes(1, up, tmp_path, table):
+                pass
+    assert said.format(tmp_path) in str(refused.value)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.state.bucket import Rate
 from gateway.state.store import Place, Tokens
-from tests.kit.redis_nodes import asked_again, denied, nodes, places, release, told_scripts
+from tests.kit.redis_nodes import asked_again, denied, nodes, places, poll, release, told_scripts
 from tests.kit.redis_server import RedisServer
 from tests.kit.waiting import until
 
@@ -68,9 +68,19 @@ async def test_a_wrong_value_at_a_key_is_the_trouble_of_those_it_counts(redis: R
     async with nodes(redis.url, prefix) as (node,):
         redis.ask("HSET", f"{prefix}:l:{node.store.names['cap', 'alice']}", "x", "y")
         assert [await node.lets_in(CAP) for _ in range(7)] == [True] * 6 + [False], "alone"
-        assert node.asked and node.store.condition.errors["wrongtype"] == 7
+        assert node.asked and node.store.condition.errors["wrongtype"] >= 7
         assert await node.lets_in(replace(CAP, key="bob")) and node.store.condition.decisions["asked"] == 1
         assert node.store.condition.answers
+
+
+async def test_a_call_that_a_wrong_value_stopped_halfway_holds_nothing_there(redis: RedisServer, prefix: str) -> None:
+    async with nodes(redis.url, prefix) as (node,):
+        redis.ask("HSET", f"{prefix}:e:{node.store.names['cap', 'alice']}", "x", "y")
+        call = poll()
+        assert await node.lets_in(ALICE, replace(CAP, limit="other"), CAP, holder=call)
+        await until(lambda: places(redis, prefix) == 0)
+        release(call)
+        assert await node.lets_in(replace(CAP, limit="other", max=1))
 
 
 @pytest.mark.parametrize("command", [("FLUSHALL",), ("SCRIPT", "FLUSH")])
