@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 class Words:
     """`freed` and `ends` are what the store is given in `watch`."""
 
-    __slots__ = ("_bus", "_ends", "_mirror", "_name", "_tickets", "ends", "freed")
+    __slots__ = ("_bus", "_ends", "_loop", "_mirror", "_name", "_tickets", "ends", "freed")
 
     def __init__(self, name: bytes, bus: Bus, loop: asyncio.AbstractEventLoop, tickets: Tickets,
                  mirror: Mirror) -> None:  # fmt: skip
         self._name = name
         self._bus = bus
         self._ends = Ends(loop)
+        self._loop = loop
         self._tickets = tickets
         self._mirror = mirror
         self.freed: Callable[[str, str], None] = lambda limit, key: None
@@ -73,8 +74,8 @@ class Words:
         try:
             if victim is not None and victim.evictable:
                 self.ends(victim, word["by"])
-        finally:
-            self._bus.send(word["from"], {"ended": word["as"]})
+        finally:  # behind the loop's own work: by then its connection to the upstream is closed, not only told to be
+            self._loop.call_soon(self._loop.call_soon, self._bus.send, word["from"], {"ended": word["as"]})
 
 
 def turn(digest: bytes) -> Word:
