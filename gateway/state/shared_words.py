@@ -23,13 +23,14 @@ class Words:
     """`freed` and `ends` are what the store is given in `watch`; `lose` takes what is left of its places from a
     call."""
 
-    __slots__ = ("_bus", "_ends", "_lose", "_name", "_tickets", "ends", "freed")
+    __slots__ = ("_bus", "_ends", "_loop", "_lose", "_name", "_tickets", "ends", "freed")
 
     def __init__(self, name: bytes, bus: Bus, loop: asyncio.AbstractEventLoop, tickets: Tickets,
                  lose: Callable[[int], Call | None]) -> None:  # fmt: skip
         self._name = name
         self._bus = bus
         self._ends = Ends(loop)
+        self._loop = loop
         self._tickets = tickets
         self._lose = lose
         self.freed: Callable[[str, str], None] = lambda limit, key: None
@@ -73,8 +74,8 @@ class Words:
         try:
             if victim is not None and victim.evictable:
                 self.ends(victim, word["by"])
-        finally:
-            self._bus.send(word["from"], {"ended": word["as"]})
+        finally:  # behind the loop's own work: by then its connection to the upstream is closed, not only told to be
+            self._loop.call_soon(self._loop.call_soon, self._bus.send, word["from"], {"ended": word["as"]})
 
 
 def turn(digest: bytes) -> Word:

@@ -130,6 +130,10 @@ class Connection(asyncio.Protocol):
         self.write(b"%x\r\n%b\r\n" % (len(line), line))
         self.ticking = asyncio.get_running_loop().call_later(TICK, self._tick)
 
+    def eof_received(self) -> None:
+        """Counted at once: what others sent later is not read before that."""
+        self._board.leave(self)
+
     def connection_lost(self, error: Exception | None) -> None:
         if self.ticking is not None:
             self.ticking.cancel()

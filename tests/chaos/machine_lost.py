@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
+from gateway.state.lmdb_lock import Lock
 from tests.bench.load import Crowd
 from tests.bench.measure import park, settle
 from tests.bench.process import tree
@@ -26,8 +27,7 @@ from .waiting import reached
 
 FREED, BACK, GOES_ON = 1.0, 2.0, 2.0  # seconds
 WORKER = b"gateway.machine.worker"
-LOCKED_AT = 64  # bytes into LMDB's lock file: whose thread may write, the word of a robust mutex
-OWNER = 0x3FFFFFFF
+LOCK = ("state", "lock")  # in the directory of the machine
 TRIES = 3000
 
 
@@ -115,11 +115,11 @@ async def _come_back(sheet: Sheet, on: Chaos, wires: list[bytes], polls: int, di
 async def lock_stopped(sheet: Sheet, folder: Path) -> None:
     """Under load a worker is stopped again and again, until it is caught with the lock that all workers need."""
     async with stage(folder, server=SEVERAL, state=SHARED, plan=_generous()) as on:
-        with _lock(on) as owner:
+        with _lock(on) as lock:
             load = _Load(on)
             await load.begin()
             sheet.step("requests without a pause; a worker is stopped, until it is one that holds the lock")
-            caught = await _caught(on, owner)
+            caught = await _caught(on, lock)
             sheet.check("caught with the lock", caught is not None, caught is not None, f"within {TRIES} tries")
             stopped = time.monotonic()
             async with probing(on.port, lambda: request("/now", next(on.tokens))) as probes:
@@ -171,34 +171,31 @@ class _Load:
 
 
 @contextmanager
-def _lock(on: Chaos) -> Iterator[int]:
-    """The lock file of the machine's state, open to be read."""
-    paths = [path for path in Path("/dev/shm").glob("longpoll-gateway-*/state/lock.mdb") if _of(path, on.proxy.pid)]
-    file = os.open(paths[0], os.O_RDONLY)
+def _lock(on: Chaos) -> Iterator[Lock]:
+    """The lock of the machine's state, seen from outside."""
+    lock = Lock(next(path for pid in workers(on) for path in _open(pid) if path.parts[-2:] == LOCK))
     try:
-        yield file
+        yield lock
     finally:
-        os.close(file)
+        lock.close()
 
 
-def _of(path: Path, pid: int) -> bool:
-    """Whether a process of that machine has it open."""
-    for one in tree(pid):
+def _open(pid: int) -> Iterator[Path]:
+    """The files that process has open."""
+    for file in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
-            if str(path) in Path(f"/proc/{one}/maps").read_text():
-                return True
-    return False
+            yield file.readlink()
 
 
-async def _caught(on: Chaos, file: int) -> int | None:
+async def _caught(on: Chaos, lock: Lock) -> int | None:
     """The process id of a worker that is stopped now and holds the lock."""
+    pids = workers(on)
     for turn in range(TRIES):
         await asyncio.sleep(0.002)
-        pids = workers(on)
         pid = pids[turn % len(pids)]
         os.kill(pid, signal.SIGSTOP)
         await reached(lambda pid=pid: _is_stopped(pid), 1)  # type: ignore[misc]
-        if int.from_bytes(os.pread(file, 4, LOCKED_AT), "little") & OWNER == pid:
+        if lock.holder() == pid:
             return pid
         os.kill(pid, signal.SIGCONT)
     return None
