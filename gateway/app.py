@@ -142,9 +142,9 @@ class App:
             self._limits.pollers.notes = self._notes
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives
-        self._swap(built)
         if not isinstance(self._store, MemoryStore):
             await self._store.start()
+        self._swap(built)
         await self.members.ahead(built.snapshot.upstreams)
         bound = self._bound = self._bind(config.server)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
