@@ -51,6 +51,7 @@ class Supervisor:
         self._count = workers
         self._notifier = notifier
         self._before = before  # in whose place we begin
+        self._before_link: Link | None = before.link if before is not None else None
         self._replaced = False
         self.successor: Link | None = None
         self._stopping = asyncio.Event()
@@ -180,10 +181,6 @@ class Supervisor:
         for link in (self._before_link, self.successor):
             if link is not None:
                 link.tell("pass", to=to, name=name, data=data)
-
-    @property
-    def _before_link(self) -> Link | None:
-        return self._before.link if self._before is not None else None
 
     async def drain(self, addresses: Collection[str] | None = None) -> None:
         """All workers turn red together, and close their listeners together. We let go of the sockets before they do:

@@ -45,6 +45,11 @@ class Row:
 
 def rows(scale: Scale) -> tuple[Row, ...]:
     """The rows in the order they are printed."""
+    return (*_of_the_gateway(scale), *_of_its_parts(scale))
+
+
+def _of_the_gateway(scale: Scale) -> tuple[Row, ...]:
+    """What a client and an operator would notice."""
     return (
         Row("hold_kib", "KiB per held poll", ".2f", bar=6, ratio=0.32),
         Row("wake_us", "CPU us per wake"),
@@ -79,6 +84,12 @@ def rows(scale: Scale) -> tuple[Row, ...]:
         Row("page_stall", "  longest short request meanwhile", ".1f", bar=10),
         Row("metrics_ms", f"ms for /metrics with {scale.listed:,} held", ".0f", bar=50),
         Row("metrics_stall", "  longest short request meanwhile", ".1f"),
+    )
+
+
+def _of_its_parts(scale: Scale) -> tuple[Row, ...]:
+    """What a feature costs, by itself or beside the same without it."""
+    return (
         Row("ask_query_us", "CPU us per wish: read, judged, rewritten; in the query", ".1f", bar=8),
         Row("ask_header_us", "  in a header", ".1f", bar=8),
         Row("ask_json_us", "  in a JSON body of 1 KiB", ".1f", bar=30),

@@ -92,7 +92,15 @@ class Places(RuleBasedStateMachine):
             key.holders.append(me)
             if me in key.line:
                 key.line.remove(me)
+                if len(key.holders) < CAPS[name][0]:
+                    self.turn(name)
         return [1, [], [f"{one[0]}:{one[1]}" for one in victims.values() if one is not None]]
+
+    def turn(self, name: str) -> None:
+        """Whoever is told that it is his turn is alive: who is not, and is before him, is gone from the line."""
+        line = self.keys[name].line
+        while CAPS[name][1] and line and line[0][0] in self.buried:
+            line.pop(0)
 
     def free(self, key: Key, me: tuple[str, int], name: str) -> bool:
         most, line, _ = CAPS[name]
@@ -128,8 +136,10 @@ class Places(RuleBasedStateMachine):
         marks = [(name, who, line) for name, _, line, who, *_ in self.places(self.has[me], self.who[me])]
         for _ in range(1 + again):
             self.asker.ask(me[0], ("release", me[1], marks))
-        for key in self.keys.values():
-            key.holders = [each for each in key.holders if each != me]
+        for name, key in self.keys.items():
+            if me in key.holders:
+                key.holders.remove(me)
+                self.turn(name)
         del self.has[me]
 
     @precondition(lambda self: self.waits)
@@ -140,7 +150,10 @@ class Places(RuleBasedStateMachine):
             me = data.draw(st.sampled_from(mine))
             name = self.waits.pop(me)
             self.asker.ask(me[0], ("leave", me[1], name))
+            first = self.keys[name].line[0] == me
             self.keys[name].line.remove(me)
+            if first:
+                self.turn(name)
 
     @precondition(lambda self: len(self.alive) > 1)
     @rule(data=st.data())
