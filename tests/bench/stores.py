@@ -71,7 +71,8 @@ async def _alone(stage: Stage) -> float:
     """How many of a hundred decisions were made without the store that was to be measured."""
     text = (await (await Control.connect(stage.admin)).ask("GET /metrics")).decode()
     made = {by: float(number) for by, number in DECIDED.findall(text)}
-    return 100 - made["asked"] / sum(made.values()) * 100 if made else 0.0
+    every = sum(made.values())
+    return 100 - made["asked"] / every * 100 if every else 0.0
 
 
 async def _held(stage: Stage, polls: int) -> tuple[float, float]:

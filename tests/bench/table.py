@@ -43,6 +43,20 @@ class Row:
         return "ok" if gateway / naive <= self.ratio else "MISS"
 
 
+SHARING = (
+    Row("shared_state_us", "shared://: CPU us more per short request than memory://", ".1f", bar=15),
+    Row("shared_state_p99", "  ms more at p99", ".2f"),
+    Row("shared_state_kib", "  KiB more per held poll", ".2f"),
+    Row("shared_alone", "  % decided without it, at most", ".1f"),
+    Row("redis_state_us", "redis://: CPU us more per short request than memory://", ".1f", bar=60),
+    Row("redis_state_p99", "  ms more at p99", ".2f", bar=3),
+    Row("redis_state_kib", "  KiB more per held poll", ".2f"),
+    Row("redis_alone", "  % decided without it, at most", ".1f"),
+    Row("crew_ratio", "CPU per short request with two workers, times that with one", ".2f", bar=1.15),
+    Row("crew_most", "  % of the held polls that the busier one holds", ".0f"),
+)
+
+
 def rows(scale: Scale) -> tuple[Row, ...]:
     """The rows in the order they are printed."""
     return (*_of_the_gateway(scale), *_of_its_parts(scale))
@@ -111,16 +125,7 @@ def _of_its_parts(scale: Scale) -> tuple[Row, ...]:
         Row("telemetry_share", "  share of the same without", ".2f", bar=0.25),
         Row("telemetry_kib", "telemetry: KiB per held poll", ".2f", bar=0.5),
         Row("telemetry_wake_us", "telemetry: CPU us per wake", ".2f"),
-        Row("shared_state_us", "shared://: CPU us more per short request than memory://", ".1f", bar=15),
-        Row("shared_state_p99", "  ms more at p99", ".2f"),
-        Row("shared_state_kib", "  KiB more per held poll", ".2f"),
-        Row("shared_alone", "  % decided without it, at most", ".1f"),
-        Row("redis_state_us", "redis://: CPU us more per short request than memory://", ".1f", bar=60),
-        Row("redis_state_p99", "  ms more at p99", ".2f", bar=3),
-        Row("redis_state_kib", "  KiB more per held poll", ".2f"),
-        Row("redis_alone", "  % decided without it, at most", ".1f"),
-        Row("crew_ratio", "CPU per short request with two workers, times that with one", ".2f", bar=1.15),
-        Row("crew_most", "  % of the held polls that the busier one holds", ".0f"),
+        *SHARING,
     )
 
 

@@ -85,7 +85,8 @@ class Composed:
     def _haproxy(self) -> str:
         a, b = self.gateways
         text = replaced(
-            FRONT, ("bind :8080", f"bind 127.0.0.1:{self.front}"), ("check port 9090", "check"),
+            FRONT, ("maxconn 20000", "maxconn 200"), ("bind :8080", f"bind 127.0.0.1:{self.front}"),
+            ("check port 9090", "check"),
             ("gateway-a:8080", f"127.0.0.1:{a.port} port {a.admin_port}"),
             ("gateway-b:8080", f"127.0.0.1:{b.port} port {b.admin_port}"),
             (" resolvers docker init-addr none", ""),
