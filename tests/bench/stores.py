@@ -19,7 +19,11 @@ from .measure import Figures, Scale, park, percentile, settle, warm
 from .process import MeasureError, Process, tree
 from .proxies import Stage, wires
 
-STORES = ("limited", "shared", "redis")  # the first is what the others are compared with
+STORES = ("gateway", "limited", "two", "shared", "redis")
+# What is compared: the limits of this one, over the same without any; with those of one in memory, likewise. A store of
+# workers has two of them, and what these cost by themselves is not the store's.
+ADDS = {"shared": ("two", "shared"), "redis": ("gateway", "redis")}
+IN_MEMORY = ("gateway", "limited")
 CREWS = ("gateway", "two")
 CONNECTIONS = 500
 PACE = 1500  # requests a second, which all of them carry at their ease: for what one waits
@@ -110,11 +114,12 @@ async def workers(stage: Stage, scale: Scale) -> list[Figures]:
 def compared(samples: Mapping[str, Sequence[Figures]]) -> Figures:
     """The median of what each turn differs by from its neighbour."""
     figures: Figures = {}
-    for kind in STORES[1:]:
+    for kind, pair in ADDS.items():
         for key in ("state_us", "state_p99", "state_kib"):
-            if pairs := _pairs(samples, STORES[0], kind, key):
-                figures[f"{kind}_{key}"] = statistics.median(more - less for less, more in pairs)
-        if alone := [one for _, one in _pairs(samples, STORES[0], kind, "state_alone")]:
+            turns = zip(_pairs(samples, *pair, key), _pairs(samples, *IN_MEMORY, key), strict=False)
+            if more := [(limits - none) - (here - nothing) for (none, limits), (nothing, here) in turns]:
+                figures[f"{kind}_{key}"] = statistics.median(more)
+        if alone := [one for _, one in _pairs(samples, *pair, "state_alone")]:
             figures[f"{kind}_alone"] = max(alone)
     one, other = CREWS
     if pairs := _pairs(samples, one, other, "crew_us"):
