@@ -52,6 +52,7 @@ class Supervisor:
         self._notifier = notifier
         self._before = before  # in whose place we begin
         self._before_link: Link | None = before.link if before is not None else None
+        self._given: Given = before.sockets if before is not None else NOTHING
         self._replaced = False
         self.successor: Link | None = None
         self._stopping = asyncio.Event()
@@ -111,10 +112,6 @@ class Supervisor:
             await self._estate.bury(life.owner)
 
     @property
-    def _given(self) -> Given:
-        return self._before.sockets if self._before is not None else NOTHING
-
-    @property
     def reloaded(self) -> int:
         """How often another configuration has come to count."""
         return self.turnover.reloads.counts["ok"]
@@ -148,15 +145,16 @@ class Supervisor:
 
     def offer(self) -> Offer:
         """What is listened on, and where the workers share their state, for a machine that is to take our place."""
-        here = [bound for bound in (self._bound, self._admin.bound if self._admin is not None else None) if bound]
-        sockets = {name: some for bound in here for name, some in bound.sockets.items()}
+        sockets = {name: some for bound in self._all_bound() for name, some in bound.sockets.items()}
         return Offer(sockets, self.directory.path if self.directory is not None else None)
 
     def own(self) -> None:
         """The process before has let go: files of unix sockets end with this machine."""
-        for bound in (self._bound, self._admin.bound if self._admin is not None else None):
-            if bound is not None:
-                bound.own()
+        for bound in self._all_bound():
+            bound.own()
+
+    def _all_bound(self) -> list[Bound]:
+        return [one for one in (self._bound, self._admin.bound if self._admin is not None else None) if one]
 
     def hand_over(self, pid: int, addresses: Collection[str]) -> None:
         """Another process listens at these addresses now: what is held here ends as in a drain."""
@@ -198,8 +196,7 @@ class Supervisor:
         drain = Drain.after(time.monotonic(), delay, server.drain)
         if self._bound is not None:
             self._bound.let_go()
-        handed = None if addresses is None else list(addresses)
-        self.workers.tell("drain", begun=drain.begun, end=drain.end, addresses=handed)
+        self.workers.tell("drain", begun=drain.begun, end=drain.end, addresses=addresses and list(addresses))
         if delay and await self._sleep(delay):
             return
         self._close()

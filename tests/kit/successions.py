@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from .machines import Machine, Systemd, _end, _ports_of, machine_config
 from .raw import RawClient, connect, get
 from .strict import Cut
 from .upstreams import HoldingUpstream, ScriptedUpstream
-from .waiting import until, until_sync
+from .waiting import until
 
 WINDOW = 'drain = "2s"\nstop_grace = "20s"\ncontrol = "unix:c.sock"\n'
 LONG = hold(absent='"120s"', max='"120s"')  # however slowly the next process starts
@@ -46,8 +46,10 @@ def marked(text: str, mark: str) -> str:
     return text.replace('X-Mark = "old"', f'X-Mark = "{mark}"')
 
 
-@contextlib.contextmanager
-def newcomer(text: str, folder: Path, name: str = "newcomer", serves: bool = True, **process: Any) -> Iterator[Machine]:
+@contextlib.asynccontextmanager
+async def newcomer(
+    text: str, folder: Path, name: str = "newcomer", serves: bool = True, **process: Any
+) -> AsyncIterator[Machine]:
     """`gateway run --replace` on that configuration; unless it `serves`, it is not waited for. It runs in a
     folder of its own, by which its workers are told from those of the one before."""
     file, own, systemd = folder / "gateway.toml", folder / name, Systemd()
@@ -61,7 +63,7 @@ def newcomer(text: str, folder: Path, name: str = "newcomer", serves: bool = Tru
     found = Machine(*_ports_of(text), folder / "calls.jsonl", started, output, systemd)
     try:
         if serves:
-            until_sync(lambda: started.poll() is not None or "in the place of" in found.said(), "its turn", 60)
+            await until(lambda: started.poll() is not None or "in the place of" in found.said(), "its turn", 60)
             assert started.poll() is None, found.said()
         yield found
     finally:
@@ -109,6 +111,8 @@ class Probes:
     def __init__(self, port: int) -> None:
         self.found: Counter[tuple[int, str]] = Counter()
         self._port = port
+        self._over = False
+        self.task: asyncio.Task[None] | None = None
 
     async def one(self) -> tuple[int, str]:
         try:
@@ -124,9 +128,15 @@ class Probes:
             assert end[0] == 200, end
 
     async def run(self) -> None:
-        while True:
+        while not self._over:
             self.found[await self.one()] += 1
             await asyncio.sleep(PAUSE)
+
+    async def stop(self) -> None:
+        """Whoever connected last has its answer, or not."""
+        self._over = True
+        if self.task is not None:
+            await self.task
 
     async def until_seen(self, mark: str, times: int = 20) -> None:
         await until(lambda: self.found[200, mark] >= times, f"{times} answers of {mark}, not only {self.found}")
@@ -138,10 +148,10 @@ class Probes:
 
 @contextlib.asynccontextmanager
 async def probes(port: int) -> AsyncIterator[Probes]:
+    """All the while; `stop` them before the last gateway ends."""
     found = Probes(port)
-    task = asyncio.create_task(found.run())
+    found.task = asyncio.create_task(found.run())
     try:
         yield found
     finally:
-        task.cancel()
-        await asyncio.wait((task,))
+        await found.stop()

@@ -41,7 +41,7 @@ async def test_nobody_is_refused_and_who_is_held_ends_as_in_a_drain(tmp_path: Pa
                 await seen.until_seen("old")
                 state = "shared://" if after > 1 else "memory://"
                 changed = re.sub(r"(memory|shared)://", state, marked(text, "new"))
-                with newcomer(changed.replace(f"workers = {before}", f"workers = {after}"), tmp_path) as new:
+                async with newcomer(changed.replace(f"workers = {before}", f"workers = {after}"), tmp_path) as new:
                     await seen.until_seen("new", 50)
                     asked = Probes(old.port)
                     assert {await asked.one() for _ in range(40)} == {(200, "new")}
@@ -51,6 +51,7 @@ async def test_nobody_is_refused_and_who_is_held_ends_as_in_a_drain(tmp_path: Pa
                     await seen.until_seen("new", 100)
                     up.publish()
                     assert await ends(more) == {(200, "new"): HELD}
+                    await seen.stop()
             assert not seen.lost, "of those who connected all the while"
 
 
@@ -59,15 +60,18 @@ async def test_twice_in_a_row_while_the_first_still_drains(tmp_path: Path) -> No
         text = two_routes(up, quick)
         with machine(text, tmp_path) as first:
             clients = await polls(first.port, up, HELD)
-            async with probes(first.port) as seen:
-                with newcomer(marked(text, "second"), tmp_path, "second") as second:
-                    clients += await polls(second.port, up, HELD)
-                    with newcomer(marked(text, "third"), tmp_path, "third"):
-                        await seen.until_seen("third")
-                        assert (await ends(clients))[200, ""] == 2 * HELD
-                        await ended(first)
-                        await ended(second)
-                        await seen.until_seen("third", 100)
+            async with (
+                probes(first.port) as seen,
+                newcomer(marked(text, "second"), tmp_path, "second") as second,
+            ):
+                clients += await polls(second.port, up, HELD)
+                async with newcomer(marked(text, "third"), tmp_path, "third"):
+                    await seen.until_seen("third")
+                    assert (await ends(clients))[200, ""] == 2 * HELD
+                    await ended(first)
+                    await ended(second)
+                    await seen.until_seen("third", 100)
+                    await seen.stop()
             assert not seen.lost
 
 
@@ -94,14 +98,14 @@ async def test_one_that_cannot_start_changes_nothing(
             taken.listen()
             async with probes(old.port) as seen:
                 broken = breaks(marked(text, "new")).replace("TAKEN", str(taken.getsockname()[1]))  # type: ignore[operator]
-                with newcomer(broken, tmp_path, serves=False) as new:
+                async with newcomer(broken, tmp_path, serves=False) as new:
                     assert await new.exit_code() == code
                     assert words in new.said() and "Traceback" not in new.said()
                 await seen.until_seen("old", 50)
             assert not seen.lost and set(seen.found) == {(200, "old")}
             up.publish()
             assert await ends(clients) == {(200, "old"): HELD}
-            with newcomer(marked(text, "new"), tmp_path):  # and it may be tried again
+            async with newcomer(marked(text, "new"), tmp_path):  # and it may be tried again
                 await Probes(old.port).until_only("new")
 
 
@@ -112,7 +116,7 @@ async def test_one_that_is_killed_before_it_serves_changes_nothing(tmp_path: Pat
         with machine(text, tmp_path) as old:
             clients = await polls(old.port, up, HELD)
             async with probes(old.port) as seen:
-                with newcomer(marked(text, "new"), tmp_path, serves=False) as new:
+                async with newcomer(marked(text, "new"), tmp_path, serves=False) as new:
                     await until(lambda: "is about to take over" in old.said())
                     new.process.kill()
                     await until(lambda: "is gone before it served" in old.said())
@@ -120,16 +124,19 @@ async def test_one_that_is_killed_before_it_serves_changes_nothing(tmp_path: Pat
             assert not seen.lost
             up.publish()
             assert await ends(clients) == {(200, "old"): HELD}
-            with newcomer(marked(text, "new"), tmp_path):
+            async with newcomer(marked(text, "new"), tmp_path):
                 await Probes(old.port).until_only("new")
 
 
 async def test_where_none_runs_it_just_starts(tmp_path: Path) -> None:
-    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
-        with newcomer(two_routes(up, quick), tmp_path, serves=False) as new:
-            await until(lambda: new.systemd.heard("READY"))
-            assert await Probes(new.port).one() == (200, "old")
-            assert "takes nobody's place" in new.said()
+    async with (
+        HoldingUpstream() as up,
+        ScriptedUpstream() as quick,
+        newcomer(two_routes(up, quick), tmp_path, serves=False) as new,
+    ):
+        await until(lambda: new.systemd.heard("READY"))
+        assert await Probes(new.port).one() == (200, "old")
+        assert "takes nobody's place" in new.said()
 
 
 async def test_addresses_come_and_go(tmp_path: Path) -> None:
@@ -141,7 +148,7 @@ async def test_addresses_come_and_go(tmp_path: Path) -> None:
         text = two_routes(up, quick, listen=first)
         with machine(text, tmp_path) as old:
             changed = text.replace(f'"127.0.0.1:{gone}", ', "").replace(str(dropped), str(added))
-            with newcomer(marked(changed, "new"), tmp_path) as new:
+            async with newcomer(marked(changed, "new"), tmp_path) as new:
                 await ended(old)
                 await Probes(port).until_only("new")
                 assert (await Probes(gone).one())[0] == 0
@@ -159,7 +166,7 @@ async def test_the_admin_listener_goes_with_it(tmp_path: Path) -> None:
         text = two_routes(up, quick)
         with machine(text, tmp_path) as old:
             await polls(old.port, up, 10)
-            with newcomer(text, tmp_path) as new:
+            async with newcomer(text, tmp_path) as new:
                 assert old.process.poll() is None, "it still drains"
                 assert (await new.admin("/readyz"))[0] == 200
                 assert await new.held() == [], "what the old one holds is the old one's"
@@ -169,11 +176,12 @@ async def test_the_admin_listener_goes_with_it(tmp_path: Path) -> None:
 async def test_systemd_is_told_who_the_main_process_is(tmp_path: Path) -> None:
     async with HoldingUpstream() as up, ScriptedUpstream() as quick:
         text = two_routes(up, quick)
-        with machine(text, tmp_path) as old, newcomer(text, tmp_path) as new:
-            await ended(old)
-            told = [each["MAINPID"] for each in old.systemd.said if "MAINPID" in each]
-            assert told == [str(new.process.pid)]
-            assert not old.systemd.heard("STOPPING"), "the service does not stop"
+        with machine(text, tmp_path) as old:
+            async with newcomer(text, tmp_path) as new:
+                await ended(old)
+                told = [each["MAINPID"] for each in old.systemd.said if "MAINPID" in each]
+                assert told == [str(new.process.pid)]
+                assert not old.systemd.heard("STOPPING"), "the service does not stop"
 
 
 async def test_limits_go_on_and_stay_exact_over_the_change(tmp_path: Path) -> None:
@@ -183,7 +191,7 @@ async def test_limits_go_on_and_stay_exact_over_the_change(tmp_path: Path) -> No
         text = two_routes(up, quick, more=cap, policies='"poll", "mark", "few"')
         with machine(text, tmp_path) as old:
             clients = await polls(old.port, up, 6)
-            with newcomer(text.replace('drain = "2s"', 'drain = "3s"'), tmp_path) as new:
+            async with newcomer(text.replace('drain = "2s"', 'drain = "3s"'), tmp_path) as new:
                 more = await polls(new.port, up, 4)
                 async with client(new.port) as raw:
                     assert (await raw.ask(get("/poll"))).status == 429

@@ -23,15 +23,16 @@ from .test_replace import ended
 async def test_without_a_key_of_its_own_the_socket_is_where_only_this_user_can_reach_it(tmp_path: Path) -> None:
     async with HoldingUpstream() as up, ScriptedUpstream() as quick:
         text = two_routes(up, quick, workers=1, server=WINDOW.replace('control = "unix:c.sock"\n', ""))
-        with machine(text, tmp_path) as old, newcomer(marked(text, "new"), tmp_path) as new:
-            await Probes(old.port).until_only("new")
-            await ended(old)
-            found = control_socket(new.process.pid)
-            assert stat.S_IMODE(found.parent.stat().st_mode) == 0o700
-            assert stat.S_IMODE(found.stat().st_mode) == 0o600
-            new.terminate()
-            await ended(new)
-            assert not found.exists()
+        with machine(text, tmp_path) as old:
+            async with newcomer(marked(text, "new"), tmp_path) as new:
+                await Probes(old.port).until_only("new")
+                await ended(old)
+                found = control_socket(new.process.pid)
+                assert stat.S_IMODE(found.parent.stat().st_mode) == 0o700
+                assert stat.S_IMODE(found.stat().st_mode) == 0o600
+                new.terminate()
+                await ended(new)
+                assert not found.exists()
 
 
 def control_socket(pid: int) -> Path:
@@ -107,7 +108,7 @@ async def test_who_asks_and_says_nothing_more_is_in_nobodys_way(tmp_path: Path) 
             silent.connect(str(tmp_path / "c.sock"))
             odd.connect(str(tmp_path / "c.sock"))
             odd.sendall(b"GET / HTTP/1.1\r\n\r\n\n")
-            with newcomer(marked(text, "new"), tmp_path):
+            async with newcomer(marked(text, "new"), tmp_path):
                 await Probes(old.port).until_only("new")
                 await ended(old)
 
@@ -117,7 +118,7 @@ async def test_an_old_one_that_hangs_is_named(tmp_path: Path) -> None:
         text = two_routes(up, quick, workers=1)
         with machine(text, tmp_path) as old:
             old.process.send_signal(signal.SIGSTOP)
-            with newcomer(text, tmp_path, serves=False) as new:
+            async with newcomer(text, tmp_path, serves=False) as new:
                 assert await new.exit_code() == 2
                 assert "it does not answer; stop it" in new.said()
             old.process.send_signal(signal.SIGCONT)
