@@ -20,6 +20,12 @@ row_of = _row.pack
 Where: TypeAlias = tuple[bytes, bytes]  # a digest, and a row there
 
 
+def came(row: bytes) -> int:
+    """The number of the transaction."""
+    number: int = _row.unpack(row)[0]
+    return number
+
+
 def bearer_of(row: bytes) -> bytes:
     """The owner, and the number of the call there."""
     return row[8:24]

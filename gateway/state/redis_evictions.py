@@ -14,7 +14,7 @@ from gateway.state.store import Denied
 
 if TYPE_CHECKING:
     from gateway.call import Call
-    from gateway.state.mirror import Lent, Mirror
+    from gateway.state.mirror import Mirror
 
 TRIES = 3  # victims that turn out to be past ending; then the call is refused
 
@@ -64,23 +64,29 @@ class Evictions:
         if lent is not None and lent.call is pending.yields:
             release(lent.call)  # it ends when the newer one is let in
             return True
-        return self._end(lent, pending.call.id)
+        return self._end(int(number), pending.call.id)
 
-    def _end(self, lent: Lent | None, by: str) -> bool:
+    def _end(self, number: int, by: str) -> bool:
         """Whether it is over."""
-        if lent is None:
+        had = self._mirror.lent.get(number) or self._pending(number)
+        if had is None:
             return True
-        if not lent.call.evictable:
-            self._desk.say(("keep", lent.number, lent.marks))
-            lent.marks = [(name, "", line) for name, _, line in lent.marks]  # nobody asks for it again
+        if not had.call.evictable:
+            self._desk.say(("keep", number, had.marks))
+            had.marks = [(name, "", line) for name, _, line in had.marks]  # nobody asks for it again
             return False
-        self.ends(lent.call, by)
+        self.ends(had.call, by)
         return True
+
+    def _pending(self, number: int) -> Pending | None:
+        """One that waits itself for another to end: it has its place already, and may lose it."""
+        waiting = self._waiting.get(number)
+        return waiting.pending if waiting is not None else None
 
     def heard(self, word: Mapping[str, Any]) -> None:
         """Another node wants a poll of ours to end; or one there has."""
         if word["name"] == "end":
-            done = self._end(self._mirror.lent.get(word["number"]), word["by"])
+            done = self._end(word["number"], word["by"])
             self._desk.say(("say", word["to"], {"name": "ended", "to": word["to"], "done": done}))
             return
         owner, _, number = word["to"].partition(":")

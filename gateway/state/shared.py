@@ -15,16 +15,17 @@ import lmdb
 from gateway.state import bucket
 from gateway.state.bucket import Level
 from gateway.state.condition import Condition
-from gateway.state.lmdb_crowd import OWNER, bearer_of, number_of, owner_of
+from gateway.state.lmdb_crowd import OWNER
 from gateway.state.lmdb_table import FULL_AT, Digests, Txn, limit_of, unpack
 from gateway.state.mirror import Lent, Mirror
+from gateway.state.shared_evictions import Evictions
 from gateway.state.shared_lines import Key, Tickets
 from gateway.state.shared_outage import OnFailure, Outage
 from gateway.state.shared_owed import Owed
-from gateway.state.shared_places import Places, Turns, Want, Way
+from gateway.state.shared_places import Places, Turns, Way
 from gateway.state.shared_route import SharedRoute
 from gateway.state.shared_words import Words
-from gateway.state.store import Capped, Denied, Metered, Place, Taken, Tokens
+from gateway.state.store import Capped, Denied, Metered, Place, Tokens
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -41,17 +42,18 @@ class SharedStore:
                  on_failure: OnFailure = "local", wall: Callable[[], float] = time.time,
                  owner: str | None = None) -> None:  # fmt: skip
         self.owner = owner or os.urandom(OWNER).hex()
-        self._name = bytes.fromhex(self.owner)
+        self.name = bytes.fromhex(self.owner)
         self.map = shared
         self.mirror = Mirror(self._back)
         self.condition = Condition("shared://", wall(), parts=parts)
         self.outage = Outage(loop, wall, self.condition, on_failure, self._make_good)
         self._tickets = Tickets()
         self._digests: dict[str, Digests] = {}
-        self.places = Places(self.map, self.mirror, self._name, self._tickets, self.digests)
-        self._words = Words(self._name, bus, loop, self._tickets, self._lose)
+        self.places = Places(self.map, self.mirror, self.name, self._tickets, self.digests)
+        self.evictions = Evictions(self, loop)
+        self.words = Words(self.name, bus, loop, self._tickets, self.evictions.gives_way)
         self._owed = Owed(self.map, self.mirror, self.places)
-        self.heard = self._words.heard
+        self.heard = self.words.heard
 
     async def start(self) -> None:
         self.open()
@@ -87,39 +89,33 @@ class SharedStore:
         """The call was refused, and may have been put in line."""
         if way.ticket is not None:
             self._tickets.add(call, way.ticket)
-            self._words.tell(way.turns)
+            self.words.tell(way.turns)
         return denied
 
-    def entered(self, call: Call, number: int, row: bytes, wants: Sequence[Want], way: Way | None,
-                ) -> Taken | asyncio.Future[Taken]:  # fmt: skip
-        """The call has its places. Who lost his is told last: a poll that he sends at once must not take it back."""
-        if way is None:
-            self.mirror.lend(call, number, [place for place, _ in wants], marks=(row,))
-            return None
-        mine = [one for one in way.victims.values() if owner_of(one) == self._name]
-        lost = [(bearer_of(one), self.mirror.lose(number_of(one))) for one in mine]
-        self.mirror.lend(call, number, [place for place, _ in wants], marks=(row,))
+    def made_way(self, call: Call, way: Way) -> None:
+        """The call was let in, and stands in no line any more."""
         self._tickets.pop(call)
-        self._words.tell(way.turns)
-        for bearer, lent in lost:
-            if lent is not None and bearer != way.handed:
-                self._words.ends(lent.call, call.id)
-        return self._words.end([one for one in way.victims.values() if one not in mine], call.id)
+        self.words.tell(way.turns)
 
-    def _lose(self, number: int) -> Call | None:
+    def lose(self, lent: Lent) -> None:
         """Another process has taken a place of this call: it loses the others too."""
-        lent = self.mirror.lose(number)
-        if lent is None:
-            return None
+        self.mirror.lose(lent.number)
         self._settle(lambda txn, turns: self.places.drop(txn, lent, turns))
-        return lent.call
+
+    def keep(self, lent: Lent) -> None:
+        """Another process has taken a place of this call, which goes on: it has it again."""
+        rows: list[bytes] = []
+        if self._settle(lambda txn, _: rows.append(self.places.hold(txn, lent))):
+            lent.marks = rows
+        else:
+            lent.known = False
 
     # -- what comes back -----------------------------------------------------------------------------------------
 
     def _back(self, lent: Lent) -> None:
-        if lent.known and self._drop(lent):
+        if lent.marks and self._drop(lent):
             return
-        if lent.known:
+        if lent.marks:
             self._owed.leases.append(lent)
         self._free(lent.keys)
 
@@ -140,7 +136,7 @@ class SharedStore:
             self.outage.begins(error)
             return False
         if turns:
-            self._words.tell(turns)
+            self.words.tell(turns)
         return True
 
     def leaves(self, call: Call) -> None:
@@ -159,12 +155,12 @@ class SharedStore:
         except lmdb.Error as error:
             self.outage.begins(error)
             return False
-        self._words.tell(turns)
+        self.words.tell(turns)
         return True
 
     def _free(self, keys: Sequence[Key]) -> None:
         for key in keys:
-            self._words.freed(*key)
+            self.words.freed(*key)
 
     def _make_good(self) -> None:
         """The memory can be asked again: what happened without it is written down, and who waits asks at once."""
@@ -173,7 +169,7 @@ class SharedStore:
         turns: Turns = []
         self.condition.reasserted += self._owed.pay(turns)
         self.outage.ends()
-        self._words.tell(turns)
+        self.words.tell(turns)
         self._free(self._tickets.keys)
 
     def give_back(self, demand: Tokens, now: float) -> None:
@@ -186,7 +182,7 @@ class SharedStore:
 
         self._settle(refund)
         self.mirror.memory.give_back(demand, now)
-        self._words.freed(demand.limit, demand.key)
+        self.words.freed(demand.limit, demand.key)
 
     # -- what there is -------------------------------------------------------------------------------------------
 
@@ -245,5 +241,5 @@ class SharedStore:
         return self.mirror.memory.newest(limit, most)
 
     def watch(self, freed: Callable[[str, str], None], ends: Callable[[Call, str], None]) -> None:
-        self._words.freed = freed
-        self._words.ends = ends
+        self.words.freed = freed
+        self.words.ends = ends

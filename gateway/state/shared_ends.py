@@ -1,17 +1,27 @@
-"""Polls of other processes that lost their places to calls of this one: such a call goes on when they have ended, so
-that the upstream never sees more than it may; or after a moment, for their process may be gone.
+"""Polls of other processes that are to end for calls of this one: when they have, or when one says that it goes on, or
+after a moment, for their process may be gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gateway.state.store import Taken
 
 LONGEST = 0.25  # seconds
+
+Over = Callable[[bytes | None], None]
+
+
+class _Waiting:
+    """`left` have not said anything yet."""
+
+    __slots__ = ("left", "over", "timer")
+
+    def __init__(self, left: dict[int, bytes], over: Over) -> None:
+        self.left = left
+        self.over = over
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class Ends:
@@ -20,29 +30,30 @@ class Ends:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._numbers = count(1)
-        self._waiting: dict[int, tuple[asyncio.Future[Taken], set[int]]] = {}  # by the number of who has to end
+        self._waiting: dict[int, _Waiting] = {}  # by the number of who has to end
 
-    def numbers(self, victims: int) -> tuple[asyncio.Future[Taken], list[int]]:
-        """What a call waits for that ends so many, and under which number each is to be told of."""
-        numbers = [next(self._numbers) for _ in range(victims)]
-        taken: asyncio.Future[Taken] = self._loop.create_future()
-        left = set(numbers)
-        self._waiting.update(dict.fromkeys(numbers, (taken, left)))
-        timer = self._loop.call_later(LONGEST, self._done, taken)
-        taken.add_done_callback(lambda _: self._forget(numbers, timer))
-        return taken, numbers
+    def wait(self, rows: Sequence[bytes], over: Over) -> list[int]:
+        """Under which number each is to be told of. `over` is called once: with the row of the first that goes on, or
+        with None when nobody is to be waited for any more."""
+        left = {next(self._numbers): row for row in rows}
+        waiting = _Waiting(left, over)
+        self._waiting.update(dict.fromkeys(left, waiting))
+        waiting.timer = self._loop.call_later(LONGEST, self._close, waiting, None)
+        return list(left)
 
-    def ended(self, number: int) -> None:
-        taken, left = self._waiting.get(number, (None, set[int]()))
-        left.discard(number)
-        if taken is not None and not left:
-            self._done(taken)
+    def ended(self, number: int, done: bool) -> None:
+        waiting = self._waiting.pop(number, None)
+        if waiting is None:
+            return
+        row = waiting.left.pop(number)
+        if not done:
+            self._close(waiting, row)
+        elif not waiting.left:
+            self._close(waiting, None)
 
-    def _done(self, taken: asyncio.Future[Taken]) -> None:
-        if not taken.done():
-            taken.set_result(None)
-
-    def _forget(self, numbers: list[int], timer: asyncio.TimerHandle) -> None:
-        timer.cancel()
-        for number in numbers:
-            self._waiting.pop(number, None)
+    def _close(self, waiting: _Waiting, row: bytes | None) -> None:
+        if waiting.timer is not None:
+            waiting.timer.cancel()
+        for number in waiting.left:
+            del self._waiting[number]
+        waiting.over(row)

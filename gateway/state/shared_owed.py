@@ -46,7 +46,6 @@ class Owed:
     def _tell_of(self, unknown: list[Lent]) -> None:
         """They hold what they hold, even where that is more than there is: nobody new is let in until it is not."""
         with self._map.transaction() as txn:
-            for lent in unknown:
-                self._places.hold(txn, lent)
-        for lent in unknown:
-            lent.known = True
+            rows = [self._places.hold(txn, lent) for lent in unknown]
+        for lent, row in zip(unknown, rows, strict=True):
+            lent.known, lent.marks = True, (row,)

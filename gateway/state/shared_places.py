@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.call import State
 from gateway.state.lmdb_crowd import (
     NOBODY,
     bearer_of,
+    came,
     may_end,
     number_of,
     owner_of,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST_ENDED = 100  # for one call, where a cap was lowered
 
+NOBODYS: frozenset[bytes] = frozenset()
+
 Want = tuple[Place, bytes]  # and its digest
 Turns = list[tuple[bytes, bytes]]  # owners to be told that it is their turn, and at what digest
 
@@ -41,6 +45,7 @@ class Way:
     handed: bytes | None = None  # the victim that gives way to a later poll of its own poller
     ticket: Ticket | None = None  # the one it gets
     turns: Turns = field(default_factory=list)
+    spared: frozenset[bytes] = NOBODYS  # bearers who said that they go on
 
 
 class Places:
@@ -60,13 +65,13 @@ class Places:
         return self._pollers[who][-8:]
 
     def find(self, txn: Txn, call: Call, wants: Sequence[Want], now: float, yields: Call | None,
-             ) -> tuple[Denied | None, Way | None]:  # fmt: skip
+             spared: frozenset[bytes]) -> tuple[Denied | None, Way | None]:  # fmt: skip
         """The way in; with a Denied, the way into the line. None: there is nothing in the way."""
         held, queue, way = self._map.held, self._map.queued.rows, None
         for place, digest in wants:
             if txn.get(digest, None, queue) is None and held.count(txn, digest) < place.max:
                 continue
-            way = way or Way()
+            way = way or Way(spared=spared)
             denied = self._make_way(txn, call, place, digest, now, yields, way)
             if denied is not None:
                 return denied, way
@@ -108,7 +113,7 @@ class Places:
         for row in rows:
             if missing <= 0:
                 break
-            if bearer_of(row) not in way.victims and self._evictable(row):
+            if bearer_of(row) not in way.victims and bearer_of(row) not in way.spared and self._evictable(row):
                 way.victims[bearer_of(row)] = row
                 way.bars[digest + poller_of(row)] = now + place.grace
                 missing -= 1
@@ -158,13 +163,18 @@ class Places:
             self._let_next(txn, call, wants, way, freed)
         return row
 
-    def hold(self, txn: Txn, lent: Lent) -> None:
-        """Makes a lease known that was lent while nobody could be told."""
-        who = self.poller(lent.call.poller)
-        row = row_of(txn.id(), self._owner, lent.number, _may_end(lent.call), who)
-        lent.marks = (row,)
+    def hold(self, txn: Txn, lent: Lent) -> bytes:
+        """Makes a lease known that was lent while nobody could be told, or that lost places and has them again: the row
+        by which it is known from now on."""
+        barred, held, old = self._map.barred.db, self._map.held.rows, lent.marks[0] if lent.marks else None
+        came_in = came(old) if old is not None else txn.id()
+        row = row_of(came_in, self._owner, lent.number, _may_end(lent.call), self.poller(lent.call.poller))
         for digest in self._of(lent.keys):
-            txn.put(digest, row, db=self._map.held.rows)
+            if old is not None:
+                txn.delete(digest, old, held)
+                txn.delete(digest + poller_of(old), db=barred)
+            txn.put(digest, row, db=held)
+        return row
 
     def _of(self, keys: Iterable[Key]) -> list[bytes]:
         return [self._digests(limit)[key] for limit, key in keys]
@@ -210,5 +220,7 @@ class Places:
 
 
 def _may_end(call: Call) -> bool:
-    """Whether it will be one that can be ended to make room (`Call.evictable`), when it is parked."""
+    """Whether it is, or will be, one that can be ended to make room (`Call.evictable`)."""
+    if call.state > State.PARKED and call.upgrade is None:
+        return False
     return call.blank is not None or call.upgrade is not None or (call.hold is not None and call.hold.tells_apart)

@@ -15,7 +15,8 @@ from gateway.state.bucket import FULL
 from gateway.state.lmdb_table import FULL_AT, Digests, Txn, pack, unpack
 from gateway.state.mirror import Alone
 from gateway.state.prepared import Meter
-from gateway.state.shared_places import Want, Way
+from gateway.state.shared_evictions import Taking
+from gateway.state.shared_places import NOBODYS, Want, Way
 from gateway.state.store import Capped, Demand, Denied, Keys, Metered, Place, Taken, Tokens
 from gateway.state.table import Table
 
@@ -57,7 +58,8 @@ class SharedRoute:
         self._caps = tuple([(cap, store.digests(cap.limit)) for cap in caps])
         self._alone = Alone(store.mirror, rates, caps, lambda: store.condition.parts)
 
-    def take(self, call: Call, now: float, yields: Call | None = None) -> Taken | asyncio.Future[Taken]:
+    def take(self, call: Call, now: float, yields: Call | None = None, spared: frozenset[bytes] = NOBODYS,
+             ) -> Taken | asyncio.Future[Taken]:  # fmt: skip
         keys: Keys = ()
         for meter in self._meters:
             key = meter.key = meter.payer(call)
@@ -71,7 +73,7 @@ class SharedRoute:
         try:
             txn = self._map.begin()
             try:
-                denied, way, row = self._decide(txn, call, number, wants, now, yields)
+                denied, way, row = self._decide(txn, call, number, wants, now, yields, spared)
             except BaseException:
                 self._map.abort(txn)
                 raise
@@ -88,9 +90,23 @@ class SharedRoute:
                 meter.until[key] = after  # type: ignore[assignment]  # who is in the table has a key and pays
             elif key is not None and after is not None:
                 meter.table.add(key, after, now, self._most)
+        if way is not None:
+            return self._store.evictions.entered(Taking(self, call, keys, wants, now, yields, spared), number, row, way)
+        if wants:
+            self._store.mirror.lend(call, number, [place for place, _ in wants], marks=(row,))
         call.charges += keys
         call.charged = True
-        return self._store.entered(call, number, row, wants, way) if wants else None
+        return None
+
+    def pays(self, call: Call, keys: Keys) -> None:
+        """It has all that it demanded."""
+        call.charges += keys
+        call.charged = True
+
+    def tokens(self, keys: Keys) -> list[Tokens]:
+        """What those paid."""
+        pairs = zip(self._meters, keys, strict=True)
+        return [Tokens(meter.limit, key, meter.rate) for meter, key in pairs if key is not None]
 
     def _wants(self, call: Call) -> list[Want]:
         who = call.poller
@@ -99,7 +115,14 @@ class SharedRoute:
         ]
 
     def _decide(
-        self, txn: Txn, call: Call, number: int, wants: list[Want], now: float, yields: Call | None
+        self,
+        txn: Txn,
+        call: Call,
+        number: int,
+        wants: list[Want],
+        now: float,
+        yields: Call | None,
+        spared: frozenset[bytes],
     ) -> tuple[Denied | None, Way | None, bytes]:
         """Looks at everything before anything is written: a call that is refused has cost nobody anything."""
         table, way, row = self._map.meters, None, b""
@@ -111,7 +134,7 @@ class SharedRoute:
                 if meter.after is None:
                     return self._lacks(txn, meter, unpack(stored)[0], now), None, row
         if wants:
-            denied, way = self._places.find(txn, call, wants, now, yields)
+            denied, way = self._places.find(txn, call, wants, now, yields, spared)
             if denied is not None:
                 return denied, way, row
             row = self._places.enter(txn, call, number, wants, way, now)

@@ -177,14 +177,62 @@ def test_a_poll_that_is_parked_at_another_worker_ends_before_its_place_is_used(
     assert lets_in(workers[2], cap(1, evict=True, who=first.poller), now=131.0)
 
 
-@pytest.mark.parametrize("authority", ["shared"], indirect=True)  # with redis:// it keeps it (test_redis.py)
-def test_a_poll_whose_answer_has_begun_runs_on_without_its_place(authority: Authority, workers: list[Worker]) -> None:
+@pytest.mark.parametrize("state", [State.RELAYING, State.ADMITTING])
+def test_a_poll_that_cannot_be_ended_keeps_its_place_and_another_gives_way(
+    authority: Authority, workers: list[Worker], state: State
+) -> None:
     first, second = poll(), poll()
-    assert lets_in(workers[0], cap(1, evict=True), holder=first)
-    first.state = State.RELAYING
-    assert lets_in(workers[1], cap(1, evict=True, who="bob"), holder=second) and not workers[0].ended
+    assert lets_in(workers[0], cap(2, evict=True), holder=first) and lets_in(workers[0], cap(2), holder=second)
+    first.state = state
+    assert lets_in(workers[1], cap(2, evict=True, who="bob"))
+    assert [call for call, _ in workers[0].ended] == [second], "the next oldest is ended"
+    assert workers[2].store.held("cap", "alice") == 2, "nobody has more than there is"
     release(first)
     assert workers[2].store.held("cap", "alice") == 1
+
+
+def test_where_nobody_can_be_ended_the_call_is_refused_and_has_cost_nothing(
+    authority: Authority, workers: list[Worker]
+) -> None:
+    first, second = poll(), poll()
+    assert lets_in(workers[0], cap(1), cap(5, limit="other"), holder=first)
+    first.state = State.RELAYING
+    assert not lets_in(workers[1], ALICE, cap(1, evict=True, who="bob"), holder=second)
+    authority.turns()
+    assert not workers[0].ended and (second.leases, second.charges) == ((), ())
+    assert [workers[2].store.held(limit, "alice") for limit in ("cap", "other")] == [1, 1]
+    assert workers[1].store.level(ALICE, 100).left == 3
+    release(first)
+    authority.turns()
+    assert [workers[2].store.held(limit, "alice") for limit in ("cap", "other")] == [0, 0]
+
+
+def test_who_waits_for_another_to_end_and_is_ended_himself_does_not_go_on(
+    authority: Authority, workers: list[Worker]
+) -> None:
+    first, second, third = poll(), poll(State.WAITING), poll(State.WAITING)
+    assert lets_in(workers[0], cap(1), holder=first)
+    one = workers[1].asks(cap(1, evict=True, who="bob"), holder=second)
+    two = workers[2].asks(cap(1, evict=True, who="carol"), holder=third)
+    both = [asked for asked in (one, two) if isinstance(asked, asyncio.Future)]
+    assert len(both) == 2
+    both[0].get_loop().run_until_complete(asyncio.wait(both))
+    authority.turns()
+    going = [call for call in (first, second, third) if call.leases and call.state is not State.SETTLED]
+    assert len(going) == 1, "one place"
+    release(going[0])
+    authority.turns()
+    assert workers[0].store.held("cap", "alice") == 0
+
+
+def test_what_a_call_gets_is_written_on_it_when_it_goes_on(authority: Authority, workers: list[Worker]) -> None:
+    """Until then it is over without a trace: who asked goes by what was on it before."""
+    second = poll()
+    assert lets_in(workers[0], cap(1))
+    asked = workers[1].asks(ALICE, cap(1, evict=True, who="bob"), holder=second)
+    assert isinstance(asked, asyncio.Future) and (second.charges, second.leases, second.charged) == ((), (), False)
+    assert asked.get_loop().run_until_complete(asked) is None
+    assert second.charges == ("alice",) and len(second.leases) == 1 and second.charged
 
 
 @pytest.mark.parametrize("blank", [None, Reply(Outcome.BLANK, 200)])
