@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gateway.call import State
 from gateway.demands import release
 from gateway.state.redis_desk import Desk, Pending
 from gateway.state.store import Denied
@@ -72,8 +73,10 @@ class Evictions:
         if had is None:
             return True
         if not had.call.evictable:
-            self._desk.say(("keep", number, had.marks))
-            had.marks = [(name, "", line) for name, _, line in had.marks]  # nobody asks for it again
+            later = had.call.state <= State.PARKED
+            self._desk.say(("keep", number, had.marks, later))
+            if not later:
+                had.marks = [(name, "", line) for name, _, line in had.marks]  # nobody asks for it again
             return False
         self.ends(had.call, by)
         return True

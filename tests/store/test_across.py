@@ -191,6 +191,19 @@ def test_a_poll_that_cannot_be_ended_keeps_its_place_and_another_gives_way(
     assert workers[2].store.held("cap", "alice") == 1
 
 
+def test_a_poll_that_could_not_be_ended_yet_is_ended_by_a_later_one(
+    authority: Authority, workers: list[Worker]
+) -> None:
+    first = poll()
+    assert lets_in(workers[0], cap(1, evict=True, who="ann"), holder=first)
+    first.state = State.ADMITTING
+    assert not lets_in(workers[1], cap(1, evict=True, who="bob"))
+    first.state = State.PARKED
+    assert lets_in(workers[2], cap(1, evict=True, who="carol"))
+    assert [call for call, _ in workers[0].ended] == [first]
+    assert workers[2].store.held("cap", "alice") == 1
+
+
 def test_where_nobody_can_be_ended_the_call_is_refused_and_has_cost_nothing(
     authority: Authority, workers: list[Worker]
 ) -> None:

@@ -205,13 +205,16 @@ local function release(number, places)
   end
 end
 
--- A poll that was to be ended cannot be: it has its place again, and is not asked to give it up any more.
-local function keep(number, places)
+-- A poll that was to be ended cannot be: it has its place again. It is not asked to give it up any more, or behind all
+-- others where it can be ended later.
+local function keep(number, places, later)
   local me = owner .. ':' .. number
   for _, place in ipairs(places) do
     add(key('l', place[1]), me, last(key('l', place[1])))
     if place[2] ~= '' then
-      redis.call('ZREM', key('e', place[1]), me .. '|' .. place[2])
+      local ends = key('e', place[1])
+      redis.call('ZREM', ends, me .. '|' .. place[2])
+      if later then add(ends, me .. '|' .. place[2], last(ends)) end
       redis.call('DEL', key('x', place[2]))
     end
   end
