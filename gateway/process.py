@@ -161,7 +161,7 @@ class Alone:
     def offer(self) -> Offer:
         return Offer(self._app.offer())
 
-    def hand_over(self, pid: int, addresses: Collection[str]) -> None:
+    async def hand_over(self, pid: int, addresses: Collection[str]) -> None:
         self._replaced = True
         self._notifier.main(pid)
         self._app.hand_over(addresses)

@@ -32,8 +32,8 @@ class Replaced(Protocol):
 
     successor: Link | None  # the line to who asked for its place, or has it
 
-    def hand_over(self, pid: int, addresses: Collection[str]) -> object:
-        """That process has its place now: it drains, and lets go of what is listened on at these addresses."""
+    async def hand_over(self, pid: int, addresses: Collection[str]) -> None:
+        """That process has its place now: it lets go of what is listened on at these addresses, and then drains."""
 
     def heard(self, to: str, name: str, data: dict[str, Any], from_before: bool = False) -> None:
         """Word for a worker, from one of the machine in whose place we are, or of the one that is in ours."""
@@ -143,14 +143,14 @@ class Control:
                 self.busy = False
                 logger.warning("process %d is gone before it served; this one goes on", peer.pid)
 
-    def _taken(self, taken: asyncio.Event, peer: Peer, addresses: list[str]) -> None:
+    async def _taken(self, taken: asyncio.Event, peer: Peer, addresses: list[str]) -> None:
         if taken.is_set():
             return
         taken.set()
         logger.info("process %d serves in this one's place", peer.pid)
         self._own = CONTROL not in addresses
         self.close()
-        self._replaced.hand_over(peer.pid, frozenset(addresses))
+        await self._replaced.hand_over(peer.pid, frozenset(addresses))
 
 
 def _private(folder: Path) -> None:

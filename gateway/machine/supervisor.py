@@ -35,6 +35,7 @@ logger = logging.getLogger("gateway")
 
 PATIENCE = 3.0  # seconds by which a worker may be late with its end
 TO_STOP = 3.0  # seconds a worker has for an end without a drain
+TO_LEAVE = 2.0  # seconds it has to take nobody new, where another machine does
 
 
 class Supervisor:
@@ -156,7 +157,7 @@ class Supervisor:
     def _all_bound(self) -> list[Bound]:
         return [one for one in (self._bound, self._admin.bound if self._admin is not None else None) if one]
 
-    def hand_over(self, pid: int, addresses: Collection[str]) -> None:
+    async def hand_over(self, pid: int, addresses: Collection[str]) -> None:
         """Another process listens at these addresses now: what is held here ends as in a drain."""
         self._replaced = True
         self._notifier.main(pid)
@@ -164,7 +165,9 @@ class Supervisor:
             self._bound.own(addresses)
         if self._admin is not None:
             self._admin.hand_over(addresses)
-        self._began_drain = self._began_drain or asyncio.ensure_future(self.drain(addresses))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.workers.ask("hand_over", addresses=list(addresses)), TO_LEAVE)
+        self._began_drain = self._began_drain or asyncio.ensure_future(self.drain(at_once=True))
 
     def heard(self, to: str, name: str, data: dict[str, Any], from_before: bool = False) -> None:
         """Word from the machine in whose place we are, or from the one in ours. Where it is for none of our workers it
@@ -180,14 +183,14 @@ class Supervisor:
             if link is not None:
                 link.tell("pass", to=to, name=name, data=data)
 
-    async def drain(self, addresses: Collection[str] | None = None) -> None:
+    async def drain(self, at_once: bool = False) -> None:
         """All workers turn red together, and close their listeners together. We let go of the sockets before they do:
         the last of them to close takes whoever is in a queue by then, and nobody comes into it after that."""
         if self.draining:
             return
         self.draining = True
         server = self._config.server
-        delay = server.shutdown_delay if addresses is None else 0.0
+        delay = 0.0 if at_once else server.shutdown_delay
         status = f"draining for at most {delay + server.drain:g}s"
         logger.info(status)
         if not self._replaced:
@@ -196,7 +199,7 @@ class Supervisor:
         drain = Drain.after(time.monotonic(), delay, server.drain)
         if self._bound is not None:
             self._bound.let_go()
-        self.workers.tell("drain", begun=drain.begun, end=drain.end, addresses=addresses and list(addresses))
+        self.workers.tell("drain", begun=drain.begun, end=drain.end)
         if delay and await self._sleep(delay):
             return
         self._close()

@@ -95,8 +95,11 @@ class Told:
         self.app: asyncio.Future[App] = asyncio.get_running_loop().create_future()
 
     def handlers(self) -> dict[str, Any]:
-        return {"drain": self.drain, "stop": self.stop, "gone": self.gone, "prepare_reload": self.prepare_reload,
-                "commit_reload": self.commit_reload, "abandon_reload": self.abandon_reload}  # fmt: skip
+        return {
+            "drain": self.drain, "hand_over": self.hand_over, "stop": self.stop, "gone": self.gone,
+            "prepare_reload": self.prepare_reload, "commit_reload": self.commit_reload,
+            "abandon_reload": self.abandon_reload,
+        }  # fmt: skip
 
     async def prepare_reload(self, files: str) -> list[str]:
         return await (await self.app).prepare_reload(Copy(Path(files)))
@@ -110,13 +113,13 @@ class Told:
     def gone(self, owner: str) -> None:
         """A worker died; what it held is free already."""
 
-    async def drain(self, begun: float, end: float, addresses: list[str] | None = None) -> None:
-        """Ends what is held within this window, which is that of all workers, and then this process. At these addresses
-        another machine listens already."""
-        app = await self.app
-        if addresses is not None:
-            app.hand_over(addresses)
-        await app.drain(Drain(begun, end))
+    async def drain(self, begun: float, end: float) -> None:
+        """Ends what is held within this window, which is that of all workers, and then this process."""
+        await (await self.app).drain(Drain(begun, end))
+
+    async def hand_over(self, addresses: list[str]) -> None:
+        """Another machine listens there by now."""
+        (await self.app).hand_over(addresses)
 
     async def stop(self) -> None:
         await (await self.app).stop()
