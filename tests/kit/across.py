@@ -17,7 +17,6 @@ import pytest
 
 from gateway.config.states import parse_state
 from gateway.state.bus import Room
-from gateway.state.condition import Condition
 from gateway.state.lmdb_map import Map
 from gateway.state.redis import RedisStore
 from gateway.state.redis_session import Where
@@ -37,24 +36,13 @@ Two = tuple[InProcess, InProcess]
 Opened = SharedStore | RedisStore
 
 
-class OnOneLoop(SharedStore):
-    """Closed, and looked at, as a gateway does that with what it started."""
-
-    @property
-    def condition(self) -> Condition:  # type: ignore[override]
-        return super().condition()
-
-    async def close(self) -> None:  # type: ignore[override]
-        super().close()
-
-
 @contextlib.contextmanager
 def _shared() -> Iterator[Callable[[], Opened]]:
     loop = asyncio.get_running_loop()
     directory = Path(tempfile.mkdtemp(prefix="longpoll-gateway-test-", dir=MEMORY if MEMORY.is_dir() else None))
     state, bus = Map(directory / "state", SIZE), Room(loop)
     try:
-        yield lambda: OnOneLoop(state, loop, bus)
+        yield lambda: SharedStore(state, loop, bus)
     finally:
         shutil.rmtree(directory)
 
