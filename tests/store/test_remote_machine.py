@@ -88,6 +88,7 @@ class World:
 
         self.authority = Authority(self.loop, delay, None if at_once else delay)
         self.sent: dict[Call, None] = {}
+        self.orphans: set[Call] = set()  # lost their places to who died before it had them, and have not heard of it
         self.paid = 0
         self.served: list[int] = []  # tickets of the line for one place, in the order in which they were served
         self.gateways = [
@@ -109,16 +110,24 @@ class World:
             self.served.append(bearer.ticket)
 
     def counts(self) -> Counter[tuple[str, str]]:
-        return Counter((place.limit, place.key) for call in self.sent for place in places(call))
+        sent = [call for call in self.sent if call not in self.orphans]
+        return Counter((place.limit, place.key) for call in sent for place in places(call))
 
     def settle(self) -> None:
         """Until nothing is on its way to anybody."""
         for _ in range(200):
             self.loop.turns(5)
-            if not self.asking and not any(each.waiting for one in self.gateways for each in one.front.channels):
+            talking = any(each.waiting for one in self.gateways for each in one.front.channels)
+            if not self.asking and not talking and not self.unheard:
                 return
             self.loop.advance(0.02)
         raise AssertionError("the store and its processes talk for ever")
+
+    @property
+    def unheard(self) -> bool:
+        """Whether somebody asked who is not answered, be he over by now: a dead process confirms nothing, and is waited
+        for."""
+        return any(bearer.unheard for one in self.living for bearer in one.front.bearers.values())
 
     @property
     def asking(self) -> list[Call]:
@@ -127,6 +136,8 @@ class World:
     def die(self, gateway: Gateway) -> None:
         for caller in gateway.callers:
             self.sent.pop(caller.call, None)
+        known = [one for each in self.gateways for one in each.front.bearers.values()]
+        self.orphans |= {one.call for one in known if one.lost}
         self.authority.bury(gateway.front)
 
 
