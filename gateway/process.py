@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,12 +100,13 @@ class Served(Replaced, Protocol):
 async def _serve_until_told(served: Served, control: Control, before: Taken | None) -> int:
     loop = asyncio.get_running_loop()
     signals = Signals(served)
-    loop.add_signal_handler(signal.SIGHUP, signals.reload)  # before the start: SIGHUP would end the process
-    if before is not None:
-        await before.listen({"pass": partial(served.heard, from_before=True)})
-    await served.start()
+    loop.add_signal_handler(signal.SIGHUP, signals.reload)  # before the start: each would end the process as it stands
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.end)
+    if before is not None:
+        await before.listen({"pass": partial(served.heard, from_before=True)})
+    if not await signals.start():
+        return 0
     given = await _replace(served, before) if before is not None else ()
     control.open(given)
     served.served()
@@ -172,16 +174,35 @@ class Alone:
 
 
 class Signals:
-    """What was asked for by signals. A reload that waits for its turn serves for all that are asked for meanwhile."""
+    """What was asked for by signals. A reload that waits for its turn serves for all that are asked for meanwhile; what
+    does not serve yet is reloaded when it does, and has nothing to drain."""
 
     def __init__(self, served: Served) -> None:
         self.tasks: set[asyncio.Task[object]] = set()
         self._served = served
+        self._starting: asyncio.Task[None] | None = None
+        self._started = asyncio.Event()
         self._ending = False
         self._reload_asked = False
 
+    async def start(self) -> bool:
+        """Whether it serves; else it was told to end before it did, and has ended."""
+        if not self._ending:
+            self._starting = asyncio.ensure_future(self._served.start())
+            with suppress(asyncio.CancelledError):
+                await self._starting
+        if self._ending:
+            await self._served.stop()
+        self._started.set()
+        return not self._ending
+
     def end(self) -> None:
-        self._run(self._served.stop() if self._ending else self._served.drain())
+        if self._started.is_set():
+            self._run(self._served.stop() if self._ending else self._served.drain())
+        elif not self._ending:
+            logger.info("told to end before it served")
+            if self._starting is not None:
+                self._starting.cancel()
         self._ending = True
 
     def reload(self) -> None:
@@ -190,6 +211,7 @@ class Signals:
             self._run(self._reload())
 
     async def _reload(self) -> None:
+        await self._started.wait()
         self._reload_asked = False
         await self._served.reload()
 

@@ -52,8 +52,9 @@ class Life:
         inherits = [its.fileno(), machine.directory.lock, *(each for some in sockets.values() for each in some)]
         with its:
             process = await asyncio.create_subprocess_exec(
-                *COMMAND, json.dumps(orders), stdin=asyncio.subprocess.DEVNULL, pass_fds=inherits
-            )
+                *COMMAND, json.dumps(orders), stdin=asyncio.subprocess.DEVNULL, pass_fds=inherits,
+                start_new_session=True,  # Ctrl-C in a terminal means the supervisor
+            )  # fmt: skip
         life = cls(number, process)
         life.link = await Link.over(ours, {**handlers, "ready": life._ready, "failed": life._fail})
         return life

@@ -126,6 +126,8 @@ class Workers:
                 _fail(first, error)
                 how = f"cannot be started: {error.strerror}"
             else:
+                if self._ending.is_set():
+                    life.kill()  # who told the others to end did not know of it
                 life.when_served(partial(_tell, first, life))
                 await life.end()
                 await self._bury(life)

@@ -122,10 +122,12 @@ def machine_config(
 
 @contextlib.contextmanager
 def machine(
-    text: str, folder: Path, command: Sequence[str] = (sys.executable, "-m", "gateway"), **process: Any
-) -> Iterator[Machine]:
-    """`gateway run` on that configuration, all its workers ready; killed at the end with all of them, if it still runs.
-    `command` is what comes before "run", `process` is for `subprocess.Popen`."""
+    text: str, folder: Path, command: Sequence[str] = (sys.executable, "-m", "gateway"), serves: bool = True,
+    **process: Any,
+) -> Iterator[Machine]:  # fmt: skip
+    """`gateway run` on that configuration, all its workers ready, or not waited for unless it `serves`; killed at the
+    end with all of them, if it still runs. `command` is what comes before "run", `process` is for
+    `subprocess.Popen`."""
     file, output = folder / "gateway.toml", folder / "output.txt"
     file.write_text(text.replace("file:calls.jsonl", f"file:{folder}/calls.jsonl"), "utf-8")
     systemd = Systemd()
@@ -136,8 +138,9 @@ def machine(
     port, admin_port = _ports_of(text)
     found = Machine(port, admin_port, folder / "calls.jsonl", started, output, systemd)
     try:
-        until_sync(lambda: started.poll() is not None or systemd.heard("READY"), "READY=1", PROCESSES)
-        assert started.poll() is None, found.said()
+        if serves:
+            until_sync(lambda: started.poll() is not None or systemd.heard("READY"), "READY=1", PROCESSES)
+            assert started.poll() is None, found.said()
         yield found
     finally:
         _end(found)
