@@ -149,8 +149,9 @@ class App:
         bound = self._bound = self._bind(config.server)
         operator = Operator(self, self._edge, self._timers, self._telemetry, self._reloads, self._limits, self._store)
         if config.admin is not None:
-            make = partial(make_admin, operator, inner=not self._part.alone)
-            self._admin = AdminListener(self._part.admin(config.admin), make, self._part.given)
+            inner = not self._part.alone
+            make = partial(make_admin, operator, inner=inner)
+            self._admin = AdminListener(self._part.admin(config.admin), make, self._part.given, inner)
             await self._admin.start()
         self._start_ramp(loop, config.server)
         self._telemetry.start(operator.gauges)

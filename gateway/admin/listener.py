@@ -21,11 +21,15 @@ logger = logging.getLogger("gateway")
 
 class AdminListener:
     """`await start()`, then `port` is the one really listened on. Raises OSError and ValueError from `start`. `make` is
-    what makes the application: a gateway's own or, with several workers, its supervisor's."""
+    what makes the application: a gateway's own or, with several workers, its supervisor's. An `inner` one is for that
+    supervisor only, so operators are not told of it."""
 
-    def __init__(self, admin: Admin, make: Callable[[Access], web.Application], given: Given = NOTHING) -> None:
+    def __init__(
+        self, admin: Admin, make: Callable[[Access], web.Application], given: Given = NOTHING, inner: bool = False
+    ) -> None:
         self.port: int | None = None
         self._admin = admin
+        self._inner = inner
         token = read_secret(admin.token, os.environ) if admin.token is not None else None
         self._given = given
         self.bound = Bound({})
@@ -42,7 +46,7 @@ class AdminListener:
             self._doors.append(Doors(sock, server, self._application[BUSY]))
             if sock.family != socket.AF_UNIX:
                 self.port = sock.getsockname()[1]
-        logger.info("admin on %s", self._admin.listen)
+        logger.log(logging.DEBUG if self._inner else logging.INFO, "admin on %s", self._admin.listen)
 
     def hand_over(self, addresses: Collection[str]) -> None:
         """Takes nobody new: where its own is among these addresses another process does. Whoever is connected is

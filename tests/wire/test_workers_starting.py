@@ -40,6 +40,13 @@ async def test_reloads_while_workers_start_come_after_it(tmp_path: Path) -> None
         await until(lambda: lines(gw, "reloaded;"), limit=PROCESSES)
 
 
+@ITS_OWN_LOOP
+async def test_a_start_says_of_the_admin_listener_only_where_it_can_be_asked(tmp_path: Path) -> None:
+    with machine(machine_config(1), tmp_path) as gw:
+        (line,) = [line for line in gw.said().splitlines() if "admin on" in line]
+        assert line == f"INFO admin on 127.0.0.1:{gw.admin_port}"
+
+
 def lines(gw: Machine, words: str) -> list[int]:
     """1 for each line with these words."""
     return [1 for line in gw.said().splitlines() if words in line]
