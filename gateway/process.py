@@ -44,6 +44,7 @@ def run(path: Path, replace: bool = False) -> int:
 
     Raises ConfigError, ValueError or OSError, each with sentences for the operator.
     """
+    _fill_standard()
     sys.unraisablehook = tell_of_bugs
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     config, notices = read_config(path)
@@ -68,6 +69,16 @@ def run(path: Path, replace: bool = False) -> int:
         except StartError as error:
             print(error, file=sys.stderr)
             return error.code
+
+
+def _fill_standard() -> None:
+    """Where whoever started us has closed standard input, output or error, nothing of ours comes in its place: a socket
+    there would be written to, and libuv ends a process for it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
 
 
 def tell_of_bugs(found: sys.UnraisableHookArgs) -> None:
