@@ -94,7 +94,8 @@ def bind(listen: Listen, vanished_after: float = VANISHED_AFTER) -> list[socket.
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return [_tcp(family, address, vanished_after) for family, _, _, _, address in dict.fromkeys(found)]
     except OSError as error:
-        raise ListenError(error.errno or 0, f"cannot listen on {listen}: {_reason(error)}") from None
+        reason = _reason(error) if listen.path is None else _reason_unix(error)
+        raise ListenError(error.errno or 0, f"cannot listen on {listen}: {reason}") from None
 
 
 def unbind(listen: Listen) -> None:
@@ -111,6 +112,14 @@ def _reason(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         return "permission denied; choose a port above 1023 or give the process CAP_NET_BIND_SERVICE"
     return f"{(error.strerror or 'unknown error').lower()}; check the address"
+
+
+def _reason_unix(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "the address is in use, or what is there is no socket; stop what uses it or choose another path"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "permission denied; let this user write into that directory, or choose another path"
+    return f"{(error.strerror or 'unknown error').lower()}; check the path"
 
 
 def again(sockets: Sequence[socket.socket], vanished_after: float = VANISHED_AFTER) -> list[socket.socket]:

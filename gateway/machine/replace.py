@@ -68,7 +68,7 @@ class Control:
         try:
             self._sock = given[0] if given and given[0].getsockname() == str(self.path) else self._bind()
         except OSError as error:
-            logger.warning("nobody can take over from this process with --replace: %s", error.strerror or error)
+            logger.warning("nobody can take over from this process with --replace: %s", _said(error))
             return
         self._own = True
         asyncio.get_running_loop().add_reader(self._sock, self._accept)
@@ -151,6 +151,13 @@ class Control:
         self._own = CONTROL not in addresses
         self.close()
         await self._replaced.hand_over(peer.pid, frozenset(addresses))
+
+
+def _said(error: OSError) -> str:
+    """A sentence of ours, or what the system says of a folder that cannot be made."""
+    if error.filename is None:
+        return error.strerror or str(error)
+    return f"{error.filename}: {(error.strerror or 'unknown error').lower()}; write server.control"
 
 
 def _private(folder: Path) -> None:
