@@ -801,11 +801,11 @@ class Serve:
         """Exactly once: the connection to the upstream is given up or back, leases return, the record is written."""
         call.state = SETTLED
         call.outcome = outcome
-        call.ended = self._timers.now()
         self._timers.cancel(call)
         if call.up is not None:
             call.up.cancel()
             call.up = None
+        call.ended = self._timers.now()  # after what it waited for has counted that: its work is never less than none
         if call.charged and outcome is not ANSWERED and call.plan is not None:
             self._limits.refund(call, call.plan, outcome)
         release(call)

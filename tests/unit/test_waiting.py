@@ -17,6 +17,7 @@ from gateway.policies.rate_limit import RateLimit, compile_rate_limit
 from gateway.state.store import Tokens
 from tests.kit.crowd import Crowd
 from tests.kit.holds import hold_plan
+from tests.kit.jumping import SlowingLoop
 from tests.kit.serving import POLLS
 from tests.kit.stores import take
 
@@ -56,6 +57,13 @@ def test_a_poll_that_waited_is_forwarded_for_what_is_left_of_its_hold() -> None:
     crowd.loop.advance(30)
     assert [round((call.ended or 0) - call.started) for call in crowd.records] == [30] * 3, "none longer for its wait"
     assert [round(call.waited) for call in crowd.sent] == [0, 5, 10]
+
+
+def test_who_leaves_while_it_waits_did_not_wait_longer_than_it_was_there() -> None:
+    crowd = Crowd((rate(5.0),), loop=SlowingLoop())
+    crowd.poll()
+    crowd.poll(timeout=1e6).leave()
+    assert 0 < crowd.records[0].waited < (crowd.records[0].ended or 0) - crowd.records[0].started
 
 
 def test_who_would_get_its_token_too_late_is_refused_at_once_and_told_when() -> None:
