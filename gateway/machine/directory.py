@@ -64,11 +64,13 @@ def _sweep(base: Path) -> None:
 
 
 def _locked(path: Path, flags: int = 0) -> int | None:
-    """The descriptor of a lock that is now held; None when somebody else holds it."""
+    """The descriptor of a lock that is now held; None when somebody else holds it, or removed it before it was."""
     lock = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_nlink:
+            return lock
     except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
+        pass
+    os.close(lock)
+    return None

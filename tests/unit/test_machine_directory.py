@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,25 @@ def test_one_that_another_process_locks_between_is_made_again(tmp_path: Path, mo
     monkeypatch.setattr(fcntl, "flock", flock)
     made = make_directory(tmp_path)
     assert made.path.is_dir()
+    made.remove()
+
+
+def test_one_that_another_process_removes_between_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It found the file in the moment in which nobody held it, and took the directory for that of a killed machine."""
+    real, removed = fcntl.flock, []
+
+    def flock(file: int, how: int) -> None:
+        if not removed:
+            (left,) = tmp_path.iterdir()
+            shutil.rmtree(left)
+            removed.append(left)
+        real(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    made = make_directory(tmp_path)
+    assert made.path.is_dir() and made.path not in removed
     made.remove()
 
 

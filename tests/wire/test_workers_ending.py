@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,10 @@ async def test_a_worker_that_ends_again_and_again_is_started_ever_more_rarely(tm
             lines = re.findall(
                 r"ERROR worker 1 \(pid (\d+)\) was ended by SIGKILL .* started again in (\S+)s", gw.said()
             )
-            assert [float(pause) for _, pause in lines] == [0.1, 0.2, 0.4, 0.8][: len(lines)]
-            assert len(lines) >= 3
+            pauses = [float(pause) for _, pause in lines]
+            assert pauses[0] == 0.1 and len(pauses) >= 3
+            assert all(later in (0.1, pytest.approx(2 * pause)) for pause, later in pairwise(pauses))
+            assert max(pauses) > 0.1, "each lived for seconds: it is a machine too slow for this test"
             async with client(gw.port) as raw:  # the other one never noticed
                 assert (await raw.ask(get())).status == 200
             await gw.until_serving(2)
@@ -49,7 +52,7 @@ def test_that_no_worker_can_start_is_told_once_with_the_exit_code_of_one_process
     file = tmp_path / "gateway.toml"
     file.write_text(machine_config(1, calls=f"{tmp_path}/file/calls.jsonl"), "utf-8")
     command = [sys.executable, "-m", "gateway", "run", "-c", str(file)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PROCESSES, check=False)
     said = [line for line in done.stderr.splitlines() if not line.startswith(("INFO", "WARNING"))]
     assert done.returncode == 2, done.stderr
     assert [str(tmp_path) in line for line in said] == [True], done.stderr
