@@ -301,7 +301,7 @@ class App:
         now = self._timers.now()
         drain = drain or self._window(self._config.server.shutdown_delay)
         if drain.begun > now:
-            logger.info("not ready any more; listeners close in %.3gs", drain.begun - now)
+            logger.info("not ready any more; listeners close in %.1fs", drain.begun - now)
             if await self._sleep(drain.begun - now):
                 return
         logger.info("draining for at most %gs", drain.end - drain.begun)
