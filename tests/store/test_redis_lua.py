@@ -33,6 +33,7 @@ def test_a_bucket_in_lua_is_a_bucket_in_python(redis: RedisServer, rate: Rate, m
         at = asker.time
         if move == "refund":
             asker.ask("n.1", ("refund", "b", rate.interval, rate.burst))
+            full_at = bucket.bound(full_at, rate, at)
             if full_at > at:
                 full_at = bucket.give_back(full_at, rate, at)
                 full_at = full_at if full_at > at else FULL  # which is forgotten, whatever the clock does then
@@ -47,6 +48,33 @@ def test_a_bucket_in_lua_is_a_bucket_in_python(redis: RedisServer, rate: Rate, m
             full_at = bucket.bound(full_at, rate, at)
             assert answer[1] == 1
             assert answer[2:] == pytest.approx([bucket.wait(full_at, rate, at), full_at - at], rel=1e-12, abs=1e-9)
+
+
+def test_a_clock_that_goes_back_costs_no_more_than_one_filling_of_a_bucket(redis: RedisServer) -> None:
+    """Whatever was asked before: an empty bucket gives again after one token's time, one that is given back counts."""
+    asker, tokens = Asker(redis), [("t", 2.0, 5)]
+    asker.join("n.1")
+    for _ in range(5):
+        assert asker.take("n.1", 0, tokens)[0] == 1
+    asker.at(START - 3600.0)
+    asker.ask("n.1", ("refund", *tokens[0]))
+    assert asker.take("n.1", 0, tokens)[0] == 1
+    assert asker.take("n.1", 0, tokens)[:3] == [0, 1, pytest.approx(2.0, abs=1e-3)]
+    asker.at(START - 3600.0 + 10.0)
+    assert [asker.take("n.1", 0, tokens)[0] for _ in range(6)] == [1] * 5 + [0]
+
+
+def test_a_clock_that_goes_back_bars_nobody_for_longer_than_he_is_told(redis: RedisServer) -> None:
+    asker = Asker(redis)
+    asker.join("n.1")
+
+    def answer(number: int, who: str) -> object:
+        return asker.take("n.1", number, (), [("p", 1, 0, who, 30, True)])[0]
+
+    assert [answer(1, "alice"), answer(2, "bob"), answer(3, "alice")] == [1, 1, 2]
+    for seconds, wanted in ((-3600.0, 2), (-3571.0, 2), (-3569.0, 1)):
+        asker.at(START + seconds)
+        assert answer(4, "alice") == wanted
 
 
 def test_nothing_is_kept_for_ever_and_nothing_has_a_name(redis: RedisServer) -> None:

@@ -76,8 +76,6 @@ end
 
 -- Tokens: the arithmetic of bucket.py.
 
-local function full_at(name) return tonumber(redis.call('GET', key('b', name))) end
-
 local function fill(name, at)
   if at > now then
     redis.call('SET', key('b', name), string.format('%.17g', at), 'PX', math.ceil((at - now) * 1000) + 1)
@@ -86,21 +84,24 @@ local function fill(name, at)
   end
 end
 
+-- None is emptier than empty: one that owes more was emptied under another rule, or before the clock went back.
+local function full_at(name, interval, burst)
+  local full, most = tonumber(redis.call('GET', key('b', name))), burst * interval
+  if not full or full - now <= most + SLACK * interval then return full end
+  fill(name, now + most)
+  return now + most
+end
+
 -- The bucket after a token was taken; or nil, and what it is.
 local function pay(name, interval, burst)
-  local full = full_at(name)
+  local full = full_at(name, interval, burst)
   if not full or full <= now then return now + interval end
   if full - now <= (burst - 1 + SLACK) * interval then return full + interval end
-  local most = burst * interval
-  if full - now > most + SLACK * interval then
-    full = now + most
-    fill(name, full)
-  end
   return nil, full
 end
 
-local function refund(name, interval)
-  local full = full_at(name)
+local function refund(name, interval, burst)
+  local full = full_at(name, interval, burst)
   if full and full > now then fill(name, math.max(full - interval, now)) end
 end
 
@@ -123,6 +124,19 @@ local function oldest(name)
   end
 end
 
+-- Until it may take places from others again.
+local function bar(who, grace)
+  local life = math.ceil(grace * 1000) + 1
+  if grace > 0 then redis.call('SET', key('x', who), string.format('%.17g', now + grace), 'PX', life) end
+end
+
+-- Seconds until then: never more than it may be, wherever the clock has gone.
+local function barred(who, grace)
+  local left = (tonumber(redis.call('GET', key('x', who))) or 0) - now
+  if left > grace then bar(who, grace) end
+  return math.min(left, grace)
+end
+
 -- What stands between the call and a place: nothing (""), or whoever loses it. Or nil, seconds until it is worth to ask
 -- again, and whether it stands in line now.
 local function find(name, max, line, who, grace, evict, me, yields)
@@ -131,8 +145,8 @@ local function find(name, max, line, who, grace, evict, me, yields)
   if free then return '' end
   if yields and redis.call('ZSCORE', key('l', name), yields) then return yields end
   if evict then
-    local barred = math.min((tonumber(redis.call('GET', key('x', who))) or 0) - now, grace)
-    if barred > 0 then return nil, math.max(barred, 1), 0 end
+    local seconds = barred(who, grace)
+    if seconds > 0 then return nil, math.max(seconds, 1), 0 end
     local found = oldest(name)
     if found then return found end
   end
@@ -140,12 +154,6 @@ local function find(name, max, line, who, grace, evict, me, yields)
   if waiting >= line then return nil, 1, 0 end
   add(key('w', name), me, last(key('w', name)))
   return nil, 1, 1
-end
-
--- Until it may take places from others again.
-local function bar(who, grace)
-  local life = math.ceil(grace * 1000) + 1
-  if grace > 0 then redis.call('SET', key('x', who), string.format('%.17g', now + grace), 'PX', life) end
 end
 
 -- A poll loses its place to another.
