@@ -48,7 +48,6 @@ class Terms:
     confirm: float = 0.25
     connect: float = 1.5
     again: float = 0.5  # between two attempts to connect, at most
-    old: float = 30.0  # a beat that lies so far back by the server's own clock is nobody's
     sweep: float = 3600.0  # in which every lease is made known again, whatever happened to it there
 
 
@@ -151,7 +150,7 @@ class Node:
             logger.warning("state.url: %s: %s", self._where.url, said)
         returning = self._epoch > 0
         self._epoch += 1
-        seen = await self._ask(session, "join", int(returning), int(terms.settle * 1000), int(terms.old))
+        seen = await self._ask(session, "join", int(returning), int(terms.settle * 1000))
         self._owners = [*self._owners[-MOST_FORMER:], self._owner]
         for lent in store.mirror.lent.values():
             lent.known = False
@@ -162,7 +161,7 @@ class Node:
             await session.ask(self._call(former, "leave"))
         self._owners = [self._owner]
         if seen[2] > 0:
-            await asyncio.sleep(seen[2] / 1000)
+            await asyncio.sleep(min(seen[2] / 1000, terms.settle))  # the server's clock may have gone back meanwhile
         await self._beat(session)
         await self._closes(session)
 

@@ -40,7 +40,7 @@ class Asker:
         return self.redis.evalsha(self._node.digest, 1, f"{self.prefix}:nodes", owner, verb, *more)
 
     def join(self, owner: str) -> None:
-        self.node(owner, "join", "0", "1000", "1000000000")
+        self.node(owner, "join", "0", "1000")
 
     def ask(self, owner: str, *asks: Sequence[Any]) -> list[Any]:
         """The answers to those of them that take something."""

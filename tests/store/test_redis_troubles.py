@@ -96,26 +96,55 @@ async def test_who_makes_the_server_forget_loses_no_lease(own: RedisServer, pref
         await until(lambda: places(own, prefix) == 1)
 
 
+def at(server: RedisServer, prefix: str, seconds: int) -> None:
+    """The time of the server, as scripts see it."""
+    push = "redis.call('DEL', KEYS[1]); redis.call('RPUSH', KEYS[1], ARGV[1], 0)"
+    server.ask("EVAL", push, 1, f"{prefix}:time", seconds)
+
+
+@pytest.mark.parametrize("jump", [3600, -3600])
+async def test_who_comes_after_the_clock_jumped_takes_nobody_for_dead(
+    redis: RedisServer, prefix: str, jump: int
+) -> None:
+    """Before anybody else had the time for a sign of life."""
+    at(redis, prefix, 1_800_000_000)
+    async with nodes(redis.url, prefix, 2, started=False, beat=3600.0, dead=3600.0) as (a, b):
+        for node in (a, b):
+            told_scripts(node.store)
+        await a.store.start()
+        held = await a.holders(6, CAP)
+        at(redis, prefix, 1_800_000_000 + jump)
+        await b.store.start()
+        assert not await b.lets_in(CAP) and b.store.condition.parts == 2
+        release(held[0])
+        await until(lambda: places(redis, prefix) == 5)
+        assert await b.lets_in(CAP) and not a.store.condition.errors
+
+
+async def test_who_comes_while_others_come_back_waits_no_longer_because_the_clock_went_back(
+    own: RedisServer, prefix: str
+) -> None:
+    own.ask("SET", f"{prefix}:young", "1", "EX", 3600)
+    async with nodes(own.url, prefix) as (node,):
+        assert await node.lets_in(CAP)
+
+
 @pytest.mark.parametrize("jump", [3600, -3600])
 async def test_a_clock_that_jumps_frees_no_place_and_keeps_none(own: RedisServer, prefix: str, jump: int) -> None:
-    def at(seconds: float) -> None:
-        own.ask("EVAL", "redis.call('DEL', KEYS[1]); redis.call('RPUSH', KEYS[1], ARGV[1], 0)", 1, f"{prefix}:time",
-                int(seconds))  # fmt: skip
-
-    at(1_800_000_000)
+    at(own, prefix, 1_800_000_000)
     async with nodes(own.url, prefix, 2, started=False) as (a, b):
         for node in (a, b):
             told_scripts(node.store)
             await node.store.start()
         held = await a.holders(4, CAP)
         assert await a.lets_in(ALICE)
-        at(1_800_000_000 + jump)
+        at(own, prefix, 1_800_000_000 + jump)
         assert [await b.lets_in(CAP) for _ in range(4)] == [True, True, False, False]
         assert await b.lets_in(ALICE) or jump < 0
         await until(lambda: int(own.ask("HLEN", f"{prefix}:nodes")) == 2 and a.asked and b.asked)
         refused = denied(await b.take(*[ALICE] * 7)) if jump < 0 else None
         assert refused is None or refused.retry_after <= 3600.0
-        at(1_800_000_000)
+        at(own, prefix, 1_800_000_000)
         release(held[0])
         await until(lambda: places(own, prefix) == 5)
         assert [await b.lets_in(CAP) for _ in range(2)] == [True, False]

@@ -5,7 +5,7 @@
 -- ARGV[1]  owner
 -- ARGV[2]  join | beat | bury | leave
 --   join   ARGV[3] "1": it was here before, and brings what it has lent; ARGV[4] ms that others get to do the same where
---          this server has forgotten everybody; ARGV[5] seconds after which a beat is too old for anyone who lives
+--          this server has forgotten everybody
 --   bury   ARGV[3...] owner and beat, in pairs: gone, unless it was heard of since
 --
 -- Returns "unknown" (beat: of an owner that is not, or no longer, known) or JSON: [owner, beat, owner, beat, ...],
@@ -33,11 +33,7 @@ local function here()
 end
 
 if verb == 'join' then
-  local all = redis.call('HGETALL', nodes)
-  if #all == 0 and ARGV[3] == '1' then redis.call('SET', young, 1, 'PX', ARGV[4]) end
-  for at = 1, #all, 2 do
-    if beat - all[at + 1] > ARGV[5] * 1000000 then bury(all[at]) end
-  end
+  if ARGV[3] == '1' and #redis.call('HGETALL', nodes) == 0 then redis.call('SET', young, 1, 'PX', ARGV[4]) end
   here()
 elseif verb == 'beat' then
   if redis.call('HEXISTS', nodes, owner) == 0 then return 'unknown' end
