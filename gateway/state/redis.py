@@ -105,8 +105,7 @@ class RedisStore:
         if pending.late:
             self._too_late(pending, answer)
         elif kind == -1:
-            for mark in pending.marks if kind_of(answer[1]) == "wrongtype" else ():
-                self.desk.say(("release", pending.number, (mark,)))  # it may have got as far as that one
+            self.evictions.halfway(pending)
             self.unanswered(pending)
         elif kind == 1:
             self.condition.decisions["asked"] += 1
@@ -186,7 +185,7 @@ class RedisStore:
                 self._turn(word["number"])
             else:
                 self.evictions.heard(word)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             self.error("garbage", "")
 
     def _turn(self, number: int) -> None:

@@ -18,6 +18,7 @@ from gateway.state.redis_words import Script
 
 if TYPE_CHECKING:
     from gateway.call import Call
+    from gateway.state.mirror import Lent
     from gateway.state.redis_asked import RedisAsked
     from gateway.state.redis_words import Mark
     from gateway.state.store import Keys, Place, Taken
@@ -30,12 +31,14 @@ Ask = Sequence[Any]
 class Pending:
     """A call that takes something. `late`: it was decided without the answer, which is still to come."""
 
-    __slots__ = ("answer", "asked", "call", "keys", "late", "marks", "number", "places", "tokens", "tries", "yields")
+    __slots__ = ("answer", "asked", "call", "keys", "late", "marks", "number", "older", "places", "tokens", "tries",
+                 "yields")  # fmt: skip
 
     def __init__(self, asked: RedisAsked, call: Call, yields: Call | None, answer: asyncio.Future[Taken]) -> None:
         self.asked = asked
         self.call = call
         self.yields = yields
+        self.older: Lent | None = None  # what `yields` holds, once a place of it was granted
         self.answer = answer
         self.number = 0
         self.keys: Keys = ()

@@ -15,7 +15,7 @@ from gateway.state.store import Denied
 
 if TYPE_CHECKING:
     from gateway.call import Call
-    from gateway.state.mirror import Mirror
+    from gateway.state.mirror import Lent, Mirror
 
 TRIES = 3  # victims that turn out to be past ending; then the call is refused
 
@@ -48,9 +48,12 @@ class Evictions:
         elsewhere, kept = 0, False
         for member in dict.fromkeys(ended):
             owner, _, number = member.partition(":")
+            lent = self._mirror.lent.get(int(number)) if owner == self._desk.owner else None
             if owner != self._desk.owner:
                 elsewhere += 1
-            elif not self._ended_here(int(number), pending):
+            elif lent is not None and lent.call is pending.yields:
+                pending.older = lent
+            elif not self._end(int(number), pending.call.id):
                 kept = True
         if kept:
             self._instead(pending)
@@ -58,14 +61,12 @@ class Evictions:
             timer = self._loop.call_later(self._confirm, self._go_on, pending.number)
             self._waiting[pending.number] = _Waiting(pending, owed, elsewhere, timer)
         else:
-            pending.asked.granted(pending, owed, self._loop.time())
+            self._let_in(pending, owed)
 
-    def _ended_here(self, number: int, pending: Pending) -> bool:
-        lent = self._mirror.lent.get(number)
-        if lent is not None and lent.call is pending.yields:
-            release(lent.call)  # it ends when the newer one is let in
-            return True
-        return self._end(int(number), pending.call.id)
+    def _let_in(self, pending: Pending, owed: Sequence[float]) -> None:
+        if pending.older is not None:
+            release(pending.older.call)  # which is ended now that the newer one is let in
+        pending.asked.granted(pending, owed, self._loop.time())
 
     def _end(self, number: int, by: str) -> bool:
         """Whether it is over."""
@@ -104,7 +105,10 @@ class Evictions:
             self._go_on(int(number))
 
     def _instead(self, pending: Pending) -> None:
-        """It gives back what it got, and asks for the place of another."""
+        """It gives back what it got, also to who gave way to it, and asks for the place of another."""
+        older, pending.older = pending.older, None
+        if older is not None and older.number in self._mirror.lent:
+            self._claim(older)
         self.undo(pending)
         pending.tries += 1
         if pending.tries > TRIES:
@@ -127,7 +131,18 @@ class Evictions:
             owner, _, number = member.partition(":")
             lent = self._mirror.lent.get(int(number)) if owner == self._desk.owner else None
             if lent is not None:
-                self._desk.say(("claim", lent.number, (), lent.marks))
+                self._claim(lent)
+
+    def halfway(self, pending: Pending) -> None:
+        """The server failed in the middle. Whatever it got is given back, each by itself: that may fail, too."""
+        older = self._mirror.of(pending.yields) if pending.yields is not None else None
+        if older is not None:
+            self._claim(older)
+        for mark in pending.marks:
+            self._desk.say(("release", pending.number, (mark,)))
+
+    def _claim(self, lent: Lent) -> None:
+        self._desk.say(("claim", lent.number, (), lent.marks))
 
     def all_go_on(self) -> None:
         """Nobody will confirm any more."""
@@ -141,4 +156,4 @@ class Evictions:
 
     def _go_on(self, number: int) -> None:
         waiting = self._forget(number)
-        waiting.pending.asked.granted(waiting.pending, waiting.owed, self._loop.time())
+        self._let_in(waiting.pending, waiting.owed)

@@ -139,6 +139,28 @@ async def test_a_poll_of_the_same_poller_gives_way_even_where_nobody_is_ended(re
         assert not await node.lets_in(one)
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_poll_that_gives_way_keeps_its_place_when_the_newer_one_is_refused(
+    redis: RedisServer, prefix: str, elsewhere: bool
+) -> None:
+    """For it needs the place of a third too, which cannot be ended."""
+    async with nodes(redis.url, prefix, 2) as group:
+        one, other = replace(CAP, max=1), replace(EVICT, who="bob")
+        (older,) = await group[0].holders(1, one)
+        (third,) = await group[elsewhere].holders(1, EVICT)
+        third.state = State.RELAYING
+        assert denied(await group[0].take(one, other, holder=poll(), yields=older)).demand == other
+        assert len(older.leases) == 1 and not any(node.ended for node in group)
+        await until(lambda: [redis.ask("ZCARD", key) for key in redis.keys(f"{prefix}:l")] == [1, 1])
+        assert not await group[1].lets_in(one)
+        release(third)
+        newer = poll()
+        await until(lambda: len(redis.keys(f"{prefix}:l")) == 1)
+        assert await group[0].take(one, other, holder=newer, yields=older) is None and not older.leases
+        release(newer)
+        await until(lambda: not redis.keys(f"{prefix}:l"))
+
+
 async def test_places_of_a_node_that_vanishes_are_free_again_and_its_tickets_stop_nobody(
     redis: RedisServer, prefix: str
 ) -> None:

@@ -83,6 +83,18 @@ async def test_a_call_that_a_wrong_value_stopped_halfway_holds_nothing_there(red
         assert await node.lets_in(replace(CAP, limit="other", max=1))
 
 
+async def test_an_older_poll_keeps_its_place_when_that_stopped_the_newer_one(redis: RedisServer, prefix: str) -> None:
+    async with nodes(redis.url, prefix) as (node,):
+        one, other = replace(CAP, max=1), replace(CAP, limit="other")
+        (older,) = await node.holders(1, one)
+        redis.ask("HSET", f"{prefix}:e:{node.store.names['other', 'alice']}", "x", "y")
+        node.store.on_failure = "closed"
+        assert denied(await node.take(one, other, holder=poll(), yields=older)).failed
+        assert older.leases and not await node.lets_in(one)
+        release(older)
+        await until(lambda: places(redis, prefix) == 0)
+
+
 @pytest.mark.parametrize("command", [("FLUSHALL",), ("SCRIPT", "FLUSH")])
 async def test_who_makes_the_server_forget_loses_no_lease(own: RedisServer, prefix: str, command: tuple[str]) -> None:
     async with nodes(own.url, prefix) as (node,):
