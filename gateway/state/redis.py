@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -20,7 +19,7 @@ from gateway.state.condition import Condition
 from gateway.state.mirror import Lent, Mirror
 from gateway.state.redis_asked import RedisAsked
 from gateway.state.redis_desk import Desk, Pending
-from gateway.state.redis_errors import kind_of, sentence
+from gateway.state.redis_errors import kind_of, sentence, standing
 from gateway.state.redis_evictions import Evictions
 from gateway.state.redis_node import Node, Terms
 from gateway.state.redis_tickets import Tickets
@@ -55,21 +54,21 @@ class RedisStore:
         self.tickets = Tickets(self.desk.say)
         self.evictions = Evictions(loop, self.mirror, self.desk, terms.confirm)
         self._freed: Callable[[str, str], None] = lambda limit, key: None
-        self._url = where.url
+        self._where = where
         self._wall = wall
         self._trouble = ""  # of what kind it is now
-        self._complain = Sparing[str](loop, partial(_say, logging.WARNING))
-        self._announce = Sparing[str](loop, partial(_say, logging.INFO))
+        self._tells = on_failure != "closed"  # or whoever starts it is told, and nobody else
+        self._tell = Sparing[str](loop, self._say)
         self._node = Node(self, where, prefix, terms)
 
     async def start(self) -> None:
         try:
             await self._node.start()
-        except ValueError as error:
+        except ValueError:
             if self.on_failure == "closed":
                 await self.close()
                 raise
-            logger.warning("%s; %s until it answers", error, _MEANWHILE[self.on_failure])
+        self._tells = True
 
     async def close(self) -> None:
         await self._node.close()
@@ -136,11 +135,11 @@ class RedisStore:
         self.trouble("slow")
 
     def error(self, kind: str, text: str) -> None:
-        """One wrong key is the trouble of those who are counted there; all else is everybody's."""
+        """A wrong key is the trouble of those who are counted there; all else is everybody's."""
         if kind in ("wrongtype", "noscript"):
             self.condition.errors[kind] += 1
             if kind == "wrongtype":
-                self._complain(sentence(self._url, kind))
+                self._tell(sentence(self._where, kind))
         else:
             self.trouble(kind, text)
 
@@ -153,9 +152,9 @@ class RedisStore:
         self._node.stir(kind)
         if kind != self._trouble:
             self._trouble = kind
-            why = sentence(self._url, kind, error)
-            self.condition.turn(False, self._wall(), why)
-            self._complain(f"{why}; {_MEANWHILE[self.on_failure]} until it answers")
+            self.condition.turn(False, self._wall(), sentence(self._where, kind, error))
+            if self._tells:
+                self._tell("")
 
     def lost(self, error: BaseException) -> None:
         """There is no connection any more, or none could be made."""
@@ -169,8 +168,14 @@ class RedisStore:
         self.condition.turn(True, self._wall())
         if self._trouble:
             self._trouble = ""
-            self._announce(f"state.url: {self._url}: it answers again")
+            self._tell("")
         self.poke()
+
+    def _say(self, wrong: str, times: int) -> None:
+        """What is wrong with some keys; or else how the server is by now."""
+        fine = not wrong and self.condition.answers
+        text = wrong or standing(self.condition, self.on_failure)
+        logger.log(logging.INFO if fine else logging.WARNING, "%s%s", text, f" ({times} times)" if times > 1 else "")
 
     def poke(self) -> None:
         for limit, key in {ticket.key for ticket in self.tickets.all()}:
@@ -233,14 +238,3 @@ class RedisStore:
         self._freed = freed
         self.evictions.ends = ends
         self.mirror.memory.watch(freed)
-
-
-def _say(level: int, text: str, times: int) -> None:
-    logger.log(level, "%s%s", text, f" ({times} times)" if times > 1 else "")
-
-
-_MEANWHILE = {
-    "local": "each node decides alone within its share of each limit",
-    "closed": "what has a limit is refused",
-    "open": "nothing is limited",
-}

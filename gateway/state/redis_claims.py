@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.state.redis_desk import Ask, read
 from gateway.state.redis_errors import kind_of
 from gateway.state.redis_session import LostError
+from gateway.state.redis_trial import trial
 
 if TYPE_CHECKING:
     from gateway.state.mirror import Lent
@@ -24,6 +25,11 @@ class Claims:
     def __init__(self, store: RedisStore) -> None:
         self._store = store
         self._sweep: Iterator[Lent] = iter(())
+
+    async def trial(self, session: Session) -> None:
+        """Raises LostError where it does not do all that will be asked of it."""
+        for asks in trial(self._store.mirror):
+            await self._say(session, asks)
 
     async def lent(self, session: Session, former: Sequence[str]) -> None:
         """Until nothing is lent that the server was not told of. Raises LostError where it takes none of it."""

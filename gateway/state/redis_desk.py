@@ -132,8 +132,14 @@ class Desk:
                 if not pending.late:
                     self._clerk.unanswered(pending)
             return
-        for pending, answer in zip(takers, answers, strict=True):
-            self._clerk.answered(pending, answer)
+        try:
+            for pending, answer in zip(takers, answers, strict=True):
+                self._clerk.answered(pending, answer)
+        except (ValueError, TypeError, LookupError) as error:
+            session.end(error)
+            for pending in takers:
+                if not pending.answer.done():
+                    self._clerk.unanswered(pending)
 
     def _again(self, session: Session, takers: Sequence[Pending], payload: bytes) -> None:
         """Somebody made the server forget its scripts: it was asked for nothing yet."""

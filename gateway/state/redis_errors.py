@@ -14,12 +14,14 @@ from redis.exceptions import AuthenticationError, InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeout
 
 if TYPE_CHECKING:
-    from gateway.config.states import StateUrl
+    from gateway.state.condition import Condition
+    from gateway.state.redis import OnFailure
+    from gateway.state.redis_session import Where
 
 _CODES = """WRONGTYPE OOM READONLY MISCONF NOREPLICAS MOVED ASK CROSSSLOT CLUSTERDOWN NOSCRIPT LOADING BUSY NOAUTH
-WRONGPASS NOPERM NOPROTO MASTERDOWN"""
+WRONGPASS NOPERM NOPROTO MASTERDOWN TRYAGAIN"""
 _CODE = re.compile(rf"\b({'|'.join(_CODES.split())})\b")
-_SAME = {"ASK": "moved", "CROSSSLOT": "moved", "NOPROTO": "old"}
+_SAME = {"ASK": "moved", "TRYAGAIN": "moved", "CROSSSLOT": "moved", "NOPROTO": "old"}
 
 REMEDIES = {
     "refused": "nothing listens there; start the server, or correct the address",
@@ -41,7 +43,7 @@ REMEDIES = {
     "moved": "it is a node of a cluster, which is not supported; name a server that stands alone",
     "clusterdown": "it is a node of a cluster, which is not supported; name a server that stands alone",
     "noreplicas": "it takes no writes without its replicas; bring them back, or lower min-replicas-to-write",
-    "loading": "it is still reading its data from disk",
+    "loading": "it is still reading its data from disk; it is asked again until it is done",
     "busy": "a script of somebody else runs on it; end that by SCRIPT KILL",
     "wrongtype": "something else wrote to keys of this gateway; give it a state.prefix of its own",
     "noscript": "it was made to forget its scripts; it is told them again",
@@ -49,9 +51,11 @@ REMEDIES = {
     "forgotten": "it has forgotten this node; it is told again what is lent",
     "garbage": "what it answers makes no sense; see whether something between changes it",
     "lost": "it closed the connection; see what its log says",
-    "slow": "it did not answer in time",
-    "full": "it takes in nothing any more",
-    "other": "see what its log says",
+    "slow": "it did not answer in time; see how busy it is, and what stands between",
+    "full": "it takes in nothing any more; see how busy it is, and what stands between",
+    "clients": "it has as many connections as it takes; raise maxclients there, or see who holds them",
+    "protected": "it only takes connections of its own machine; give it a password, or turn protected-mode off there",
+    "other": "it refuses for a reason that is not known here; see what its log says",
 }  # fmt: skip
 
 
@@ -94,6 +98,9 @@ _TYPES: dict[type[BaseException], str] = {
     InvalidResponse: "not redis",
     ProtocolError: "not redis",
     ValueError: "garbage",
+    TypeError: "garbage",
+    LookupError: "garbage",
+    AttributeError: "garbage",
 }
 _WORDS = {
     "certificate_verify_failed": "certificate",
@@ -103,6 +110,12 @@ _WORDS = {
     "without any password": "wrongpass",
     "db index": "database",
     "unknown command": "old",
+    "the user executing the script": "noperm",
+    "acl failure": "noperm",
+    "loading the dataset": "loading",
+    "max number of clients": "clients",
+    "protected mode": "protected",
+    "cluster mode": "moved",
     "forgotten": "forgotten",
     "connect call failed": "refused",
     "unreachable": "unreachable",
@@ -112,16 +125,40 @@ _WORDS = {
     "connection lost": "lost",
     "closed the connection": "lost",
     "takes in nothing": "full",
+    "broken pipe": "plain",
     "timeout": "timeout",
     "timed out": "timeout",
 }
 
 
-def sentence(url: StateUrl, kind: str, error: BaseException | str = "") -> str:
+def sentence(where: Where, kind: str, error: BaseException | str = "") -> str:
     """What is wrong; what to do about it."""
-    said = f" ({str(error)[:200]})" if kind == "other" and str(error) else ""
+    url, said = where.url, ""
     if kind == "timeout" and url.tls:
         said = "; if it speaks no TLS, write redis://"
     if kind == "plain" and url.tls:
         kind = "lost"
+    if kind == "other" and str(error):
+        said = f" ({_shown(str(error), where.password)})"
     return f"state.url: {url}: {REMEDIES[kind]}{said}"
+
+
+def _shown(text: str, password: str | None) -> str:
+    """The words of a server that may be anybody's: on one line, not at length, and never what we told it."""
+    if password:
+        text = text.replace(password, "***")
+    return "".join(letter if letter.isprintable() else " " for letter in text[:200])
+
+
+def standing(condition: Condition, on_failure: OnFailure) -> str:
+    """How the server is now."""
+    if condition.answers:
+        return f"state.url: {condition.url}: it answers again"
+    return f"{condition.why}; {_MEANWHILE[on_failure]} until it answers"
+
+
+_MEANWHILE = {
+    "local": "each node decides alone within its share of each limit",
+    "closed": "what has a limit is refused",
+    "open": "nothing is limited",
+}

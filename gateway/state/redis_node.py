@@ -9,18 +9,18 @@ import logging
 import random
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import hiredis
 import orjson
-from redis.exceptions import RedisError
 
 from gateway.state.redis_advice import advice
 from gateway.state.redis_claims import Claims
 from gateway.state.redis_errors import kind_of, sentence
 from gateway.state.redis_neighbours import Neighbours, nodes
-from gateway.state.redis_session import LostError, Session
+from gateway.state.redis_session import LostError, Reply, Session
 from gateway.state.redis_words import Script, packed
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("gateway")
 
-PROBLEMS = (RedisError, OSError, TimeoutError, EOFError, ValueError, hiredis.ReplyError, hiredis.ProtocolError)
 MOST_FORMER = 8  # names of our own that may still stand in places; older ones have been buried by others
 
 
@@ -80,8 +79,8 @@ class Node:
         self._task = self._store.loop.create_task(self._live(first))
         try:
             await first
-        except PROBLEMS as error:
-            raise ValueError(sentence(self._where.url, kind_of(error), error)) from error
+        except Exception as error:
+            raise ValueError(sentence(self._where, kind_of(error), error)) from error
 
     async def close(self) -> None:
         """Its name goes, and with it whatever was still lent."""
@@ -91,11 +90,9 @@ class Node:
         session, self._session = self._session, None
         self._store.desk.begin(None, "")
         if session is not None and not session.over:
-            try:
+            with suppress(Exception):
                 async with asyncio.timeout(self._terms.budget * 3):
                     await session.ask(self._call(self._owner, "leave"))
-            except PROBLEMS:
-                pass
             session.end(LostError("closed"))
 
     def stir(self, kind: str) -> None:
@@ -125,7 +122,7 @@ class Node:
                 if not first.done():
                     first.set_result(None)
                 await self._stay(session)
-            except PROBLEMS as error:
+            except Exception as error:  # whatever answers there: a life that ended here would never begin again
                 self._lost(session, error)
                 session.end(error)
                 if not first.done():
@@ -148,6 +145,9 @@ class Node:
         await session.ask(packed("SUBSCRIBE", f"{self._prefix}:to:{self.name}"))
         if self._epoch == 0 and (said := await advice(session)):
             logger.warning("state.url: %s: %s", self._where.url, said)
+        nobody = f"{self.name}.0"  # before anybody is known there who could not be buried
+        for ask in (("bury", nobody, "0"), ("leave",)):
+            await session.ask(self._call(nobody, *ask))
         returning = self._epoch > 0
         self._epoch += 1
         seen = await self._ask(session, "join", int(returning), int(terms.settle * 1000))
@@ -155,6 +155,7 @@ class Node:
         for lent in store.mirror.lent.values():
             lent.known = False
         store.desk.begin(session, self._owner)
+        await self._claims.trial(session)
         await self._claims.lent(session, self._former)
         await self._claims.waiting(session, self._former)
         for former in self._former:
@@ -231,7 +232,12 @@ class Node:
         gone = self._neighbours.look(own, store.loop.time())
         if gone:
             names = [word for pair in gone for word in pair]
-            session.send(self._call(self._owner, "bury", *names), lambda _: store.poke())
+            session.send(self._call(self._owner, "bury", *names), self._buried)
         elif graves != self._graves:
             store.poke()
         self._graves = graves
+
+    def _buried(self, reply: Reply) -> None:
+        if isinstance(reply, hiredis.ReplyError):
+            self._store.error(kind_of(str(reply)), str(reply))
+        self._store.poke()

@@ -27,9 +27,9 @@ local function bury(name)
 end
 
 local function here()
+  redis.call('EXPIRE', graves, DAY)
   redis.call('HSET', nodes, owner, beat)
   redis.call('EXPIRE', nodes, DAY)
-  redis.call('EXPIRE', graves, DAY)
 end
 
 if verb == 'join' then

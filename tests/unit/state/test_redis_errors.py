@@ -12,9 +12,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.config.states import parse_state
 from gateway.state.redis_errors import REMEDIES, kind_of, sentence
-from gateway.state.redis_session import LostError
+from gateway.state.redis_session import LostError, Where
 
-URL = parse_state("redis://localhost")
+WHERE = Where(parse_state("redis://localhost"), "gateway", "hunter2")
 
 
 def caused(error: Exception, cause: Exception) -> Exception:
@@ -57,14 +57,26 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (LostError("forgotten"), "forgotten"),
         (LostError("READONLY"), "readonly"),
         (LostError("connection lost: [Errno 32] Broken pipe"), "lost"),
+        (RedisConnectionError("Redis is loading the dataset in memory"), "loading"),
+        (RedisConnectionError("max number of clients reached"), "clients"),
+        (RedisConnectionError("DENIED Redis is running in protected mode because protected mode is"), "protected"),
+        (ResponseError("SELECT is not allowed in cluster mode"), "moved"),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", "moved"),
+        ("@user_script: 63: The user executing the script can't run this command or subcommand", "noperm"),
+        ("ACL failure in script: User gw has no permissions to run the 'zadd' command script: f_0", "noperm"),
         (ValueError("it answers with something else"), "garbage"),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_has_a_name_and_a_remedy(error: Exception | str, kind: str) -> None:
     assert kind_of(error) == kind
-    assert sentence(URL, kind, error).startswith(f"state.url: redis://localhost:6379/0: {REMEDIES[kind]}")
+    assert sentence(WHERE, kind, error).startswith(f"state.url: redis://localhost:6379/0: {REMEDIES[kind]}")
 
 
 def test_what_nobody_knows_is_told_as_it_is_but_not_at_length() -> None:
-    assert sentence(URL, "other", "ERR strange").endswith("see what its log says (ERR strange)")
-    assert len(sentence(URL, "other", "x" * 10_000)) < 400
+    assert sentence(WHERE, "other", "ERR strange").endswith("see what its log says (ERR strange)")
+    assert len(sentence(WHERE, "other", "x" * 10_000)) < 400
+
+
+def test_what_a_stranger_says_forges_no_line_and_tells_no_secret() -> None:
+    said = sentence(WHERE, "other", "ERR what is\r\nWARNING all is well \x1b[2J\u202e: AUTH gateway hunter2?")
+    assert said.isprintable() and "hunter2" not in said and "AUTH gateway ***?" in said
