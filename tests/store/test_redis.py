@@ -110,6 +110,16 @@ async def test_the_oldest_poll_ends_wherever_it_is_before_its_place_is_used(redi
         assert await b.lets_in(replace(EVICT, who="carol")) and b.ended[0][0] is second
 
 
+async def test_who_is_ended_for_one_place_makes_room_under_every_cap(redis: RedisServer, prefix: str) -> None:
+    async with nodes(redis.url, prefix, 2) as (a, b):
+        few, many = replace(EVICT, who="ann"), replace(EVICT, limit="many", max=2, who="ann")
+        (oldest,) = await b.holders(1, many)
+        (both,) = await a.holders(1, few, many)
+        assert await b.lets_in(replace(few, who="bob"), replace(many, who="bob"))
+        assert [call for call, _ in a.ended] == [both] and not b.ended and oldest.leases
+        await until(lambda: sorted(redis.ask("ZCARD", key) for key in redis.keys(f"{prefix}:l")) == [1, 2])
+
+
 async def test_a_poll_that_cannot_be_ended_any_more_keeps_its_place(redis: RedisServer, prefix: str) -> None:
     async with nodes(redis.url, prefix, 2) as (a, b):
         two = replace(EVICT, max=2)

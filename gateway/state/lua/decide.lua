@@ -137,9 +137,10 @@ local function barred(who, grace)
   return math.min(left, grace)
 end
 
--- What stands between the call and a place: nothing (""), or whoever loses it. Or nil, seconds until it is worth to ask
--- again, and whether it stands in line now.
-local function find(name, max, line, who, grace, evict, me, yields)
+-- What stands between the call and a place: nothing (""), or whoever loses it: who `yields`, or is `gone` anyhow for
+-- another place, or else is ended for this one. Or nil, seconds until it is worth to ask again, and whether it stands in
+-- line now.
+local function find(name, max, line, who, grace, evict, me, yields, gone)
   local free, waiting, rank = look(name, max, line, me)
   if not free and reap(name) then free, waiting, rank = look(name, max, line, me) end
   if free then return '' end
@@ -147,6 +148,9 @@ local function find(name, max, line, who, grace, evict, me, yields)
   if evict then
     local seconds = barred(who, grace)
     if seconds > 0 then return nil, math.max(seconds, 1), 0 end
+    for _, member in ipairs(gone) do
+      if redis.call('ZSCORE', key('l', name), member) then return member end
+    end
     local found = oldest(name)
     if found then return found end
   end
@@ -179,7 +183,7 @@ end
 -- [1, seconds until each bucket is full, who lost a place]; [0, which token, seconds until there is one, seconds until
 -- its bucket is full]; [2, which place, seconds, whether it stands in line].
 local function take(number, by, yields, ends, tokens, places)
-  local me, after, owed, found, ended = owner .. ':' .. number, {}, {}, {}, {}
+  local me, after, owed, found, gone, ended = owner .. ':' .. number, {}, {}, {}, {}, {}
   local older = yields > 0 and owner .. ':' .. yields
   for at, token in ipairs(tokens) do
     local full, had = pay(token[1], token[2], token[3])
@@ -187,17 +191,18 @@ local function take(number, by, yields, ends, tokens, places)
     after[at], owed[at] = full, full - now
   end
   for at, place in ipairs(places) do
-    local who, seconds, queued = find(place[1], place[2], place[3], place[4], place[5], place[6], me, older)
+    local who, seconds, queued = find(place[1], place[2], place[3], place[4], place[5], place[6], me, older, gone)
     if not who then return {2, at, seconds, queued} end
     found[at] = who
+    gone[#gone + 1] = string.match(who, '^(.*)|')
   end
   for at, token in ipairs(tokens) do fill(token[1], after[at]) end
   for at, place in ipairs(places) do
-    if found[at] == older then
-      redis.call('ZREM', key('l', place[1]), older)
-      ended[#ended + 1] = older
-    elseif found[at] ~= '' then
+    if string.find(found[at], '|', 1, true) then
       ended[#ended + 1] = evict(place[1], found[at], me, by, place[5])
+    elseif found[at] ~= '' then
+      redis.call('ZREM', key('l', place[1]), found[at])
+      ended[#ended + 1] = found[at]
     end
     lend(place[1], place[2], place[3], place[4], me, ends)
   end
