@@ -13,12 +13,15 @@ import redis
 
 from gateway.call import Call
 from gateway.config.states import parse_state
+from gateway.state import bucket
+from gateway.state.bucket import Level
 from gateway.state.redis import RedisStore
 from gateway.state.redis_asked import RedisAsked
 from gateway.state.redis_session import Where
-from gateway.state.store import Capped, Metered, Taken
+from gateway.state.store import Capped, Metered, Taken, Tokens
 
-from .redis_nodes import TERMS, told_scripts
+from .redis_nodes import TERMS, told_scripts, vanish
+from .redis_scripts import EPOCH
 from .redis_server import common_server
 
 START = 1_800_000_000
@@ -55,6 +58,10 @@ class _ToldStore(RedisStore):
     def held(self, limit: str, key: str) -> int:
         """As the server counts them, for a test: each gateway only knows its own."""
         return self.authority.held(self.names[limit, key])
+
+    def level(self, demand: Tokens, now: float) -> Level:
+        """The same of tokens."""
+        return bucket.level(self.authority.full_at(self.names[demand.limit, demand.key]), demand.rate, now)
 
 
 class Redis:
@@ -104,6 +111,30 @@ class Redis:
     def held(self, name: str) -> int:
         self.turns()
         return int(self._client.zcard(f"{self._prefix}:l:{name}"))
+
+    def full_at(self, name: str) -> float:
+        self.turns()
+        found = self._client.get(f"{self._prefix}:b:{name}")
+        return float(str(found)) + EPOCH - START if found is not None else bucket.FULL
+
+    def living(self, name: str, kind: str) -> list[str]:
+        """Who has a place, or waits, and is not gone."""
+        nodes = self._client.hkeys(f"{self._prefix}:nodes")
+        return [
+            one for one in self._client.zrange(f"{self._prefix}:{kind}:{name}", 0, -1) if one.partition(":")[0] in nodes
+        ]
+
+    def die(self, store: RedisStore) -> None:
+        """As a process that is killed; returns when the others have noticed."""
+        self.stores.remove(store)
+        owner = store.desk.owner
+        vanish(store)
+        for _ in range(100):
+            if not self._client.hexists(f"{self._prefix}:nodes", owner):
+                return
+            self.at(self.loop.now + 0.125)
+            self.turns()
+        raise AssertionError("it was never missed")
 
     def close(self) -> None:
         for store in self.stores:

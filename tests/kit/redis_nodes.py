@@ -77,12 +77,16 @@ class Node:
         return calls
 
     def vanish(self) -> None:
-        """As a process that is killed: it says nothing more to anybody."""
-        assert self.store._node._task is not None and self.store._node._session is not None
-        self.store._node._task.cancel()
-        session, self.store._node._session = self.store._node._session, None
-        self.store.desk.begin(None, "")
-        session.end(ConnectionError("killed"))
+        vanish(self.store)
+
+
+def vanish(store: RedisStore) -> None:
+    """As a process that is killed: it says nothing more to anybody."""
+    assert store._node._task is not None and store._node._session is not None
+    store._node._task.cancel()
+    session, store._node._session = store._node._session, None
+    store.desk.begin(None, "")
+    session.end(ConnectionError("killed"))
 
 
 def release(call: Call) -> None:
