@@ -112,18 +112,22 @@ class RequestHead:
 
 
 class ResponseHead:
-    """One parsed response head. `length` is None when the body is chunked or ends with the connection.
+    """One parsed response head. `length` is None when the body is chunked or ends with the connection, `idle` how many
+    seconds that connection may rest, a second less than it says itself, where it does.
 
     Shared between equal answers (`parse` remembers them), so it never changes; it is equal only to itself.
     """
 
-    __slots__ = ("chunked", "headers", "keep_alive", "length", "raw_headers", "reason", "status", "version")
+    __slots__ = (
+        "bodiless", "chunked", "headers", "idle", "keep_alive", "length", "raw_headers", "reason", "status", "version",
+    )  # fmt: skip
 
     def __init__(
         self, status: int, reason: str, headers: CIMultiDictProxy[str], raw_headers: RawHeaders, version: int,
-        length: int | None, chunked: bool, keep_alive: bool,
+        length: int | None, chunked: bool, keep_alive: bool, idle: float | None = None,
     ) -> None:  # fmt: skip
         self.status = status
+        self.bodiless = status < 200 or status in (204, 304)  # RFC 9112 6.3, rule 1
         self.reason = reason
         self.headers = headers
         self.raw_headers = raw_headers
@@ -131,6 +135,7 @@ class ResponseHead:
         self.length = length
         self.chunked = chunked
         self.keep_alive = keep_alive
+        self.idle = idle
 
 
 def _decode(text: str) -> str:

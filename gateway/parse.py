@@ -30,7 +30,9 @@ _RESPONSE_HEAD = re.compile(
     rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*+)?\r\n"
     rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
 )
+_KEEP_ALIVE = re.compile(r"\btimeout=(\d{1,6})", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]{1,18}")
+MAX_FIELDS = 256  # of an answer
 _NO_LIMIT = 1 << 30  # sizes are decided by own counts before a parser is fed
 _REMEMBERED = 512  # response heads, each of at most _REMEMBERED_SIZE bytes
 _REMEMBERED_SIZE = 1024
@@ -128,19 +130,19 @@ class Parsers:
             return head, None
         return head, ChunkedBody(parser, stream) if head.chunked else LengthBody(head.length or 0)
 
-    def response(self, raw: bytes, method: str) -> tuple[ResponseHead, Body | None] | str:
-        """Reads one response head; a body is None where there is none. Returns the reason when it cannot be relayed."""
-        head = self._remembered(raw) if len(raw) <= _REMEMBERED_SIZE else self._read_response(raw)
-        if isinstance(head, str):
-            return head
-        status = head.status
-        if method == "HEAD" or status < 200 or status == 204 or status == 304:  # RFC 9112 6.3, rule 1
-            return head, None
+    def response(self, raw: bytes) -> ResponseHead | str:
+        """Reads one response head. Returns the reason when it cannot be relayed."""
+        return self._remembered(raw) if len(raw) <= _REMEMBERED_SIZE else self._read_response(raw)
+
+    def body(self, head: ResponseHead, raw: bytes, method: str) -> Body | None:
+        """What follows that response head, which was read from `raw`; None where nothing does."""
+        if head.bodiless or method == "HEAD":
+            return None
         if head.chunked:
-            return head, self._chunked_body(raw)
+            return self._chunked_body(raw)
         if head.length is None:
-            return head, CloseBody()
-        return head, LengthBody(head.length) if head.length else None
+            return CloseBody()
+        return LengthBody(head.length) if head.length else None
 
     def _read_response(self, raw: bytes) -> ResponseHead | str:
         if not _RESPONSE_HEAD.fullmatch(raw):
@@ -149,7 +151,9 @@ class Parsers:
             messages, _, _ = self._response_parser(False).feed_data(raw)
         except Exception as error:
             return type(error).__name__
-        return _response_head(messages[0][0]) if len(messages) == 1 else "malformed head"
+        if len(messages) != 1:
+            return "malformed head"
+        return _response_head(messages[0][0])
 
     def _response_parser(self, with_body: bool) -> HttpResponseParser:
         return HttpResponseParser(
@@ -226,6 +230,8 @@ def _host(value: str | None, authority: str | None, minor: int) -> str | None:
 
 def _response_head(message: RawResponseMessage) -> ResponseHead | str:
     headers = message.headers
+    if len(message.raw_headers) > MAX_FIELDS:
+        return "too many fields"
     codings = headers.getall(hdrs.TRANSFER_ENCODING, ())
     lengths = headers.getall(hdrs.CONTENT_LENGTH, ())
     if codings and (lengths or len(codings) > 1 or codings[0].lower() != "chunked" or message.version.minor == 0):
@@ -235,4 +241,10 @@ def _response_head(message: RawResponseMessage) -> ResponseHead | str:
     return ResponseHead(
         message.code, message.reason, headers, message.raw_headers, message.version.minor,
         int(lengths[0]) if lengths else None, bool(codings), not message.should_close,
+        _idle(headers.get("Keep-Alive")),
     )  # fmt: skip
+
+
+def _idle(said: str | None) -> float | None:
+    match = _KEEP_ALIVE.search(said) if said is not None else None
+    return float(match.group(1)) - 1.0 if match else None

@@ -138,10 +138,9 @@ class Scene:
 
     def _answer(self, wire: Wire) -> Answer | None:
         raw, _, body = wire.written.removeprefix(_GO_ON).partition(b"\r\n\r\n")
-        parsed = self.parsers.response(raw + b"\r\n\r\n", "HEAD")
-        if not raw or isinstance(parsed, str):
+        head = self.parsers.response(raw + b"\r\n\r\n")
+        if not raw or isinstance(head, str):
             return None
-        head = parsed[0]
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.raw_headers)
         return Answer(head.status, head.reason, headers, body.decode("utf-8", "replace"))
 

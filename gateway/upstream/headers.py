@@ -35,7 +35,6 @@ FORWARDED = b"x-forwarded-"  # nor anything that begins so: -For, but also -Pref
 _KEPT = frozenset({b"content-length", b"content-type", b"host"})  # naming these in Connection changes nothing
 Drops = Callable[[bytes], bool]  # whether a field of that name, as it was spelled, ends here
 _PLACE = re.compile(r"\{([^}]*)\}|(?<=/)\*\*$")
-_KEEP_ALIVE = re.compile(r"\btimeout=(\d{1,6})", re.IGNORECASE)
 _TOKENS = re.compile(rb"[^\s,]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -227,9 +226,3 @@ def switch_head(head: ResponseHead, drops: Drops, extra: bytes, protocol: str) -
     """A 101 for the client but for its END: it has no body, so nothing of framing is said (RFC 9110 8.6)."""
     raw = response_head(head, drops, b"Connection: Upgrade\r\nUpgrade: %b\r\n" % protocol.encode("ascii") + extra)
     return raw.removesuffix(END)
-
-
-def keepalive(said: str, otherwise: float) -> float:
-    """How many seconds a connection may idle whose upstream sent this `Keep-Alive`: we leave a second before it."""
-    match = _KEEP_ALIVE.search(said)
-    return float(match.group(1)) - 1.0 if match else otherwise
