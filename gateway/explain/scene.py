@@ -53,8 +53,8 @@ class _Fresh(Prepared):
     def take(self, call: Call, now: float, yields: Call | None = None) -> Denied | None:
         return MemoryStore().prepare(*self._asked).take(call, now)
 
-    def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
-        return MemoryStore().prepare(*self._asked).levels(keys, now)
+    def levels(self, keys: Keys, now: float, since: float) -> tuple[int, ...]:
+        return MemoryStore().prepare(*self._asked).levels(keys, now, since)
 
 
 class Watched(Serve):
