@@ -14,6 +14,7 @@ from multidict import CIMultiDictProxy
 
 if TYPE_CHECKING:
     from gateway.holds.content import Content
+    from gateway.plan import RequestShape
 
 _NEEDS_ESCAPING = re.compile(r"[^!-~\w]|[&=+%#]")  # what would make another parameter of it
 END = b"\r\n"  # the empty line that ends a head
@@ -28,6 +29,21 @@ class Known(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+class Fields:
+    """The header fields of a request without a body, and what was made of them: what the next request on the connection
+    mostly repeats, byte for byte. Kept between ordinary calls only, and never while a poll is parked."""
+
+    __slots__ = ("block", "forwarded", "headers", "host", "raw_headers", "token")
+
+    def __init__(self, block: bytes, host: str, headers: CIMultiDictProxy[str], raw_headers: RawHeaders) -> None:
+        self.block = block  # from behind the request line, with the empty line
+        self.host = host
+        self.headers = headers
+        self.raw_headers = raw_headers
+        self.forwarded: tuple[RequestShape, bytes] | None = None  # the lines that go on, and in which shape
+        self.token: tuple[object, bytes] | None = None  # who may ask about it, and its digest
+
+
 class RequestHead:
     """One parsed request head.
 
@@ -37,8 +53,8 @@ class RequestHead:
     """
 
     __slots__ = (
-        "_args", "chunked", "content", "expect", "framing", "headers", "host", "keep_alive", "known", "length",
-        "method", "params", "path", "query", "raw_headers", "scheme", "version",
+        "_args", "chunked", "content", "expect", "fields", "framing", "headers", "host", "keep_alive", "known",
+        "length", "method", "params", "path", "query", "raw_headers", "scheme", "version",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +88,7 @@ class RequestHead:
         self.params: dict[str, str] | None = None  # what the route's path template captured
         self.content: Content | None = None  # the body, where the dialect has to read it
         self.known: Known | None = None  # what was learnt from earlier answers, where the dialect asks for it
+        self.fields: Fields | None = None  # where they may be known from the request before, or to the next
         self._args: tuple[tuple[str, str], ...] | None = None
 
     @property
@@ -95,18 +112,22 @@ class RequestHead:
 
 
 class ResponseHead:
-    """One parsed response head. `length` is None when the body is chunked or ends with the connection.
+    """One parsed response head. `length` is None when the body is chunked or ends with the connection, `idle` how many
+    seconds that connection may rest, a second less than it says itself, where it does.
 
     Shared between equal answers (`parse` remembers them), so it never changes; it is equal only to itself.
     """
 
-    __slots__ = ("chunked", "headers", "keep_alive", "length", "raw_headers", "reason", "status", "version")
+    __slots__ = (
+        "bodiless", "chunked", "headers", "idle", "keep_alive", "length", "raw_headers", "reason", "status", "version",
+    )  # fmt: skip
 
     def __init__(
         self, status: int, reason: str, headers: CIMultiDictProxy[str], raw_headers: RawHeaders, version: int,
-        length: int | None, chunked: bool, keep_alive: bool,
+        length: int | None, chunked: bool, keep_alive: bool, idle: float | None = None,
     ) -> None:  # fmt: skip
         self.status = status
+        self.bodiless = status < 200 or status in (204, 304)  # RFC 9112 6.3, rule 1
         self.reason = reason
         self.headers = headers
         self.raw_headers = raw_headers
@@ -114,6 +135,7 @@ class ResponseHead:
         self.length = length
         self.chunked = chunked
         self.keep_alive = keep_alive
+        self.idle = idle
 
 
 def _decode(text: str) -> str:

@@ -405,32 +405,32 @@ class Serve:
         call.state = RELAYING
         call.wire = None
         call.status = head.status
-        call.first_byte_at = self._timers.now()
+        now = call.first_byte_at = self._timers.now()
         sessions = plan.upstream.sessions
-        if sessions is not None and sessions.answered(call, head, call.first_byte_at):
+        if sessions is not None and sessions.answered(call, head, now):
             call.teaches |= NAMES
         if hold is None and not call.teaches:
             call.ending = verdicts.of_status(head.status)
         else:
             self._judge(call, head, data, ended)
         if plan.hold is not None and plan.hold.last:
-            self._memory.notice(plan, call, head, call.first_byte_at)
+            self._memory.notice(plan, call, head, now)
         if not ended and call.began_early:
             self._hold_on(call)
         elif call.endpoint is not None:
             call.endpoint.overruns = 0
-        if not ended and not call.began_early and is_stream(head):
-            self._stream(call, plan, head, data, call.first_byte_at)
+            if not ended and is_stream(head):
+                self._stream(call, plan, head, data, now)
         call.bytes_out += len(data)
         if ended and call.charged and call.ending is not ANSWERED:
             self._limits.refund(call, plan, call.ending)  # before the client is told what it has left
         extra = plan.response.add
         if plan.cors is not None:
             extra += lines(cors.response_headers(plan.cors, call.origin))
-        fresh = plan.shown.lines(call, call.first_byte_at) if plan.shown is not None else END
+        fresh = plan.shown.lines(call, now) if plan.shown is not None else END
         sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended, framed)
         if call.ending is NEWS:
-            call.news_latency = self._timers.now() - call.first_byte_at
+            call.news_latency = self._timers.now() - now
         if ended and sent:
             self._settle(call, call.ending)
         elif sent:  # else its clock stands still until the client has caught up

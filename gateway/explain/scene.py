@@ -53,8 +53,8 @@ class _Fresh(Prepared):
     def take(self, call: Call, now: float, yields: Call | None = None) -> Denied | None:
         return MemoryStore().prepare(*self._asked).take(call, now)
 
-    def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
-        return MemoryStore().prepare(*self._asked).levels(keys, now)
+    def levels(self, keys: Keys, now: float, since: float) -> tuple[int, ...]:
+        return MemoryStore().prepare(*self._asked).levels(keys, now, since)
 
 
 class Watched(Serve):
@@ -138,10 +138,9 @@ class Scene:
 
     def _answer(self, wire: Wire) -> Answer | None:
         raw, _, body = wire.written.removeprefix(_GO_ON).partition(b"\r\n\r\n")
-        parsed = self.parsers.response(raw + b"\r\n\r\n", "HEAD")
-        if not raw or isinstance(parsed, str):
+        head = self.parsers.response(raw + b"\r\n\r\n")
+        if not raw or isinstance(head, str):
             return None
-        head = parsed[0]
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.raw_headers)
         return Answer(head.status, head.reason, headers, body.decode("utf-8", "replace"))
 

@@ -134,7 +134,7 @@ class Shown:
         """Ready header lines and the END of a head; read from the store now, for others may have called since."""
         keys = call.charges
         if len(keys) == self._all:
-            return self._form % self._asked.levels(keys, now)
+            return self._form % self._asked.levels(keys, now, call.started)
         return self._some(call, now)
 
     def _some(self, call: Call, now: float) -> bytes:

@@ -75,7 +75,7 @@ class Prepared:
         places = [cap.place(key, who) for cap in self._caps if (key := cap.payer(call)) is not None]
         return self._store.lacking(places, now, yields) or self._store.lend(places, call)
 
-    def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
+    def levels(self, keys: Keys, now: float, since: float) -> tuple[int, ...]:
         numbers: tuple[int, ...] = ()
         at = 0
         for meter in self._meters:

@@ -99,9 +99,10 @@ class Asked(Protocol):
         store makes room itself: it has no victims, but ends them by what it was given in `watch`.
         """
 
-    def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
+    def levels(self, keys: Keys, now: float, since: float) -> tuple[int, ...]:
         """What those who paid have left, flat, as clients are told: tokens and seconds (rounded up) under the first
-        rate limit, then under the next. Nobody's may be missing."""
+        rate limit, then under the next. Nobody's may be missing. They paid after `since`, a call's start: where that is
+        a moment ago, a store that others use too may tell what it knew when they did."""
 
 
 class Store(Protocol):

@@ -96,14 +96,16 @@ class Telemetry:
             self._handle.cancel()
             self._handle = None
         ended, self._ended = self._ended, []
+        wall, now = self._clock.wall(), self._timers.now()
         for call in ended:
             try:
-                self._keep(call)
+                self._keep(call, wall, now)
             except Exception as error:  # a bug in one must not lose the others
                 self._loop.call_exception_handler({"message": "a call was not recorded", "exception": error})
 
-    def _keep(self, call: Call) -> None:
-        snapshot, wall, now = self._snapshot, self._clock.wall(), self._timers.now()
+    def _keep(self, call: Call, wall: float, now: float) -> None:
+        """`wall` and `now` are of the same instant, after the call's end."""
+        snapshot = self._snapshot
         assert snapshot is not None
         self._tallies.count(call)
         record = build(call, wall, now, snapshot)

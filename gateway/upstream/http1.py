@@ -16,20 +16,18 @@ from gateway.parse import Parsers
 from gateway.pipeline import Refusal
 from gateway.sockets import left_in
 from gateway.upstream import failure
-from gateway.upstream.headers import keepalive
 
 if TYPE_CHECKING:
     from gateway.upstream.endpoint import Endpoint
 
 MAX_HEAD = 64 * 1024  # bytes of an answer's head
-MAX_FIELDS = 256
 MAX_INFORMATIONAL = 16  # 1xx answers before the real one
 
 
 class UpstreamConnection(asyncio.BufferedProtocol):
     __slots__ = (
-        "_body", "_buffer", "_informational", "_keep", "_parsers", "_timers", "call", "due", "endpoint",
-        "idle_since", "keepalive", "reading_paused", "tick", "transport", "upload_done", "uploading",
+        "_body", "_buffer", "_informational", "_keep", "_parsers", "_timers", "call", "due", "endpoint", "filed",
+        "idle_since", "keepalive", "reading_paused", "transport", "upload_done", "uploading",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, parsers: Parsers, timers: Timers) -> None:
@@ -42,7 +40,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.uploading = False  # the request's body is chunked by us
         self.upload_done = True
         self.due = NEVER
-        self.tick = 0
+        self.filed = NEVER
         self._parsers = parsers
         self._timers = timers
         self._buffer = b""
@@ -102,30 +100,22 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def _read_heads(self, call: Call, data: bytes) -> None:
         if self._buffer:
-            data = self._buffer + data
+            data, self._buffer = self._buffer + data, b""
         while True:
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4:
                 if len(data) > MAX_HEAD or data.count(b"\n") != data.count(b"\r\n"):
                     self._fail(failure.BAD, "head")
                     return
                 self._buffer = data
                 return
-            raw, data = data[: end + 4], data[end + 4 :]
-            self._buffer = b""
-            if len(raw) > MAX_HEAD:
-                self._fail(failure.BAD, "head too large")
-                return
-            parsed = self._parsers.response(raw, call.method)
-            if isinstance(parsed, str):
-                self._fail(failure.BAD, parsed)
-                return
-            head, body = parsed
-            if len(head.raw_headers) > MAX_FIELDS:
-                self._fail(failure.BAD, "too many fields")
+            raw, data = data[:end], data[end:]
+            head = self._parsers.response(raw) if end <= MAX_HEAD else "head too large"
+            if isinstance(head, str):
+                self._fail(failure.BAD, head)
                 return
             if head.status >= 200:
-                self._answer(call, head, body, data)
+                self._answer(call, head, raw, data)
                 return
             if head.status == 101 and call.upgrade is not None:
                 self.call = call.up = None  # from now on a tunnel reads here
@@ -140,12 +130,17 @@ class UpstreamConnection(asyncio.BufferedProtocol):
                 if self.call is not call:
                     return
 
-    def _answer(self, call: Call, head: ResponseHead, body: Body | None, rest: bytes) -> None:
-        self._keep = head.keep_alive and not isinstance(body, CloseBody)
-        said = head.headers.get("Keep-Alive")
-        if said is not None:
-            self.keepalive = keepalive(said, self.keepalive)
-        content = b""
+    def _answer(self, call: Call, head: ResponseHead, raw: bytes, rest: bytes) -> None:
+        self._keep = head.keep_alive
+        if head.idle is not None:
+            self.keepalive = head.idle
+        if len(rest) == head.length and not head.bodiless and call.method != "HEAD":  # all of it came at once
+            self._done(False)
+            call.serve.on_head(call, head, rest, True)
+            return
+        body, content = self._parsers.body(head, raw, call.method), b""
+        if isinstance(body, CloseBody):
+            self._keep = False
         if body is not None and rest:
             content, taken = body.feed(rest)
             rest = rest[taken:]

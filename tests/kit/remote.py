@@ -220,5 +220,5 @@ class Ready:
         older = self._front.bearers.get(yields) if yields is not None else None
         return self._front.take(Ask(self._front.bearer(call), keys, tokens, places, older))
 
-    def levels(self, keys: Keys, now: float) -> tuple[int, ...]:
-        return self._local.levels(keys, now)
+    def levels(self, keys: Keys, now: float, since: float) -> tuple[int, ...]:
+        return self._local.levels(keys, now, since)

@@ -24,9 +24,14 @@ NEXT = b"GET /next HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
 def chunked(side: str = "request") -> Body:
-    found = PARSERS.request(REQUEST, "http") if side == "request" else PARSERS.response(ANSWER, "GET")
-    assert isinstance(found, tuple) and isinstance(found[1], ChunkedBody)
-    return found[1]
+    if side == "request":
+        found = PARSERS.request(REQUEST, "http")
+        body = found[1] if isinstance(found, tuple) else None
+    else:
+        head = PARSERS.response(ANSWER)
+        body = PARSERS.body(head, ANSWER, "GET") if not isinstance(head, str) else None
+    assert isinstance(body, ChunkedBody)
+    return body
 
 
 def feed(body: Body, data: bytes, cuts: list[int]) -> tuple[bytes, int]:

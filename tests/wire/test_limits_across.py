@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.state.shared_route import MOMENT
 from tests.kit.across import STATES, clients, in_line, lent, stands, two
 from tests.kit.gateways import bearer, hold
 from tests.kit.limits import alice, bob, cap, left, limit, outcomes, polled
@@ -201,3 +202,20 @@ async def test_clients_that_leave_while_the_store_is_asked_leave_nothing_behind(
             await until(lambda: up.held == 1)
             up.publish()
             assert (await raw.read_answer()).status == 200
+
+
+async def test_a_poll_that_was_held_is_told_what_others_have_left_of_its_rate(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        Crowd() as up,
+        two(state, monkeypatch, up, tmp_path, limit("10/day"), poll=LONG) as (one, other),
+        clients(one, other, other) as (held, second, third),
+    ):
+        await polled(up, held, alice())
+        for raw in (second, third):
+            await polled(up, raw, alice())
+        await asyncio.sleep(2 * MOMENT)  # a hold, to whom the first one is a moment
+        up.publish()
+        told = [left(await raw.read_answer()) for raw in (held, second, third)]
+        assert told == [[7] if state == "shared" else [9], [7], [7]]  # with Redis it is what this gateway was last told
