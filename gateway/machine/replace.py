@@ -121,10 +121,14 @@ class Control:
 
     def _why_not(self, peer: Peer, said: dict[str, Any]) -> str | None:
         if not peer.trusted:
-            return f"it is run by user {peer.uid}, this one by user {os.geteuid()}"
+            user = os.geteuid()
+            return f"it is run by user {peer.uid} and the gateway by user {user}; run it as user {user}, or as root"
         if said["protocol"] != PROTOCOL:
-            return f"it takes sockets over in another way (protocol {said['protocol']}, and this one knows {PROTOCOL})"
-        return "another process is about to take over already" if self.busy else None
+            return (
+                f"it takes sockets over in another way (protocol {said['protocol']}, and this one knows {PROTOCOL}); "
+                "stop the gateway, then start it"
+            )
+        return "another process is about to take over already; wait for it, then ask again" if self.busy else None
 
     async def _offer(self, sock: socket.socket, peer: Peer) -> None:
         """The newcomer has copies of our sockets. It comes to serve, or its end is all that is heard of it."""
