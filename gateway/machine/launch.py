@@ -74,7 +74,8 @@ class Life:
         ours, its = socket.socketpair()
         sockets = {name: [sock.fileno() for sock in some] for name, some in machine.sockets.items()}
         orders = {"config": str(machine.config), "number": number, "workers": machine.workers,
-                  "directory": str(machine.directory.path), "link": its.fileno(), "sockets": sockets}  # fmt: skip
+                  "directory": str(machine.directory.path), "lock": machine.directory.lock, "link": its.fileno(),
+                  "sockets": sockets}  # fmt: skip
         inherits = [its.fileno(), machine.directory.lock, *(each for some in sockets.values() for each in some)]
         with its:
             process = await asyncio.create_subprocess_exec(

@@ -21,6 +21,7 @@ from gateway.app import App
 from gateway.cli import explained
 from gateway.config.disk import Copy
 from gateway.drain import Drain
+from gateway.machine.directory import leave
 from gateway.machine.headcount import Headcount
 from gateway.machine.link import Link
 from gateway.machine.part import Part
@@ -38,6 +39,7 @@ class Orders:
     number: int
     workers: int
     directory: str
+    lock: int  # of the directory
     link: int
     sockets: Mapping[str, list[int]]
 
@@ -72,6 +74,8 @@ async def _serve(orders: Orders) -> int:
     link.lost.add_done_callback(lambda _: told.orphaned())
     link.tell("ready", owner=app.owner, pid=os.getpid())
     await app.wait_stopped()
+    if link.lost.done():
+        leave(directory, orders.lock)
     await _flushed(link)
     return 0
 
