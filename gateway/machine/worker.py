@@ -26,7 +26,7 @@ from gateway.machine.headcount import Headcount
 from gateway.machine.link import Link
 from gateway.machine.part import Part
 from gateway.machine.turnover import kept
-from gateway.process import loop_factory, tell_of_bugs
+from gateway.process import NO_ORDERS, loop_factory, tell_of_bugs
 
 logger = logging.getLogger("gateway")
 
@@ -46,7 +46,12 @@ class Orders:
 
 def main() -> int:
     orders = Orders(**json.loads(sys.argv[1]))
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # whoever signals a group means the supervisor
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        *NO_ORDERS,
+    ):  # whoever signals a group means the supervisor
         signal.signal(number, lambda *_: None)
     sys.unraisablehook = tell_of_bugs
     form = f"%(levelname)s worker {orders.number}: %(message)s"

@@ -145,8 +145,10 @@ async def test_signals_to_a_worker_are_its_supervisors_business(tmp_path: Path) 
     async with HoldingUpstream() as up:
         with machine(machine_config(up.port, **POLL), tmp_path) as gw:
             before = gw.workers
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
                 gw.kill(0, number)
+            gw.process.send_signal(signal.SIGUSR1)
+            await until(lambda: "WARNING SIGUSR1 changes nothing" in gw.said())
             clients = await polled(gw, up, 4)
             await asyncio.sleep(0)
             assert gw.workers == before
