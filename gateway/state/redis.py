@@ -69,7 +69,8 @@ class RedisStore:
             if self.on_failure == "closed":
                 await self.close()
                 raise
-            logger.warning("%s; %s until it answers", error, _MEANWHILE[self.on_failure])
+            if not self._trouble:  # else it is said
+                logger.warning("%s; %s until it answers", error, _MEANWHILE[self.on_failure])
 
     async def close(self) -> None:
         await self._node.close()

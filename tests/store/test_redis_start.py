@@ -147,7 +147,7 @@ async def test_a_wrong_server_is_told_in_one_sentence_and_on_failure_decides(
                 await until(lambda: up.held == 1, "it serves")
                 assert WRONG[kind] in await detail(gw)
         said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("state.url")]
-        assert WRONG[kind] in said[0] and len(said) <= 3
+        assert WRONG[kind] in said[0] and len(said) <= 3 and len(set(said)) == len(said), said
 
 
 def documented_user(name: str, secret: str, prefix: str) -> list[str]:
