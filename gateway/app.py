@@ -136,10 +136,10 @@ class App:
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
             self._clock.wall,
         )  # fmt: skip
-        self._notes = notes_of(self._part)
-        if self._notes is not None:
-            self._serve.share(self._notes)
-            self._limits.pollers.notes = self._notes
+        self.notes = notes_of(self._part)
+        if self.notes is not None:
+            self._serve.share(self.notes)
+            self._limits.pollers.notes = self.notes
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives
         if not isinstance(self._store, MemoryStore):
@@ -223,8 +223,8 @@ class App:
         self._tell(built)
         config, snapshot, old = built.config, built.snapshot, self._serve.snapshot
         self.members.renew(snapshot)
-        if self._notes is not None:
-            share(snapshot.upstreams.values(), self._notes)
+        if self.notes is not None:
+            share(snapshot.upstreams.values(), self.notes)
         self._config = config
         prefixes = {*old.secret_prefixes, *snapshot.secret_prefixes}  # clients ask on for a route that is gone
         self._serve.snapshot = replace(snapshot, secret_prefixes=tuple(sorted(prefixes, key=len)))

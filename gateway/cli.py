@@ -32,6 +32,7 @@ _REMEDIES = {
     errno.EISDIR: "name a file",
     errno.EACCES: "check who may use it",
     errno.EPERM: "check who may use it",
+    errno.ENOSPC: "make room there",
 }
 
 

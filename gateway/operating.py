@@ -122,6 +122,7 @@ class Operator:
             last_reload_ok=reloads.failure is None,
             last_reload_at=reloads.last,
             state=self.state(),
+            notes_failed=self._app.notes.failed if self._app.notes is not None else None,
         )
 
     def _calls(self) -> Iterator[Call | None]:

@@ -29,6 +29,12 @@ from gateway.machine.workers import StartError
 logger = logging.getLogger("gateway")
 
 
+NO_ORDERS = (
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)  # to other servers they are; they would end a process that does not know them
+
+
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop where there is one, else what asyncio has."""
     try:
@@ -114,6 +120,8 @@ async def _serve_until_told(served: Served, control: Control, before: Taken | No
     loop.add_signal_handler(signal.SIGHUP, signals.reload)  # before the start: each would end the process as it stands
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.end)
+    for number in NO_ORDERS:
+        loop.add_signal_handler(number, signals.puzzle, number)
     if before is not None:
         await before.listen({"pass": partial(served.heard, from_before=True)})
     if not await signals.start():
@@ -215,6 +223,11 @@ class Signals:
             if self._starting is not None:
                 self._starting.cancel()
         self._ending = True
+
+    def puzzle(self, number: signal.Signals) -> None:
+        logger.warning(
+            "%s changes nothing: a log that was moved needs none, SIGHUP is for the configuration", number.name
+        )
 
     def reload(self) -> None:
         if not self._reload_asked:

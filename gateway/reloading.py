@@ -5,6 +5,7 @@ turn of the loop. Or it has problems, nothing changes, and everybody who looks i
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import threading
@@ -120,7 +121,8 @@ def _said(error: Exception, patience: float) -> list[str]:
             words = "the files were not read in time ({:g}s at most); look for a pipe among them, or a disk that hangs"
             return [words.format(patience)]
         case OSError(filename=str() as file, strerror=reason):
-            return [f"{file}: {reason}; check the file"]
+            remedy = "make room there" if error.errno == errno.ENOSPC else "check the file"
+            return [f"{file}: {reason}; {remedy}"]
         case OSError() | ConfigError() | ValueError():
             return str(error).splitlines()
     logger.error("reload: an error of the gateway's own", exc_info=error)

@@ -17,7 +17,7 @@ PRIVATE = 0o700
 
 class Copy:
     """Keeps files below `root`, of their user only, at the paths they have. While it is `making`, each is copied when
-    it is first read."""
+    it is first read; an OSError names `root` where it cannot be."""
 
     def __init__(self, root: Path, *, making: bool = False) -> None:
         self._root = root
@@ -35,11 +35,17 @@ class Copy:
                 data = file.read(MOST + 1)
         except OSError:
             return path  # whoever reads it says what is wrong with it
+        try:
+            self._keep(place, data)
+        except OSError as error:  # a write that finds no room does not say where
+            raise OSError(error.errno, error.strerror, str(self._root)) from None
+        return place
+
+    def _keep(self, place: Path, data: bytes) -> None:
         self._root.mkdir(PRIVATE, exist_ok=True)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch(0o600)
         place.write_bytes(data)
-        return place
 
     def around(self, path: Path) -> Path:
         return path if self._making else self.place(path)

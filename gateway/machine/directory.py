@@ -51,6 +51,17 @@ def make_directory(base: Path = BASE) -> Directory:
         raise DirectoryError(error.errno or 0, text) from None
 
 
+def leave(path: Path, lock: int) -> None:
+    """A process of a machine without a supervisor ends: with the last of them the directory does."""
+    os.close(lock)
+    try:
+        last = _locked(path / _LOCK)
+    except OSError:  # it is gone
+        return
+    if last is not None:
+        Directory(path, last).remove()
+
+
 def _sweep(base: Path) -> None:
     """Removes the directories of this user's machines that have no process any more."""
     for path in base.glob(f"{PREFIX}*"):

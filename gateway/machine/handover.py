@@ -5,6 +5,7 @@ over a unix socket, a line of JSON each, the sockets beside it (SCM_RIGHTS). Fro
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -144,8 +145,9 @@ def take_over(path: Path) -> Taken | None:
         if isinstance(error, HandoverError):
             raise
         reason = "it does not answer" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
-        text = f"cannot take over from the gateway at unix:{path}: {reason}; stop it, then start this one"
-        raise HandoverError(text) from None
+        denied = error.errno in (errno.EACCES, errno.EPERM)
+        remedy = "run as the user whose it is, or as root" if denied else "stop it, then start this one"
+        raise HandoverError(f"cannot take over from the gateway at unix:{path}: {reason}; {remedy}") from None
 
 
 def _answer(line: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -164,15 +166,14 @@ def _taken(line: socket.socket, path: Path, said: dict[str, Any], sockets: list[
     if said["protocol"] != PROTOCOL:
         why = (
             f"it is release {said['release']} and hands its sockets on in another way (protocol {said['protocol']}, "
-            f"and this one knows {PROTOCOL})"
+            f"and this one knows {PROTOCOL}); stop it, then start this one"
         )
     elif said.get("refused"):
-        why = said["refused"]
+        why = f"process {os.getpid()} may not: {said['refused']}"
     if why is not None:
         for sock in sockets:
             sock.close()
-        who = f"the gateway that runs (pid {said['pid']})"
-        raise HandoverError(f"cannot take over from {who}: {why}; stop it, then start this one")
+        raise HandoverError(f"cannot take over from the gateway that runs (pid {said['pid']}): {why}")
     found: dict[str, list[socket.socket]] = {}
     for name, sock in zip(said["sockets"], sockets, strict=True):
         sock.set_inheritable(False)

@@ -31,9 +31,14 @@ class Headcount:
 
     @classmethod
     def make(cls, directory: Path, workers: int) -> Headcount:
-        """For a supervisor: nobody is there yet."""
-        with (directory / _NAME).open("xb") as file:
-            file.truncate(_SALT + workers * _ROW)
+        """For a supervisor: nobody is there yet. Its memory is reserved: a machine without any left would end whoever
+        writes to it. Raises OSError where it is not to be had."""
+        path = directory / _NAME
+        with path.open("xb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, _SALT + workers * _ROW)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
             file.write(os.urandom(_SALT))
         made = cls(directory, workers, 0)
         for number in range(workers):

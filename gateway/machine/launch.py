@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -17,6 +18,14 @@ from gateway.machine.directory import Directory
 from gateway.machine.link import Handler, Link
 
 COMMAND = (sys.executable, "-P", "-m", "gateway.machine.worker")  # -P: what lies in the working directory is no module
+_INSTALL = "install the gateway where its user may run it"
+_REMEDIES = {
+    errno.EACCES: _INSTALL,
+    errno.ENOENT: _INSTALL,
+    errno.EAGAIN: "allow more processes (ulimit -u, TasksMax=)",
+    errno.ENOMEM: "give it more memory, or write fewer workers",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,15 @@ class Machine:
     workers: int
     sockets: Mapping[str, Sequence[socket.socket]]
     directory: Directory
+
+
+class LaunchError(OSError):
+    """The process of a worker cannot be started; the text is one sentence for the operator."""
+
+
+def _why_not(error: OSError) -> str:
+    reason = (error.strerror or "unknown error").lower()
+    return f"cannot be started: {COMMAND[0]}: {reason}; {_REMEDIES.get(error.errno or 0, 'look what the system lacks')}"
 
 
 class Life:
@@ -45,10 +63,19 @@ class Life:
 
     @classmethod
     async def begin(cls, machine: Machine, number: int, handlers: Mapping[str, Handler]) -> Life:
+        """Raises LaunchError."""
+        try:
+            return await cls._begin(machine, number, handlers)
+        except OSError as error:
+            raise LaunchError(error.errno or 0, _why_not(error)) from None
+
+    @classmethod
+    async def _begin(cls, machine: Machine, number: int, handlers: Mapping[str, Handler]) -> Life:
         ours, its = socket.socketpair()
         sockets = {name: [sock.fileno() for sock in some] for name, some in machine.sockets.items()}
         orders = {"config": str(machine.config), "number": number, "workers": machine.workers,
-                  "directory": str(machine.directory.path), "link": its.fileno(), "sockets": sockets}  # fmt: skip
+                  "directory": str(machine.directory.path), "lock": machine.directory.lock, "link": its.fileno(),
+                  "sockets": sockets}  # fmt: skip
         inherits = [its.fileno(), machine.directory.lock, *(each for some in sockets.values() for each in some)]
         with its:
             process = await asyncio.create_subprocess_exec(

@@ -5,10 +5,12 @@ time, and of the same user or root only. As long as the newcomer does not serve 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
 import stat
+import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -23,6 +25,7 @@ from gateway.machine.link import Handler, Link
 logger = logging.getLogger("gateway")
 
 _LONGEST = 107  # bytes of a path that a unix socket may have
+_YOUNG = 60.0  # seconds
 
 
 class Replaced(Protocol):
@@ -76,6 +79,7 @@ class Control:
     def _bind(self) -> socket.socket:
         if not self._written:
             _private(self.path.parent)
+            _sweep(self.path.parent)
         sock = bind(Listen("", 0, str(self.path)))[0]
         os.chmod(self.path, 0o600)
         return sock
@@ -121,10 +125,14 @@ class Control:
 
     def _why_not(self, peer: Peer, said: dict[str, Any]) -> str | None:
         if not peer.trusted:
-            return f"it is run by user {peer.uid}, this one by user {os.geteuid()}"
+            user = os.geteuid()
+            return f"it is run by user {peer.uid} and the gateway by user {user}; run it as user {user}, or as root"
         if said["protocol"] != PROTOCOL:
-            return f"it takes sockets over in another way (protocol {said['protocol']}, and this one knows {PROTOCOL})"
-        return "another process is about to take over already" if self.busy else None
+            return (
+                f"it takes sockets over in another way (protocol {said['protocol']}, and this one knows {PROTOCOL}); "
+                "stop the gateway, then start it"
+            )
+        return "another process is about to take over already; wait for it, then ask again" if self.busy else None
 
     async def _offer(self, sock: socket.socket, peer: Peer) -> None:
         """The newcomer has copies of our sockets. It comes to serve, or its end is all that is heard of it."""
@@ -166,3 +174,24 @@ def _private(folder: Path) -> None:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise OSError(0, f"{folder} is not a directory of this user alone; remove it, or write server.control")
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what gateways that were killed have left there. One that is young may be about to be listened on."""
+    for path in folder.glob("*.sock"):
+        try:
+            found = path.lstat()
+            if stat.S_ISSOCK(found.st_mode) and found.st_mtime < time.time() - _YOUNG and _is_left(path):
+                path.unlink()
+        except OSError:  # somebody else was first
+            continue
+
+
+def _is_left(path: Path) -> bool:
+    """Whether nobody listens there. It is asked in a way that who does will not notice."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError as error:
+            return error.errno == errno.ECONNREFUSED  # else of another type (EPROTOTYPE): there is one
+    return False

@@ -21,11 +21,12 @@ from gateway.app import App
 from gateway.cli import explained
 from gateway.config.disk import Copy
 from gateway.drain import Drain
+from gateway.machine.directory import leave
 from gateway.machine.headcount import Headcount
 from gateway.machine.link import Link
 from gateway.machine.part import Part
 from gateway.machine.turnover import kept
-from gateway.process import loop_factory, tell_of_bugs
+from gateway.process import NO_ORDERS, loop_factory, tell_of_bugs
 
 logger = logging.getLogger("gateway")
 
@@ -38,13 +39,19 @@ class Orders:
     number: int
     workers: int
     directory: str
+    lock: int  # of the directory
     link: int
     sockets: Mapping[str, list[int]]
 
 
 def main() -> int:
     orders = Orders(**json.loads(sys.argv[1]))
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # whoever signals a group means the supervisor
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        *NO_ORDERS,
+    ):  # whoever signals a group means the supervisor
         signal.signal(number, lambda *_: None)
     sys.unraisablehook = tell_of_bugs
     form = f"%(levelname)s worker {orders.number}: %(message)s"
@@ -72,6 +79,8 @@ async def _serve(orders: Orders) -> int:
     link.lost.add_done_callback(lambda _: told.orphaned())
     link.tell("ready", owner=app.owner, pid=os.getpid())
     await app.wait_stopped()
+    if link.lost.done():
+        leave(directory, orders.lock)
     await _flushed(link)
     return 0
 

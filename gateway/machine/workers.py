@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from gateway.machine.launch import Life, Machine
+from gateway.machine.launch import LaunchError, Life, Machine
 from gateway.machine.link import LinkLostError, RemoteError
 
 logger = logging.getLogger("gateway")
@@ -122,9 +122,9 @@ class Workers:
             began = loop.time()
             try:
                 life = self.lives[number] = await Life.begin(self._machine, number, {"pass": self.forward})
-            except OSError as error:
-                _fail(first, error)
-                how = f"cannot be started: {error.strerror}"
+            except LaunchError as error:
+                _fail(first, LaunchError(error.errno, f"a worker {error.strerror}"))
+                how = str(error.strerror)
             else:
                 if self._ending.is_set():
                     life.kill()  # who told the others to end did not know of it

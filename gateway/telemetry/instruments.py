@@ -53,6 +53,7 @@ class Gauges:
     tallies: Tallies | None = None
     names: Mapping[str, Name] = field(default_factory=dict)  # that endpoints have
     state: Condition | None = None  # of a store that others share
+    notes_failed: int | None = None  # where there are other workers
     workers: Mapping[int, Manned] = field(default_factory=dict)  # by number, where there are several
 
 
@@ -241,6 +242,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
                _shared(lambda state: state.reasserted)),
     Instrument("longpoll.state.errors", "counter", "{error}", "What went wrong with the shared store.", ("kind",),
                lambda seen: (((kind,), count) for kind, count in seen.state.errors.items()) if seen.state else ()),
+    Instrument("longpoll.notes.failed", "counter", "{note}", "Notes for other workers not read or written.", (),
+               lambda seen: [((), seen.notes_failed)] if seen.notes_failed is not None else ()),
     Instrument("longpoll.connections", "gauge", "{connection}", "Client connections that are open.", (),
                lambda seen: [((), seen.connections)]),
     Instrument("longpoll.max_connections", "gauge", "{connection}", "Client connections there may be.", (),

@@ -34,7 +34,7 @@ def gauges(**values: Any) -> Gauges:
         "held": {("updates", "parked"): 7, (NASTY, "waiting"): 1}, "connections": 9, "max_connections": 100,
         "log_lines_dropped": 3, "shed": {"connections": 4}, "reloads": 2, "reloads_failed": 1,
         "last_reload_at": 1_700_000_000.5, "draining": False, "endpoint_held": {("up", "10.0.0.1:80"): 7},
-        "sessions_moved": {"up": 2},
+        "sessions_moved": {"up": 2}, "notes_failed": 1,
         "spans": (12, 1), "tallies": tallies, "names": {"api.internal": _name()},
         "endpoints": {("up", "10.0.0.1:80"): Watched(True, {"eject": 2, "restore": 2}, {"good": 40, "bad": 3})},
         "sent_again": {("up", "sent"): 2, ("up", "denied"): 1}, "circuits": {"up": (True, 3)},

@@ -9,7 +9,8 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator, Sequence
 
-from .gateways import SIGNED_IN, Process, bearer, hold, process_config, route
+from .gateways import SIGNED_IN, Process, bearer, hold, route
+from .machines import machine_config
 from .raw import RawClient, client, get
 from .strict import Message
 from .upstreams import End, ScriptedUpstream, Step, answer
@@ -57,10 +58,10 @@ def upstream() -> ScriptedUpstream:
 
 
 def configuration(up: ScriptedUpstream, otlp: str | None) -> str:
-    """`otlp` is where traces go, all of those with news."""
+    """A gateway of two workers. `otlp` is where traces go, all of those with news."""
     telemetry = "[telemetry]\nconsumer_label = true\n"
     telemetry += f'otlp = "{otlp}"\nsample = {{ news = 1.0 }}\n' if otlp else ""
-    return process_config(up.port, more=SIGNED_IN + POLLS + LIMITS + GONE + telemetry, routes=ROUTES)
+    return machine_config(up.port, more=SIGNED_IN + POLLS + LIMITS + GONE + telemetry, routes=ROUTES)
 
 
 def poll(what: str, who: str, timeout: float = 10, path: str = "/updates", **claims: object) -> bytes:

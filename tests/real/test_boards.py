@@ -15,7 +15,8 @@ import pytest
 
 from tests.kit import traffic
 from tests.kit.boards import BOARDS, DEPLOY, RULES, filled, label_values, load, panels, queries, rules, variables
-from tests.kit.gateways import Process, gateway_process, read_records
+from tests.kit.gateways import Process, read_records
+from tests.kit.machines import machine
 from tests.kit.otlp import collector
 from tests.kit.prometheus import Prometheus, needs_prometheus, prometheus, promtool
 from tests.kit.raw import client
@@ -45,7 +46,7 @@ async def watched(folder: Path, otlp: str | None = None) -> AsyncIterator[tuple[
     """A service, the gateway before it, and Prometheus with the rules. `otlp` is where traces go."""
     async with traffic.upstream() as up:
         with (
-            gateway_process(traffic.configuration(up, otlp), folder) as gw,
+            machine(traffic.configuration(up, otlp), folder) as gw,
             prometheus(folder, RULES, JOB, f"127.0.0.1:{gw.admin_port}") as prom,
         ):
             yield up, gw, prom

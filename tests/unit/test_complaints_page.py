@@ -15,8 +15,8 @@ from gateway.config.jsonschema import document_schema
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "complaints.md").read_text("utf-8")
 ITEMS = re.findall(r"^(\d+)\. (.*?)(?=^\d+\. |^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
-EXPECTED = [*range(1, 23), *range(28, 37), *range(43, 53), 57, *range(70, 75)]
-SOURCE = re.compile(r"[\w.-]+/[\w.-]+#\d+|PR#\d+|MR \d+|devcenter\.heroku\.com")
+EXPECTED = [*range(1, 23), *range(28, 37), *range(43, 53), 57, *range(70, 77)]
+SOURCE = re.compile(r"[\w.-]+/[\w.-]+#\d+|PR#\d+|MR \d+|(?:devcenter\.heroku|frontrowed)\.com")
 
 
 @cache

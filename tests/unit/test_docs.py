@@ -22,6 +22,7 @@ from gateway.config.jsonschema import document_schema
 from gateway.config.merge import merge_route
 from gateway.holds import budget
 from gateway.outcome import ENDINGS, Outcome
+from gateway.telemetry.schema import record_schema
 from tests.kit.certificates import make_certificate
 
 from .config.kit import BASE, ROUTE, SECRET, sound
@@ -213,3 +214,18 @@ def test_every_link_and_every_command_is_there(page: Path) -> None:
     commands = set(re.findall(r"(?:`|^)gateway ([a-z]+)", text, re.MULTILINE))
     context = cli.make_context("gateway", ["--help"], resilient_parsing=True)
     assert commands <= set(cli.list_commands(context))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_key_that_a_sentence_sets_is_one(page: Path) -> None:
+    """`key = value` between words, of the configuration or of a record that is looked for."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    known = names_in(document_schema()) | names_in(record_schema())
+    assert [key for key in re.findall(r"`([a-z_.]+) = [^`]*`", prose) if not known & set(key.split("."))] == []
+
+
+def names_in(schema: Any) -> set[str]:
+    """Every key of every table."""
+    inner = list(schema.values()) if isinstance(schema, dict) else schema if isinstance(schema, list) else []
+    own = set(schema.get("properties", ())) if isinstance(schema, dict) else set()
+    return own.union(*map(names_in, inner))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.machine.directory import PREFIX, DirectoryError, make_directory
+from gateway.machine.directory import PREFIX, DirectoryError, leave, make_directory
 
 
 def names(base: Path) -> set[str]:
@@ -38,6 +38,16 @@ def test_what_a_killed_machine_left_is_removed_by_the_next(tmp_path: Path) -> No
     assert names(tmp_path) == {first.path.name, second.path.name}
     first.remove()
     second.remove()
+
+
+def test_without_a_supervisor_the_last_of_its_processes_removes_it(tmp_path: Path) -> None:
+    made = make_directory(tmp_path)
+    workers = [os.dup(made.lock) for _ in range(2)]
+    os.close(made.lock)
+    leave(made.path, workers[0])
+    assert names(tmp_path) == {made.path.name}
+    leave(made.path, workers[1])
+    assert names(tmp_path) == set()
 
 
 def test_what_is_not_a_machines_is_left_alone(tmp_path: Path) -> None:

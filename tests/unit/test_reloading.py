@@ -5,6 +5,7 @@ files do not answer and where a bug is in the way.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import threading
 import time
@@ -165,3 +166,11 @@ async def test_what_the_system_says_comes_with_the_file_and_a_remedy(error: OSEr
 
     (said,) = await soon(reloads(load).run(lambda: True))
     assert said == f"x.toml: {error.strerror}; check the file"
+
+
+async def test_no_room_for_the_copy_that_workers_read_is_told_with_its_place() -> None:
+    def load() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/dev/shm/x")
+
+    (said,) = await soon(reloads(load).run(lambda: True))
+    assert said == "/dev/shm/x: No space left on device; make room there"

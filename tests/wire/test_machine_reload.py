@@ -33,7 +33,7 @@ async def reload(gw: Machine) -> list[str]:
 
 async def killed_and_back(gw: Machine) -> None:
     killed = gw.kill(0)
-    await until(lambda: 0 in gw.workers and gw.workers[0].pid != killed)
+    await until(lambda: [each for each in gw.workers.values() if each.number == 0 and each.pid != killed])
     await gw.until_serving(2)
 
 

@@ -223,6 +223,7 @@ async def test_sighup_reloads_a_process(tmp_path: Path) -> None:
             while b"odd" not in (await gw.admin("/api/routes"))[1]:
                 await asyncio.sleep(0.01)
             file.write_text("[server")
+            gw.process.send_signal(signal.SIGUSR1)  # which other servers take for an order
             gw.process.send_signal(signal.SIGHUP)
             await until(lambda: "nothing was changed" in gw.output.read_text())
             up.publish(b"[7]")

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.machine.handover import HandoverError, take_over
 from tests.kit.machines import machine
 from tests.kit.successions import WINDOW, Probes, marked, newcomer, two_routes
 from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
+from tests.kit.waiting import until
 
 from .test_replace import ended
 
@@ -57,7 +59,7 @@ async def refuses(tmp_path: Path, text: str, control: Path) -> None:
     with machine(text, tmp_path) as old:
         os.chmod(control, 0o666)
         found = said_to_user(control, 65534)
-        assert b"refused" in found and b"by user 65534" in found
+        assert b"it is run by user 65534 and the gateway by user 0; run it as user 0, or as root" in found
         assert await Probes(old.port).one() == (200, "old")
         assert "may not take over" in old.said()
 
@@ -94,6 +96,44 @@ async def test_one_that_speaks_another_protocol_is_told_apart(tmp_path: Path) ->
             sock.sendall(b'{"gateway": "longpoll-gateway", "protocol": 2, "ask": "sockets"}\n')
             assert b"protocol 2, and this one knows 1" in sock.recv(4096)
             assert await Probes(old.port).one() == (200, "old")
+
+
+async def test_of_two_at_once_the_later_is_told_to_wait_and_may_ask_again(tmp_path: Path) -> None:
+    async with HoldingUpstream() as up, ScriptedUpstream() as quick:
+        text = two_routes(up, quick, workers=1)
+        with machine(text, tmp_path) as old:
+            with socket.socket(socket.AF_UNIX) as first:
+                first.settimeout(10)
+                first.connect(str(tmp_path / "c.sock"))
+                first.sendall(b'{"gateway": "longpoll-gateway", "protocol": 1, "ask": "sockets"}\n')
+                assert b'"sockets"' in first.recv(4096)  # it has copies of them, and is about to serve
+                async with newcomer(text, tmp_path, serves=False) as later:
+                    assert await later.exit_code() == 2
+                    assert "another process is about to take over already; wait for it, then ask again" in later.said()
+            await until(lambda: "is gone before it served" in old.said())
+            async with newcomer(marked(text, "new"), tmp_path, "again"):
+                await Probes(old.port).until_only("new")
+                await ended(old)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_another_user_before_a_socket_that_is_closed_to_it_is_told_what_would_help(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as sock, tempfile.TemporaryDirectory() as folder:
+        sock.bind(f"{folder}/c.sock")
+        sock.listen()
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            try:
+                os.setresuid(65534, 65534, 65534)
+                take_over(Path(folder) / "c.sock")
+            except HandoverError as error:
+                os.write(writer, str(error.strerror or error).encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        os.wait()
+        with open(reader, "rb") as file:
+            assert file.read().endswith(b"permission denied; run as the user whose it is, or as root")
 
 
 async def test_who_asks_and_says_nothing_more_is_in_nobodys_way(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from gateway.state.lmdb_lock import Lock
 from tests.kit.gateways import route
 from tests.kit.machines import Machine, machine, machine_config
 
@@ -79,3 +80,26 @@ async def test_a_session_goes_to_its_endpoint_whichever_worker_gets_the_next_req
             records = gw.sync_records(6 * SESSIONS)
             assert len({record["worker"] for record in records}) > 1, "or it would prove nothing"
             assert not [record for record in records if record.get("note")]
+
+
+async def test_a_note_that_cannot_be_had_is_counted_and_holds_up_nobody(tmp_path: Path) -> None:
+    async with serving("one", "other") as servers:
+        text = machine_config(*servers, upstream=STICKY, routes=route("chat", "/chat", []))
+        with machine(text, tmp_path) as gw:
+            assert await notes_failed(gw) == 0
+            lock = Lock(gw.workers[0].directory / "notes" / "lock")
+            lock.take()  # as a worker that was stopped
+            assert (await ask(gw))[0] == 200
+            assert await notes_failed(gw) > 0
+            lock.close()
+            failed = await notes_failed(gw)
+            for _ in range(SESSIONS):
+                status, home = await ask(gw)
+                assert (status, await ask(gw, home["sid"])) == (200, (200, home))
+            assert await notes_failed(gw) == failed
+
+
+async def notes_failed(gw: Machine) -> int:
+    _, page = await gw.admin("/metrics")
+    (line,) = [line for line in page.decode().splitlines() if line.startswith("longpoll_notes_failed_total ")]
+    return int(line.split()[1])

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
+from gateway.config.durations import format_size
 from gateway.config.fields import (
     Count,
     Duration,
@@ -29,6 +30,7 @@ from gateway.config.fronts import complete
 from gateway.config.schema.base import Table
 
 MOST_WORKERS = 256
+LEAST_STATE = 1 << 20  # bytes
 
 
 class Tls(Table):
@@ -126,6 +128,12 @@ class Admin(Table):
     hosts: tuple[Host, ...] = Field(default=(), examples=[["gateway.internal"]])
 
 
+def _room(value: int) -> int:
+    if value < LEAST_STATE:
+        raise ValueError(f'holds next to nothing; write {format_size(LEAST_STATE)} or more, such as "64MiB"')
+    return value
+
+
 class State(Table):
     """`[state]`: where rates, caps and leases live. `on_failure` decides where that cannot be asked: "local" lets each
     process decide alone within its share, "closed" refuses, "open" lets everybody in.
@@ -136,7 +144,7 @@ class State(Table):
 
     url: StateAddress = default("memory://")
     on_failure: Literal["local", "closed", "open"] = "local"
-    size: Size = default("64MiB")
+    size: Annotated[Size, AfterValidator(_room)] = default("64MiB")
     prefix: Text = Field(default="gateway", examples=["gateway"])
     user: Text | None = None
     password: SecretRef | None = None

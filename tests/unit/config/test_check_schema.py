@@ -67,6 +67,7 @@ CONNECTIONS = 'is not a number of connections; write "auto", or a number such as
         ("[log]\nrotate = true", "log.rotate: is not a table; write [log.rotate], or false to leave the file to others"),
         ("[log]\nrotate = 1", "log.rotate: is not a table; write [log.rotate], or false to leave the file to others"),
         ("[log.rotate]\nsize = '1KiB'", 'log.rotate.size: would be full at once; write 64KiB or more, such as "64MiB"'),
+        ("[state]\nsize = '4KiB'", 'state.size: holds next to nothing; write 1MiB or more, such as "64MiB"'),
         ("[log.rotate]\nkeep = '30d'", 'log.rotate.keep: "30d" is not a duration; write a number and ms, s, m or h, such as "25s"'),
         ("[log.rotate]\nkeep = '5m'", 'log.rotate.keep: is shorter than the hour that a file has; write "1h" or longer'),
         ("[log.rotate]\ndisk = '100MiB'", "log.rotate.disk: has no room for two files of log.rotate.size; write 128MiB or more"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +25,27 @@ async def test_a_folder_that_cannot_be_made_is_named_with_the_key_that_helps(
     assert caplog.messages == [
         f"nobody can take over from this process with --replace: {folder}: not a directory; write server.control"
     ]
+
+
+async def test_sockets_of_gateways_that_were_killed_are_removed_and_no_others(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir(0o700)
+    with socket.socket(socket.AF_UNIX) as lives:
+        lives.bind(f"{folder}/lives.sock")
+        lives.listen()
+        for name in ("killed", "young"):
+            with socket.socket(socket.AF_UNIX) as killed:
+                killed.bind(f"{folder}/{name}.sock")
+        (folder / "file.sock").write_text("precious")
+        for name in ("lives", "killed", "file"):
+            os.utime(folder / f"{name}.sock", (1, 1))
+        control = Control(folder / "c.sock", cast(Any, None))
+        control.open()
+        assert {path.stem for path in folder.iterdir()} == {"lives", "young", "file", "c"}
+        lives.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            lives.accept()  # nobody has knocked
+        control.close()
 
 
 @pytest.mark.parametrize("lies_there", ["file", "directory"])
