@@ -111,7 +111,7 @@ class Told:
         (await self.app).abandon_reload(problems)
 
     def gone(self, owner: str) -> None:
-        """A worker died; what it held is free already."""
+        """A worker died. What it held is free already, or a store that has to see to that takes this over."""
 
     async def drain(self, begun: float, end: float) -> None:
         """Ends what is held within this window, which is that of all workers, and then this process."""

@@ -56,8 +56,8 @@ class Node:
     """`name` is this process's own. Its owner is another one with each connection: what an earlier one may still have
     under way, or never got to say, counts for nothing once that owner is gone."""
 
-    def __init__(self, store: RedisStore, where: Where, prefix: str, terms: Terms) -> None:
-        self.name = secrets.token_hex(8)
+    def __init__(self, store: RedisStore, where: Where, prefix: str, terms: Terms, name: str = "") -> None:
+        self.name = name or secrets.token_hex(8)
         self._store = store
         self._where = where
         self._prefix = prefix
@@ -67,6 +67,7 @@ class Node:
         self._owners: list[str] = []  # ours: the present one, behind those that may still stand in places
         self._session: Session | None = None
         self._stirred = asyncio.Event()
+        self._hurry = False  # there is something to see before the next beat is due
         self._task: asyncio.Task[None] | None = None
         self._neighbours = Neighbours(terms.dead, terms.beat * 2.5)
         self._graves = ""
@@ -105,6 +106,14 @@ class Node:
         self._stirred.set()
         if kind == "readonly" and self._session is not None:
             self._session.end(LostError("READONLY"))
+
+    def ended(self, owner: str) -> None:
+        """The process that went by that name is no more: whatever it was lent is free as soon as the server hears of
+        it."""
+        if owner != self.name:
+            self._neighbours.ended(owner)
+            self._hurry = True
+            self._stirred.set()
 
     # -- its life ------------------------------------------------------------------------------------------------
 
@@ -178,7 +187,8 @@ class Node:
                     await self._probe(session)
                 else:
                     await asyncio.sleep(terms.rest / 4)
-            elif loop.time() >= due:
+            elif self._hurry or loop.time() >= due:
+                self._hurry = False
                 due = loop.time() + terms.beat
                 await self._beat(session)
                 self._claims.some(terms.beat / terms.sweep)
@@ -227,9 +237,9 @@ class Node:
 
     def _see(self, session: Session, beats: Mapping[str, str], graves: str) -> None:
         store = self._store
-        store.condition.parts = max(nodes(beats), 1)
-        own = {owner: beat for owner, beat in beats.items() if owner != self._owner}
-        gone = self._neighbours.look(own, store.loop.time())
+        others = {owner: beat for owner, beat in beats.items() if owner != self._owner}
+        gone = self._neighbours.look(others, store.loop.time())
+        store.condition.parts = max(nodes(beats.keys() - dict(gone).keys()), 1)
         if gone:
             names = [word for pair in gone for word in pair]
             session.send(self._call(self._owner, "bury", *names), lambda _: store.poke())

@@ -19,8 +19,9 @@ from tests.bench.measure import park, settle
 from tests.bench.process import tree
 from tests.bench.wire import request
 
-from .nodes import SEVERAL, SHARED, WORKERS
+from .nodes import SEVERAL, SHARED, WORKERS, in_redis
 from .probes import probing
+from .redises import redis
 from .sheet import Sheet
 from .stage import PLAN, Chaos, stage, statuses
 from .waiting import reached
@@ -41,9 +42,15 @@ def workers(on: Chaos) -> list[int]:
     return found
 
 
-async def killed(sheet: Sheet, folder: Path, polls: int = 1000) -> None:
+async def killed_in_redis(sheet: Sheet, folder: Path, polls: int = 1000) -> None:
+    """The same where places are lent by Redis, which cannot see that a process has ended."""
+    async with redis(folder) as server:
+        await killed(sheet, folder, polls, in_redis(server.url))
+
+
+async def killed(sheet: Sheet, folder: Path, polls: int = 1000, state: str = SHARED) -> None:
     """A worker is killed; its consumers, who have one place each, come straight back."""
-    async with stage(folder, server=SEVERAL, state=SHARED) as on:
+    async with stage(folder, server=SEVERAL, state=state) as on:
         tokens = list(islice(on.tokens, polls))
         wires = [request("/poll", token) for token in tokens]
         crowd = Crowd()
