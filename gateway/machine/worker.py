@@ -24,6 +24,7 @@ from gateway.drain import Drain
 from gateway.machine.headcount import Headcount
 from gateway.machine.link import Link
 from gateway.machine.part import Part
+from gateway.machine.pulse import BEAT
 from gateway.machine.turnover import kept
 from gateway.process import loop_factory, tell_of_bugs
 
@@ -56,6 +57,7 @@ def main() -> int:
 async def _serve(orders: Orders) -> int:
     told = Told()
     link = await Link.over(_socket(orders.link), told.handlers())
+    _beat(link)
     directory = Path(orders.directory)
     sockets = {name: [_socket(each) for each in numbers] for name, numbers in orders.sockets.items()}
     neighbours = Headcount(directory, orders.workers, orders.number)
@@ -74,6 +76,12 @@ async def _serve(orders: Orders) -> int:
     await app.wait_stopped()
     await _flushed(link)
     return 0
+
+
+def _beat(link: Link) -> None:
+    """The supervisor hears that this loop turns."""
+    link.tell("alive")
+    asyncio.get_running_loop().call_later(BEAT, _beat, link)
 
 
 def _socket(number: int) -> socket.socket:

@@ -14,6 +14,7 @@ from typing import Any
 
 from gateway.machine.launch import Life, Machine
 from gateway.machine.link import LinkLostError, RemoteError
+from gateway.machine.pulse import Watch
 
 logger = logging.getLogger("gateway")
 
@@ -39,12 +40,14 @@ class Workers:
         self.restarts: Counter[int] = Counter()  # by number
         self.buried: dict[int, float] = {}  # when the last of a number ended: loop seconds
         self.elsewhere: Callable[[str, str, dict[str, Any]], object] = lambda to, name, data: None
+        self.watch = Watch(self.lives)
         self._machine = machine
         self._gone = gone
         self._begun = asyncio.Event()
         self._ending = asyncio.Event()
         self._dead: deque[str] = deque(maxlen=MOST_DEAD)  # owners
         self._keepers: list[asyncio.Task[None]] = []
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> list[Life]:
@@ -55,6 +58,7 @@ class Workers:
         """Returns when each has begun to serve, or failed to for the first time. Raises StartError if all failed."""
         loop = asyncio.get_running_loop()
         firsts: list[asyncio.Future[Life]] = [loop.create_future() for _ in range(self._machine.workers)]
+        self._watching = loop.create_task(self.watch.run())
         self._keepers = [loop.create_task(self._keep(number, first)) for number, first in enumerate(firsts)]
         lives = await asyncio.gather(*firsts)
         if not any(life.served for life in lives):
@@ -114,6 +118,8 @@ class Workers:
                 logger.error("worker %d (pid %d) does not end, and is killed", life.number, life.pid)
             life.kill()
         await asyncio.gather(*self._keepers)
+        if self._watching is not None:
+            self._watching.cancel()
 
     # -- one of them, for as long as there is a machine ------------------------------------------------------------
 
