@@ -78,7 +78,7 @@ class Call:
         # settle
         "state", "outcome", "ended", "note",
         # timers
-        "due", "tick",
+        "due", "filed",
     )  # fmt: skip
 
     def __init__(
@@ -138,7 +138,7 @@ class Call:
         self.ended: float | None = None
         self.note: str | None = None
         self.due = NEVER
-        self.tick = 0
+        self.filed = NEVER
 
     @property
     def poller(self) -> str:

@@ -24,10 +24,10 @@ class Clock:
 
 
 class Entry(Protocol):
-    """Something with one running clock. `due` and `tick` belong to Timers once armed."""
+    """Something with one running clock. `due` and `filed` belong to Timers once armed."""
 
     due: float
-    tick: int
+    filed: float  # the beginning of the bucket it stands in; NEVER: in none
 
     def on_due(self, now: float) -> None: ...
 
@@ -43,48 +43,47 @@ class Timers:
         self._loop = loop
         # uvloop's own clock stands still within a turn and counts milliseconds; both read CLOCK_MONOTONIC
         self.now = time.monotonic if type(loop).__module__.startswith("uvloop") else loop.time
-        self._buckets: dict[int, set[Entry]] = {}
-        self._order: list[int] = []  # heap of the bucket numbers
+        self._buckets: dict[float, set[Entry]] = {}  # by their beginning; each fires at its end
+        self._order: list[float] = []  # heap of those
         self._handle: asyncio.TimerHandle | None = None
-        self._next = 0
+        self._next = NEVER
 
     def arm(self, entry: Entry, due: float) -> None:
         """Calls `entry.on_due(now)` once `due` (loop seconds) has passed; replaces what was armed before."""
         entry.due = due
-        tick = int(due / TICK) + 1 if due != NEVER else 0
-        if entry.tick:
-            if not tick or entry.tick <= tick:
-                return
-            self.cancel(entry)
-            entry.due = due
-        if tick:
-            self._file(entry, tick)
+        if due < entry.filed:
+            self._file(entry, due)
 
     def cancel(self, entry: Entry) -> None:
         """Forgets the entry; no reference to it is kept."""
         entry.due = NEVER
-        if entry.tick:
-            bucket = self._buckets.get(entry.tick)
-            entry.tick = 0
-            if bucket is not None:
-                bucket.discard(entry)
+        if entry.filed != NEVER:
+            self._take_out(entry)
 
-    def _file(self, entry: Entry, tick: int) -> None:
-        entry.tick = tick
-        bucket = self._buckets.get(tick)
+    def _take_out(self, entry: Entry) -> None:
+        bucket = self._buckets.get(entry.filed)
+        entry.filed = NEVER
+        if bucket is not None:
+            bucket.discard(entry)
+
+    def _file(self, entry: Entry, due: float) -> None:
+        if entry.filed != NEVER:
+            self._take_out(entry)
+        begin = entry.filed = int(due / TICK) * TICK
+        bucket = self._buckets.get(begin)
         if bucket is not None:
             bucket.add(entry)
             return
-        self._buckets[tick] = {entry}
-        heapq.heappush(self._order, tick)
-        if not self._next or tick < self._next:
-            self._schedule(tick)
+        self._buckets[begin] = {entry}
+        heapq.heappush(self._order, begin)
+        if begin < self._next:
+            self._schedule(begin)
 
-    def _schedule(self, tick: int) -> None:
+    def _schedule(self, begin: float) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._next = tick
-        self._handle = self._loop.call_at(tick * TICK, self._fire)
+        self._next = begin
+        self._handle = self._loop.call_at(begin + TICK, self._fire)
 
     def _call(self, entry: Entry, now: float) -> None:
         try:
@@ -94,19 +93,19 @@ class Timers:
 
     def _fire(self) -> None:
         self._handle = None
-        self._next = 0
+        self._next = NEVER
         now = self.now()
-        while self._order and self._order[0] * TICK <= now:
+        while self._order and self._order[0] + TICK <= now:
             bucket = self._buckets.pop(heapq.heappop(self._order))
             for entry in bucket:
-                entry.tick = 0
+                entry.filed = NEVER
             for entry in bucket:
                 if entry.due <= now:
                     entry.due = NEVER
                     self._call(entry, now)
-                elif entry.due != NEVER and not entry.tick:
-                    self._file(entry, int(entry.due / TICK) + 1)
+                elif entry.due < entry.filed:
+                    self._file(entry, entry.due)
         while self._order and not self._buckets[self._order[0]]:
             del self._buckets[heapq.heappop(self._order)]  # everything in it was cancelled
-        if self._order and (not self._next or self._order[0] < self._next):
+        if self._order and self._order[0] < self._next:
             self._schedule(self._order[0])

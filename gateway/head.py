@@ -14,6 +14,7 @@ from multidict import CIMultiDictProxy
 
 if TYPE_CHECKING:
     from gateway.holds.content import Content
+    from gateway.plan import RequestShape
 
 _NEEDS_ESCAPING = re.compile(r"[^!-~\w]|[&=+%#]")  # what would make another parameter of it
 END = b"\r\n"  # the empty line that ends a head
@@ -28,6 +29,21 @@ class Known(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+class Fields:
+    """The header fields of a request without a body, and what was made of them: what the next request on the connection
+    mostly repeats, byte for byte. Kept between ordinary calls only, and never while a poll is parked."""
+
+    __slots__ = ("block", "forwarded", "headers", "host", "raw_headers", "token")
+
+    def __init__(self, block: bytes, host: str, headers: CIMultiDictProxy[str], raw_headers: RawHeaders) -> None:
+        self.block = block  # from behind the request line, with the empty line
+        self.host = host
+        self.headers = headers
+        self.raw_headers = raw_headers
+        self.forwarded: tuple[RequestShape, bytes] | None = None  # the lines that go on, and in which shape
+        self.token: tuple[object, bytes] | None = None  # who may ask about it, and its digest
+
+
 class RequestHead:
     """One parsed request head.
 
@@ -37,8 +53,8 @@ class RequestHead:
     """
 
     __slots__ = (
-        "_args", "chunked", "content", "expect", "framing", "headers", "host", "keep_alive", "known", "length",
-        "method", "params", "path", "query", "raw_headers", "scheme", "version",
+        "_args", "chunked", "content", "expect", "fields", "framing", "headers", "host", "keep_alive", "known",
+        "length", "method", "params", "path", "query", "raw_headers", "scheme", "version",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +88,7 @@ class RequestHead:
         self.params: dict[str, str] | None = None  # what the route's path template captured
         self.content: Content | None = None  # the body, where the dialect has to read it
         self.known: Known | None = None  # what was learnt from earlier answers, where the dialect asks for it
+        self.fields: Fields | None = None  # where they may be known from the request before, or to the next
         self._args: tuple[tuple[str, str], ...] | None = None
 
     @property

@@ -12,13 +12,14 @@ from gateway.holds.plan import HoldPlan
 from gateway.pipeline import Step
 
 if TYPE_CHECKING:
+    from gateway.networks import Networks
     from gateway.policies.caps import Cap
     from gateway.policies.rate_limit import RateLimit, Shown
     from gateway.policies.websocket import Upgrades
     from gateway.routing import Router
     from gateway.state.store import Asked
     from gateway.upstream.balance import Upstream
-    from gateway.upstream.headers import Drops, Networks
+    from gateway.upstream.headers import Drops
 
 
 @dataclass(frozen=True, slots=True)

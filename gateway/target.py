@@ -12,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 # The usual case: nothing to decode, no empty or dot segment, no parameter. One match and the path is its own canon.
 _SEGMENTS = r"(?:/[A-Za-z0-9\-_~!$&'()*+,=:@][A-Za-z0-9\-._~!$&'()*+,=:@]*)*/?"
 _PLAIN = re.compile(_SEGMENTS)
-_USUAL = re.compile(rf"({_SEGMENTS})(?:\?([!$-~]*))?")  # a whole target that is its own canon: one match decides
+USUAL = rf"({_SEGMENTS})(?:\?([!$-~]*))?"  # a whole target that is its own canon, if its path is not empty
+_USUAL = re.compile(USUAL)
 _PATH = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,=:@/]|%[0-9A-Fa-f]{2})+")
 _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _AMBIGUOUS = re.compile("%(?:2f|5c|3b|0[0-9a-f]|1[0-9a-f]|7f|25[0-9a-f]{2})", re.IGNORECASE)

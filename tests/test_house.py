@@ -54,6 +54,7 @@ PURE += [
     "drain",
     "policies",
     "bodies",
+    "networks",
     "verdicts",
     "streams",
     "upstream.failure",

@@ -19,6 +19,7 @@ from gateway.config.upstreams import compile_upstream
 from gateway.identity.keys import KeySet
 from gateway.identity.places import credential_cookies, credential_headers
 from gateway.identity.verify import Provider
+from gateway.networks import Networks
 from gateway.pipeline import Step
 from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot, Sse
 from gateway.policies.allow_list import compile_allow_list
@@ -32,7 +33,7 @@ from gateway.policies.websocket import Upgrades, compile_upgrades
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.sampling import compile_sample
-from gateway.upstream.headers import FORWARDED, HOP_BY_HOP, OURS, Networks, compile_drops
+from gateway.upstream.headers import FORWARDED, HOP_BY_HOP, OURS, compile_drops
 
 if TYPE_CHECKING:
     from gateway.config import schema

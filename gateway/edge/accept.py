@@ -20,10 +20,10 @@ from gateway.edge.http1 import LINGER, Downstream
 from gateway.edge.proxy_header import BadHeaderError
 from gateway.edge.room import AWAY, Shed
 from gateway.edge.tls import Introduced
+from gateway.networks import within
 from gateway.pipeline import Refusal
 from gateway.problem import render
 from gateway.upstream import failure
-from gateway.upstream.headers import within
 
 if TYPE_CHECKING:
     from gateway.edge.http1 import Edge

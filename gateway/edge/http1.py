@@ -29,7 +29,7 @@ from gateway.telemetry.record import shown_peer
 from gateway.upstream.headers import response_head, switch_head
 
 if TYPE_CHECKING:
-    from gateway.head import RequestHead, ResponseHead
+    from gateway.head import Fields, RequestHead, ResponseHead
     from gateway.plan import EdgeLimits
     from gateway.serve import Serve
     from gateway.upstream.headers import Drops
@@ -108,8 +108,8 @@ class Edge:
 
 class Downstream(asyncio.Protocol):
     __slots__ = (
-        "_body", "_buffer", "_chunks", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming", "_seen",
-        "_unread", "_unsent", "_whole", "call", "due", "peer", "scheme", "tick", "transport", "version",
+        "_before", "_body", "_buffer", "_chunks", "_edge", "_expect", "_keep", "_phase", "_reading_paused", "_resuming",
+        "_seen", "_unread", "_unsent", "_whole", "call", "due", "filed", "peer", "scheme", "transport", "version",
     )  # fmt: skip
     certificate: str | None = None  # whose the client showed, on connections where it was asked for one
 
@@ -121,7 +121,8 @@ class Downstream(asyncio.Protocol):
         self.peer = peer  # an address; empty on a unix socket
         self.version = 1
         self.due = NEVER
-        self.tick = 0
+        self.filed = NEVER
+        self._before: Fields | None = None  # of the request before, if it was answered at once
         self._buffer = b""
         self._body: Body | None = None  # of the request, until it has ended
         self._expect = False
@@ -259,7 +260,7 @@ class Downstream(asyncio.Protocol):
                 self._phase = HEAD
                 self._arm(self._edge.limits.header_timeout)
             return
-        parsed = raw if isinstance(raw, Refusal) else self._edge.parsers.request(raw, self.scheme)
+        parsed = raw if isinstance(raw, Refusal) else self._edge.parsers.request(raw, self.scheme, self._before)
         if isinstance(parsed, Refusal):
             self._refuse(parsed)
         elif len(parsed[0].raw_headers) > self._edge.limits.max_headers:
@@ -286,6 +287,7 @@ class Downstream(asyncio.Protocol):
         except Exception as error:  # a bug in one call is an answer and a record, not a dropped connection
             self._edge.report(error)
             self._edge.serve.refuse(call, refusals.INTERNAL)
+        self._before = head.fields if call.hold is None and call.upgrade is None else None
 
     def _refuse(self, refusal: Refusal) -> None:
         """Ends the connection over a request that is not one."""
@@ -425,6 +427,8 @@ class Downstream(asyncio.Protocol):
         call = self.call
         assert call is not None
         self._keep = self._keep and self._body is None and not self._edge.serve.draining
+        if not ended:  # nobody knows for how long it will be
+            self._before = None
         raw, chunked, self._keep = relay_bytes(head, drops, extra, call.method, self.version, self._keep)
         if chunked:
             self._chunks = OURS if framed is None else THEIRS

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
+from gateway.networks import Networks, within
 from gateway.policies.keys import counted
-from gateway.upstream.headers import Networks, within
 
 AWAY = 32  # connections that are being turned away at once; the headroom of descriptors has place for them
 SPARE = 20  # one of so many connections is kept for calls that are not held

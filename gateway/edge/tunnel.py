@@ -34,7 +34,7 @@ class Tunnel:
         "client",
         "closing",
         "due",
-        "tick",
+        "filed",
         "upstream",
     )
 
@@ -48,7 +48,7 @@ class Tunnel:
         self._failed: tuple[Half, Exception] | None = None  # who broke it off
         self.closing = False
         self.due = NEVER
-        self.tick = 0
+        self.filed = NEVER
         ours, theirs = conn.transport, up.transport
         if framed:
             self.client: Half = Frames(self, ours, theirs, timers, masked=True)
@@ -130,7 +130,7 @@ class Tunnel:
     def _close(self, half: Half) -> None:
         """Closes a side once it has taken what is left for it, or has had its time."""
         half.transport.close()
-        if not self.tick:
+        if self.filed == NEVER:
             self._timers.arm(self, self._timers.now() + CLOSING)
 
     def on_due(self, now: float) -> None:

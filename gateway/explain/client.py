@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.explain.model import ClientStory
-from gateway.upstream.headers import within
+from gateway.networks import within
 from gateway.upstream.hops import client_of
 
 if TYPE_CHECKING:

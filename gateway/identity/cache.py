@@ -10,15 +10,16 @@ from itertools import islice
 from typing import TypeVar
 
 from gateway.identity.claims import Identity
+from gateway.identity.jws import MAX_TOKEN
 
 _SHARED = 4096  # different scope sets and tenants of which one copy is kept
 
 T = TypeVar("T", bound=Hashable)
 
 
-def digest_of(token: str) -> bytes:
-    """What a token is remembered by: 32 bytes, the token itself is not kept. `token` must be ASCII."""
-    return sha256(token.encode("ascii")).digest()
+def digest_of(token: str) -> bytes | None:
+    """What a token is remembered by: 32 bytes, the token itself is not kept. None for what cannot be one."""
+    return sha256(token.encode("ascii")).digest() if len(token) <= MAX_TOKEN and token.isascii() else None
 
 
 class TokenCache:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from gateway.identity.cache import digest_of
 from gateway.identity.claims import Identity, Rejected, texts_of
 from gateway.identity.jws import unverified_issuer
 from gateway.identity.places import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compile_jwt", "credential_cookies", "credential_headers", "without_cookie"]
 
-Verifier: TypeAlias = "Callable[[str, float], Identity | Rejected]"
+Verifier: TypeAlias = "Callable[[str, float, bytes | None], Identity | Rejected]"
 Wanted: TypeAlias = "Mapping[str, Sequence[object] | str | int]"
 Permit: TypeAlias = "Callable[[Identity], Refusal | None]"
 Places: TypeAlias = "tuple[tuple[Finder, Verifier], ...]"
@@ -57,6 +58,7 @@ def compile_jwt(
     places = _places(providers, sources)
     query_names = names_of("query", (source for listed in sources for source in listed))
     permit = _permit(realm, scopes, claims)
+    recall = _recall(providers, sources)
     missing = _refusal(realm, 401, "token_missing", "a token is needed here", None)
     repeated = _refusal(realm, 400, "token_repeated", "the token was sent twice", "invalid_request")
 
@@ -64,14 +66,23 @@ def compile_jwt(
         head = call.head
         if head is None:
             return missing
+        fields = head.fields
+        if recall is not None and fields is not None and fields.token is not None and fields.token[0] is recall:
+            known = recall(fields.token[1], wall())
+            if known is not None:
+                call.identity = known
+                return permit(known)
         verify, tokens = _first_tokens(places, head, call.params)
         if query_names and head.query:
             _strip_query(call, head, query_names)
         if len(tokens) != 1:
             return repeated if tokens else missing
-        found = verify(tokens[0], wall())
+        digest = digest_of(tokens[0])
+        found = verify(tokens[0], wall(), digest)
         if isinstance(found, Rejected):
             return _refusal(realm, 401, found.slug, found.detail, "invalid_token")
+        if fields is not None and digest is not None:
+            fields.token = (recall, digest)
         call.identity = found  # also when it is forbidden: the record then says who was refused
         return permit(found)
 
@@ -109,18 +120,27 @@ def _verifier(providers: tuple[Provider, ...]) -> Verifier:
     return providers[0].verify if len(providers) == 1 else partial(_verify_any, providers)
 
 
-def _verify_any(providers: tuple[Provider, ...], token: str, wall: float) -> Identity | Rejected:
+def _recall(
+    providers: Sequence[Provider], sources: Sequence[tuple[str, ...]]
+) -> Callable[[bytes | None, float], Identity | None] | None:
+    """Who asks about the token of a request whose header fields are those of the request before, without looking for it
+    again: none where it may stand elsewhere, or several may know it."""
+    in_fields = all(source.startswith(("header:", "cookie:")) for listed in sources for source in listed)
+    return providers[0].recall if len(providers) == 1 and in_fields else None
+
+
+def _verify_any(providers: tuple[Provider, ...], token: str, wall: float, digest: bytes | None) -> Identity | Rejected:
     """Asks the providers whose issuer the token names, in order. Of several rejections the last one counts
     that came after a good signature, else the last one."""
     for provider in providers:
-        known = provider.recall(token, wall)
+        known = provider.recall(digest, wall)
         if known is not None:
             return known
     issuer = unverified_issuer(token)
     rejected = _NO_ISSUER
     for provider in providers:
         if provider.issuer is None or provider.issuer == issuer:
-            found = provider.verify(token, wall)
+            found = provider.verify(token, wall, digest)
             if isinstance(found, Identity):
                 return found
             if found.authentic or not rejected.authentic:

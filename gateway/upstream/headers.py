@@ -5,9 +5,8 @@ that no client can strip what the gateway says (RFC 9110 7.6.1).
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -20,7 +19,7 @@ from gateway.telemetry import trace
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.holds.rewrite import Rewrite
-    from gateway.plan import Plan
+    from gateway.plan import Plan, RequestShape
     from gateway.upstream.endpoint import Endpoint
 
 HOP_BY_HOP = frozenset(
@@ -78,30 +77,15 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
     target = endpoint.prefix + path
     if wish.query:
         target += "?" + wish.query
-    drops = shape.drops
-    fields = head.raw_headers
-    if "Connection" in head.headers and (listed := named_by_connection(fields)):
-        fields = tuple(field for field in fields if field[0].lower() not in listed)
-    if shape.drop_cookies and "Cookie" in head.headers:
-        fields = _without_cookies(fields, shape.drop_cookies)
-    if wish.header is not None:
-        fields = _without(fields, wish.header[0].lower())
     body = wish.body if wish.body is not None or head.content is None else head.content.raw
-    if body is not None:
-        fields = _without(fields, b"content-length")
-    if call.upgrade is not None:
-        fields = _without(fields, b"sec-websocket-protocol")
     host = head.host if shape.keep_host and head.host else endpoint.authority
     lines = [f"{head.method} {target} HTTP/1.1\r\nHost: {host}\r\n".encode("latin-1")]
-    lines += [b"%b: %b\r\n" % field for field in fields if not drops(field[0])]
-    if wish.header is not None:
-        lines.append(b"%b: %b\r\n" % wish.header)
-    if body is not None:
-        lines.append(b"Content-Length: %d\r\n" % len(body))
-    elif head.chunked:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
-    if call.upgrade is not None:
-        lines.append(call.upgrade.lines)
+    if wish.header is not None or body is not None or call.upgrade is not None:
+        lines += _changed(call, head, shape, wish, body)
+    else:
+        lines.append(_forwarded_lines(head, shape))
+        if head.chunked:
+            lines.append(b"Transfer-Encoding: chunked\r\n")
     if shape.identity:
         lines.append(_identity_lines(call, shape.identity))
     lines.append(shape.add)
@@ -109,6 +93,46 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
     if body:
         lines.append(body)
     return b"".join(lines)
+
+
+def _changed(call: Call, head: RequestHead, shape: RequestShape, wish: Rewrite, body: bytes | None) -> list[bytes]:
+    """The client's fields of a request in which something is replaced, and what stands in its place."""
+    fields, more = _end_to_end(head, shape), list[bytes]()
+    if wish.header is not None:
+        fields = _without(fields, wish.header[0].lower())
+        more.append(b"%b: %b\r\n" % wish.header)
+    if body is not None:
+        fields = _without(fields, b"content-length")
+        more.append(b"Content-Length: %d\r\n" % len(body))
+    elif head.chunked:
+        more.append(b"Transfer-Encoding: chunked\r\n")
+    if call.upgrade is not None:
+        fields = _without(fields, b"sec-websocket-protocol")
+        more.append(call.upgrade.lines)
+    return [_lines(fields), *more]
+
+
+def _forwarded_lines(head: RequestHead, shape: RequestShape) -> bytes:
+    """The client's fields as they go on; kept where the next request may have the same."""
+    known = head.fields
+    if known is None:
+        return _lines(_end_to_end(head, shape))
+    if known.forwarded is None or known.forwarded[0] is not shape:
+        known.forwarded = (shape, _lines(_end_to_end(head, shape)))
+    return known.forwarded[1]
+
+
+def _end_to_end(head: RequestHead, shape: RequestShape) -> RawHeaders:
+    drops, fields = shape.drops, head.raw_headers
+    if "Connection" in head.headers and (listed := named_by_connection(fields)):
+        fields = tuple(field for field in fields if field[0].lower() not in listed)
+    if shape.drop_cookies and "Cookie" in head.headers:
+        fields = _without_cookies(fields, shape.drop_cookies)
+    return tuple([field for field in fields if not drops(field[0])])
+
+
+def _lines(fields: RawHeaders) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
 def _without(fields: RawHeaders, name: bytes) -> RawHeaders:
@@ -209,20 +233,3 @@ def keepalive(said: str, otherwise: float) -> float:
     """How many seconds a connection may idle whose upstream sent this `Keep-Alive`: we leave a second before it."""
     match = _KEEP_ALIVE.search(said)
     return float(match.group(1)) - 1.0 if match else otherwise
-
-
-Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
-
-
-def within(address: str, trusted: Networks) -> bool:
-    """Whether an address belongs to one of the networks; what is no address does not."""
-    parsed = _parsed(address)
-    return parsed is not None and any(parsed in network for network in trusted)
-
-
-@lru_cache(maxsize=4096)
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(address)
-    except ValueError:
-        return None

@@ -37,7 +37,7 @@ class Health:
 class Watcher:
     """Watches one upstream. `say` is told what happens, `probe` begins a probe whose result comes as `probed`."""
 
-    __slots__ = ("_probe", "_random", "_say", "_timers", "due", "tick", "upstream")
+    __slots__ = ("_probe", "_random", "_say", "_timers", "due", "filed", "upstream")
 
     def __init__(
         self, upstream: Upstream, timers: Timers, say: Callable[[Event], None],
@@ -45,7 +45,7 @@ class Watcher:
     ) -> None:  # fmt: skip
         self.upstream = upstream
         self.due = NEVER
-        self.tick = 0
+        self.filed = NEVER
         self._timers = timers
         self._say = say
         self._probe = probe

@@ -8,7 +8,7 @@ import ipaddress
 import re
 
 from gateway.head import RequestHead
-from gateway.upstream.headers import Networks, within
+from gateway.networks import Networks, within
 
 MOST = 32  # hops; nobody honest has so many
 _FIELDS = ("X-Forwarded-For", "Forwarded", "X-Forwarded-Proto")

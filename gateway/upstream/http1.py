@@ -28,8 +28,8 @@ MAX_INFORMATIONAL = 16  # 1xx answers before the real one
 
 class UpstreamConnection(asyncio.BufferedProtocol):
     __slots__ = (
-        "_body", "_buffer", "_informational", "_keep", "_parsers", "_timers", "call", "due", "endpoint",
-        "idle_since", "keepalive", "reading_paused", "tick", "transport", "upload_done", "uploading",
+        "_body", "_buffer", "_informational", "_keep", "_parsers", "_timers", "call", "due", "endpoint", "filed",
+        "idle_since", "keepalive", "reading_paused", "transport", "upload_done", "uploading",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, parsers: Parsers, timers: Timers) -> None:
@@ -42,7 +42,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.uploading = False  # the request's body is chunked by us
         self.upload_done = True
         self.due = NEVER
-        self.tick = 0
+        self.filed = NEVER
         self._parsers = parsers
         self._timers = timers
         self._buffer = b""

@@ -122,9 +122,10 @@ async def _jumped(sheet: Sheet, on: Chaos, clock: Clock, seconds: int, full: byt
     sheet.check("has its place; has spent its burst; its token ends in half an hour; is new", said, said == wanted,
                 ", ".join(wanted))  # fmt: skip
     probe: Probe = await brief
-    good = is_blank(probe.answer) and abs(probe.took - HOLD - MARGIN) <= LATE
+    # Its service never answers it, and one that is silent three times in a row (in one worker) is told of: 504.
+    good = (is_blank(probe.answer) or probe.said == "504") and abs(probe.took - HOLD - MARGIN) <= LATE
     told = f"{probe.said} after {probe.took:.2f} s"
-    sheet.check("a hold that began before", told, good, f"no news after {HOLD + MARGIN} s, give or take {LATE:g}")
+    sheet.check("a hold that began before", told, good, f"its end after {HOLD + MARGIN} s, give or take {LATE:g}")
 
 
 async def in_redis_too(sheet: Sheet, folder: Path, polls: int = 200) -> None:

@@ -45,12 +45,12 @@ def is_whole(shared: Map) -> bool:
         return one == other > 0 and shared.held.count(txn, CROWD) == 1
 
 
-def work(directory: Path, size: int) -> None:
-    """Until it is killed."""
+def work(directory: Path, size: int, parent: int) -> None:
+    """Until it is killed, or its parent was."""
     shared = Map(directory, size)
     shared.open()
     number = 1
-    while True:
+    while os.getppid() == parent:
         with shared.transaction() as txn:
             change(shared, txn, number)
             number += 1
@@ -67,10 +67,12 @@ def looks_whole(directory: Path, size: int) -> bool:
 
 def kill(directory: Path, size: int, times: int) -> None:
     chance = random.Random(times)
+    parent = os.getpid()
     for _ in range(times):
         child = os.fork()
         if not child:
-            work(directory, size)
+            work(directory, size, parent)
+            os._exit(0)
         time.sleep(0.02 + chance.random() * 0.01)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

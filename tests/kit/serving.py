@@ -285,6 +285,6 @@ class Scene:
         assert self.held == 0 and call.leases == ()
         assert self.store.held("cap", "updates") == len(self.others) and not self.limits.waiting
         assert call.up is None and all(task.cancelled for task in self.loop.tasks)
-        assert (call.due, call.tick) == (NEVER, 0)
+        assert (call.due, call.filed) == (NEVER, NEVER)
         assert not any(call in bucket for bucket in self.timers._buckets.values())
         assert self.conn.log.count(("settled",)) == 1

@@ -291,7 +291,7 @@ STAGES: dict[str, tuple[State, Callable[[str], Scene]]] = {
 def facts(scene: Scene) -> tuple[Any, ...]:
     call = scene.call
     return (len(scene.records), len(scene.conn.log), scene.held, len(scene.loop.tasks), call.outcome, call.ended,
-            call.status, call.bytes_in, call.bytes_out, call.due, call.tick, call.state)  # fmt: skip
+            call.status, call.bytes_in, call.bytes_out, call.due, call.filed, call.state)  # fmt: skip
 
 
 def leave(scene: Scene) -> None:

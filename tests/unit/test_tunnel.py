@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.clock import NEVER
 from gateway.edge.frames import CLOSE, frame_end
 from gateway.edge.tunnel import Tunnel
 from tests.kit.tunnels import closing, frame, unmasked
@@ -76,10 +77,10 @@ class Clock:
         return 0.0
 
     def arm(self, entry: Any, due: float) -> None:
-        entry.tick, self.due = 1, entry.on_due
+        entry.filed, self.due = 0.0, entry.on_due
 
     def cancel(self, entry: Any) -> None:
-        entry.tick, self.due = 0, None
+        entry.filed, self.due = NEVER, None
 
 
 class Stage:
