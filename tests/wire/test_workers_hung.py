@@ -44,9 +44,13 @@ class Hanging:
     def life(self, number: int) -> Life:
         return self.supervisor.workers.lives[number]
 
-    def stop(self, *numbers: int) -> None:
+    async def stop(self, *numbers: int) -> None:
+        """And what they said before has been heard."""
         for number in numbers:
             os.kill(self.pids[number], signal.SIGSTOP)
+            await until(lambda number=number: _is_stopped(self.pids[number]))  # type: ignore[misc]
+        for _ in range(10):  # turns of the loop
+            await asyncio.sleep(0)
 
     def go_on(self, *numbers: int) -> None:
         for number in numbers:
@@ -70,6 +74,10 @@ class Hanging:
             return life is not None and life.served and life.pid != self.pids[number]
 
         await until(lambda: all(map(back, numbers)), limit=PROCESSES)
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "T"
 
 
 @asynccontextmanager
@@ -114,7 +122,7 @@ async def test_one_that_is_stopped_is_killed_and_started_again_and_nobody_else_n
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with HoldingUpstream() as up, hanging(up, tmp_path, monkeypatch) as on, polls(on, up):
-        on.stop(1)
+        await on.stop(1)
         await on.looks(HUNG + SLACK + 1, 0)
         await on.is_back(1)
         said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
@@ -122,7 +130,7 @@ async def test_one_that_is_stopped_is_killed_and_started_again_and_nobody_else_n
         assert said[1].startswith(
             f"worker 1 (pid {on.pids[1]}) was ended by SIGKILL (it did not answer); it is started"
         )
-        assert 0 < up.held < 40, "what the other holds"
+        await until(lambda: 0 < up.held < 40, "what the other holds")
         await on.looks(2 * HUNG, 0, 1)
         assert on.life(0).pid == on.pids[0] and not on.life(1).pulse.given_up
 
@@ -132,7 +140,7 @@ async def test_the_supervisor_looks_by_itself_for_as_long_as_there_are_workers(
 ) -> None:
     never = {"HUNG": 10**9, "LONG": 10**9, "MUTE": 100}
     async with HoldingUpstream() as up, hanging(up, tmp_path, monkeypatch, OFTEN=0.001, **never) as on:
-        on.stop(1)
+        await on.stop(1)
         await until(lambda: on.life(1).pulse.silent > 1000)
         assert on.life(1).pulse.mute.is_set()
         on.go_on(1)
@@ -146,7 +154,7 @@ async def test_what_stops_all_of_them_kills_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with HoldingUpstream() as up, hanging(up, tmp_path, monkeypatch) as on, polls(on, up):
-        on.stop(0, 1)
+        await on.stop(0, 1)
         await on.looks(LONG)
         on.go_on(0)
         await on.spoke(0)
@@ -161,7 +169,7 @@ async def test_what_stops_all_of_them_kills_none(
 
 async def test_all_that_hang_for_long_are_killed_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with HoldingUpstream() as up, hanging(up, tmp_path, monkeypatch) as on:
-        on.stop(0, 1)
+        await on.stop(0, 1)
         await on.looks(LONG + SLACK + 1)
         await on.is_back(0, 1)
 
@@ -171,7 +179,7 @@ async def test_a_reload_names_who_does_not_answer_and_changes_nobody(
 ) -> None:
     """Whether it fell silent before or meanwhile; and when it speaks again all follow."""
     async with HoldingUpstream() as up, hanging(up, tmp_path, monkeypatch) as on:
-        on.stop(1)
+        await on.stop(1)
         pending = asyncio.ensure_future(on.supervisor.reload())
         asked = on.life(1).link._asked
         await until(lambda: asked, "it is asked, and does not hear it")
