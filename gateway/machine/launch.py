@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gateway.machine.directory import Directory
 from gateway.machine.link import Handler, Link
+from gateway.machine.pulse import Pulse
 
 COMMAND = (sys.executable, "-P", "-m", "gateway.machine.worker")  # -P: what lies in the working directory is no module
 _INSTALL = "install the gateway where its user may run it"
@@ -26,6 +27,8 @@ _REMEDIES = {
     errno.ENOMEM: "give it more memory, or write fewer workers",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
+
+_FOREIGN = "by hand, or for want of memory: see the kernel's log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Life:
         self.began = asyncio.get_running_loop().time()
         self.code: int | None = None
         self.link: Link
+        self.pulse = Pulse()
+        self._killed_as = ""  # by us, and why
         self._process = process
         self._failed: tuple[int, str] | None = None
         self._when_served: Callable[[], object] = lambda: None
@@ -83,7 +88,7 @@ class Life:
                 start_new_session=True,  # Ctrl-C in a terminal means the supervisor
             )  # fmt: skip
         life = cls(number, process)
-        life.link = await Link.over(ours, {**handlers, "ready": life._ready, "failed": life._fail})
+        life.link = await Link.over(ours, {**handlers, **life._handlers()})
         return life
 
     @property
@@ -107,7 +112,7 @@ class Life:
             return f"could not start ({self._failed[1]})"
         if code >= 0:
             return f"(pid {self.pid}) ended with exit code {code}"
-        hint = " (by hand, or for want of memory: see the kernel's log)" if code == -signal.SIGKILL else ""
+        hint = f" ({self._killed_as or _FOREIGN})" if code == -signal.SIGKILL else ""
         return f"(pid {self.pid}) was ended by {signal.Signals(-code).name}{hint}"
 
     def when_served(self, call: Callable[[], object]) -> None:
@@ -122,10 +127,14 @@ class Life:
             await asyncio.wait_for(asyncio.shield(self.link.lost), 1.0)
         self.link.close()
 
-    def kill(self) -> None:
+    def kill(self, why: str = "") -> None:
         if self.code is None:
+            self._killed_as = self._killed_as or why
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        return {"ready": self._ready, "failed": self._fail, "alive": self.pulse.beats}
 
     def _ready(self, owner: str, pid: int) -> None:
         self.owner, self.served = owner, True

@@ -109,7 +109,14 @@ class Turnover:
                 logger.error(
                     "worker %d did not follow the new configuration (%s); it is started again", life.number, answer
                 )
-                life.kill()
+                life.kill("it did not follow a reload")
+
+
+class SilentError(Exception):
+    """A worker shows no sign of life, so nobody waits for it."""
+
+    def __init__(self, life: Life) -> None:
+        super().__init__(f"no sign of life for {life.pulse.silent}s")
 
 
 async def _ask(lives: Collection[Life], within: float, name: str, **data: object) -> dict[Life, Any]:
@@ -118,11 +125,31 @@ async def _ask(lives: Collection[Life], within: float, name: str, **data: object
     async def answer(life: Life) -> Any:
         try:
             async with asyncio.timeout(within):
-                return await life.link.ask(name, **data)
-        except (TimeoutError, LinkLostError, RemoteError) as error:
+                return await _unless_mute(life, name, data)
+        except TimeoutError:
+            return TimeoutError(f"no answer in {within:g}s")
+        except (LinkLostError, RemoteError, SilentError) as error:
             return error
 
     return dict(zip(lives, await asyncio.gather(*map(answer, lives)), strict=True))
+
+
+async def _unless_mute(life: Life, name: str, data: dict[str, object]) -> Any:
+    """Its answer. Raises SilentError when it shows no sign of life, or has not for a while; one that does not serve yet
+    may be building what it is to serve."""
+    if not life.served:
+        return await life.link.ask(name, **data)
+    if life.pulse.mute.is_set():
+        raise SilentError(life)
+    asked, silence = asyncio.ensure_future(life.link.ask(name, **data)), asyncio.ensure_future(life.pulse.mute.wait())
+    try:
+        await asyncio.wait((asked, silence), return_when=asyncio.FIRST_COMPLETED)
+        if asked.done():
+            return asked.result()
+        raise SilentError(life)
+    finally:
+        asked.cancel()
+        silence.cancel()
 
 
 def _agreed(answers: dict[Life, Any]) -> None:
@@ -132,6 +159,11 @@ def _agreed(answers: dict[Life, Any]) -> None:
     for life, answer in answers.items():
         if isinstance(answer, TimeoutError):
             problems[f"worker {life.number} did not build the new configuration in {PATIENCE:g}s; reload again"] = None
+        elif isinstance(answer, SilentError):
+            problems[
+                f"worker {life.number} (pid {life.pid}) does not answer ({answer}): it hangs, or was stopped; reload "
+                "again when another was started in its place"
+            ] = None
         elif isinstance(answer, RemoteError):
             problems[f"worker {life.number} could not build the new configuration: {answer}"] = None
         elif not isinstance(answer, LinkLostError):

@@ -25,6 +25,7 @@ from gateway.machine.directory import leave
 from gateway.machine.headcount import Headcount
 from gateway.machine.link import Link
 from gateway.machine.part import Part
+from gateway.machine.pulse import BEAT
 from gateway.machine.turnover import kept
 from gateway.process import NO_ORDERS, loop_factory, tell_of_bugs
 
@@ -63,6 +64,7 @@ def main() -> int:
 async def _serve(orders: Orders) -> int:
     told = Told()
     link = await Link.over(_socket(orders.link), told.handlers())
+    _beat(link)
     directory = Path(orders.directory)
     sockets = {name: [_socket(each) for each in numbers] for name, numbers in orders.sockets.items()}
     neighbours = Headcount(directory, orders.workers, orders.number)
@@ -83,6 +85,12 @@ async def _serve(orders: Orders) -> int:
         leave(directory, orders.lock)
     await _flushed(link)
     return 0
+
+
+def _beat(link: Link) -> None:
+    """The supervisor hears that this loop turns."""
+    link.tell("alive")
+    asyncio.get_running_loop().call_later(BEAT, _beat, link)
 
 
 def _socket(number: int) -> socket.socket:
@@ -120,7 +128,7 @@ class Told:
         (await self.app).abandon_reload(problems)
 
     def gone(self, owner: str) -> None:
-        """A worker died; what it held is free already."""
+        """A worker died. What it held is free already, or a store that has to see to that takes this over."""
 
     async def drain(self, begun: float, end: float) -> None:
         """Ends what is held within this window, which is that of all workers, and then this process."""

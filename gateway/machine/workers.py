@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -14,11 +14,13 @@ from typing import Any
 
 from gateway.machine.launch import LaunchError, Life, Machine
 from gateway.machine.link import LinkLostError, RemoteError
+from gateway.machine.pulse import Watch
 
 logger = logging.getLogger("gateway")
 
 FIRST, MOST = 0.1, 10.0  # seconds until a worker that ended is started again; twice as many each time
 LIVED = 10.0  # seconds after which a worker has lived, and its end is a first one
+MOST_DEAD = 64  # of whom those that come are told: there may have been nobody to hear of it in time
 
 
 class StartError(Exception):
@@ -30,18 +32,22 @@ class StartError(Exception):
 
 
 class Workers:
-    """`gone` is called for each that ended, before it is started again and the others are told."""
+    """`gone` is called for each that ended, before it is started again and the others, and those who come later, are
+    told."""
 
     def __init__(self, machine: Machine, gone: Callable[[Life], Awaitable[None]]) -> None:
         self.lives: dict[int, Life] = {}  # by number: who is there now
         self.restarts: Counter[int] = Counter()  # by number
         self.buried: dict[int, float] = {}  # when the last of a number ended: loop seconds
         self.elsewhere: Callable[[str, str, dict[str, Any]], object] = lambda to, name, data: None
+        self.watch = Watch(self.lives)
         self._machine = machine
         self._gone = gone
         self._begun = asyncio.Event()
         self._ending = asyncio.Event()
+        self._dead: deque[str] = deque(maxlen=MOST_DEAD)  # owners
         self._keepers: list[asyncio.Task[None]] = []
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> list[Life]:
@@ -52,6 +58,7 @@ class Workers:
         """Returns when each has begun to serve, or failed to for the first time. Raises StartError if all failed."""
         loop = asyncio.get_running_loop()
         firsts: list[asyncio.Future[Life]] = [loop.create_future() for _ in range(self._machine.workers)]
+        self._watching = loop.create_task(self.watch.run())
         self._keepers = [loop.create_task(self._keep(number, first)) for number, first in enumerate(firsts)]
         lives = await asyncio.gather(*firsts)
         if not any(life.served for life in lives):
@@ -111,6 +118,8 @@ class Workers:
                 logger.error("worker %d (pid %d) does not end, and is killed", life.number, life.pid)
             life.kill()
         await asyncio.gather(*self._keepers)
+        if self._watching is not None:
+            self._watching.cancel()
 
     # -- one of them, for as long as there is a machine ------------------------------------------------------------
 
@@ -128,7 +137,7 @@ class Workers:
             else:
                 if self._ending.is_set():
                     life.kill()  # who told the others to end did not know of it
-                life.when_served(partial(_tell, first, life))
+                life.when_served(partial(self._serves, first, life))
                 await life.end()
                 await self._bury(life)
                 _tell(first, life)
@@ -140,6 +149,11 @@ class Workers:
                 await asyncio.wait_for(self._ending.wait(), pause)
             pause = min(2 * pause, MOST)
 
+    def _serves(self, first: asyncio.Future[Life], life: Life) -> None:
+        _tell(first, life)
+        for owner in self._dead:
+            life.link.tell("gone", owner=owner)
+
     async def _bury(self, life: Life) -> None:
         del self.lives[life.number]
         self.buried[life.number] = asyncio.get_running_loop().time()
@@ -148,6 +162,7 @@ class Workers:
         except Exception:  # a bug there leaves nobody without a worker
             logger.exception("what worker %d had could not be given back", life.number)
         if life.owner:
+            self._dead.append(life.owner)
             self.tell("gone", owner=life.owner)
 
     def _say(self, number: int, how: str, pause: float) -> None:

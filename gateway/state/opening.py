@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from gateway.config.references import read_secret
 from gateway.state.memory import MemoryStore
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config.schema.server import State
+    from gateway.machine.link import Handler
     from gateway.machine.part import Part
     from gateway.state.redis import RedisStore
     from gateway.state.redis_session import Where
@@ -29,10 +30,20 @@ def open_store(state: State, part: Part, wall: Callable[[], float], environ: Map
     if state.url.kind == "memory" or (state.url.kind == "shared" and part.directory is None):
         return MemoryStore()  # who is alone shares with nobody
     if state.url.kind == "redis":
-        from gateway.state.redis import RedisStore
-
-        return RedisStore(_where(state, environ), state.prefix, state.on_failure, wall)
+        return _redis(state, part, wall, environ)
     return _shared(state, part, wall)
+
+
+def _redis(state: State, part: Part, wall: Callable[[], float], environ: Mapping[str, str]) -> RedisStore:
+    """A worker goes by the name that its supervisor knows, and hears from there of others that have ended."""
+    from gateway.state.redis import RedisStore
+
+    where = _where(state, environ)
+    if part.link is None:
+        return RedisStore(where, state.prefix, state.on_failure, wall)
+    store = RedisStore(where, state.prefix, state.on_failure, wall, name=part.owner)
+    cast("dict[str, Handler]", part.link.handlers)["gone"] = store.gone
+    return store
 
 
 def _shared(state: State, part: Part, wall: Callable[[], float]) -> SharedStore:

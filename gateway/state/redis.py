@@ -21,7 +21,8 @@ from gateway.state.redis_asked import RedisAsked
 from gateway.state.redis_desk import Desk, Pending
 from gateway.state.redis_errors import kind_of, sentence, standing
 from gateway.state.redis_evictions import Evictions
-from gateway.state.redis_node import Node, Terms
+from gateway.state.redis_node import Node
+from gateway.state.redis_terms import Terms
 from gateway.state.redis_tickets import Tickets
 from gateway.state.redis_words import Mark, Names, can_end
 from gateway.state.store import Capped, Metered, Place, Tokens
@@ -37,12 +38,12 @@ OnFailure = Literal["local", "closed", "open"]
 
 class RedisStore:
     """A `Store`. `await start()`, then `await close()`. Raises ValueError from `start`, with a sentence for the
-    operator, where `on_failure` is "closed" and the server cannot be asked."""
+    operator, where `on_failure` is "closed" and the server cannot be asked. `name`: of this start of the process."""
 
     orders = True
 
     def __init__(self, where: Where, prefix: str, on_failure: OnFailure, wall: Callable[[], float],
-                 terms: Terms | None = None) -> None:  # fmt: skip
+                 terms: Terms | None = None, name: str = "") -> None:  # fmt: skip
         loop = self.loop = asyncio.get_running_loop()
         terms = terms or Terms()
         self.on_failure: OnFailure = on_failure
@@ -59,7 +60,8 @@ class RedisStore:
         self._trouble = ""  # of what kind it is now
         self._tells = on_failure != "closed"  # or whoever starts it is told, and nobody else
         self._tell = Sparing[str](loop, self._say)
-        self._node = Node(self, where, prefix, terms)
+        self._node = Node(self, where, prefix, terms, name)
+        self.gone = self._node.ended  # of another process of this machine, as its supervisor says
 
     async def start(self) -> None:
         try:

@@ -10,7 +10,6 @@ import random
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -26,36 +25,19 @@ from gateway.state.redis_words import Script, packed
 if TYPE_CHECKING:
     from gateway.state.redis import RedisStore
     from gateway.state.redis_session import Where
+    from gateway.state.redis_terms import Terms
 
 logger = logging.getLogger("gateway")
 
 MOST_FORMER = 8  # names of our own that may still stand in places; older ones have been buried by others
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Seconds. `budget` for a decision; `patience` with a connection that says nothing; `rest` before it is tried
-    again; `beat` between two signs of life, and without one for `dead` a node is gone; `settle` is what nodes get to
-    say what they have lent to a server that has forgotten all; `confirm` for a poll elsewhere to end."""
-
-    budget: float = 0.1
-    patience: float = 2.0
-    rest: float = 0.25
-    beat: float = 2.0
-    dead: float = 8.0
-    settle: float = 1.0
-    confirm: float = 0.25
-    connect: float = 1.5
-    again: float = 0.5  # between two attempts to connect, at most
-    sweep: float = 3600.0  # in which every lease is made known again, whatever happened to it there
-
-
 class Node:
     """`name` is this process's own. Its owner is another one with each connection: what an earlier one may still have
     under way, or never got to say, counts for nothing once that owner is gone."""
 
-    def __init__(self, store: RedisStore, where: Where, prefix: str, terms: Terms) -> None:
-        self.name = secrets.token_hex(8)
+    def __init__(self, store: RedisStore, where: Where, prefix: str, terms: Terms, name: str = "") -> None:
+        self.name = name or secrets.token_hex(8)
         self._store = store
         self._where = where
         self._prefix = prefix
@@ -65,6 +47,7 @@ class Node:
         self._owners: list[str] = []  # ours: the present one, behind those that may still stand in places
         self._session: Session | None = None
         self._stirred = asyncio.Event()
+        self._hurry = False  # there is something to see before the next beat is due
         self._task: asyncio.Task[None] | None = None
         self._neighbours = Neighbours(terms.dead, terms.beat * 2.5)
         self._graves = ""
@@ -101,6 +84,14 @@ class Node:
         self._stirred.set()
         if kind == "readonly" and self._session is not None:
             self._session.end(LostError("READONLY"))
+
+    def ended(self, owner: str) -> None:
+        """The process that went by that name is no more: whatever it was lent is free as soon as the server hears of
+        it."""
+        if owner != self.name:
+            self._neighbours.ended(owner)
+            self._hurry = True
+            self._stirred.set()
 
     # -- its life ------------------------------------------------------------------------------------------------
 
@@ -178,7 +169,8 @@ class Node:
                     await self._probe(session)
                 else:
                     await asyncio.sleep(terms.rest / 4)
-            elif loop.time() >= due:
+            elif self._hurry or loop.time() >= due:
+                self._hurry = False
                 due = loop.time() + terms.beat
                 await self._beat(session)
                 self._claims.some(terms.beat / terms.sweep)
@@ -227,9 +219,9 @@ class Node:
 
     def _see(self, session: Session, beats: Mapping[str, str], graves: str) -> None:
         store = self._store
-        store.condition.parts = max(nodes(beats), 1)
-        own = {owner: beat for owner, beat in beats.items() if owner != self._owner}
-        gone = self._neighbours.look(own, store.loop.time())
+        others = {owner: beat for owner, beat in beats.items() if owner != self._owner}
+        gone = self._neighbours.look(others, store.loop.time())
+        store.condition.parts = max(nodes(beats.keys() - dict(gone).keys()), 1)
         if gone:
             names = [word for pair in gone for word in pair]
             session.send(self._call(self._owner, "bury", *names), self._buried)

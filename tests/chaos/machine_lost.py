@@ -13,16 +13,18 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
+from gateway.machine.pulse import HUNG, MUTE
 from gateway.state.lmdb_lock import Lock
 from tests.bench.load import Crowd
 from tests.bench.measure import park, settle
 from tests.bench.process import tree
 from tests.bench.wire import request
 
-from .nodes import SEVERAL, SHARED, WORKERS
+from .nodes import SEVERAL, SHARED, WORKERS, in_redis
 from .probes import probing
+from .redises import redis
 from .sheet import Sheet
-from .stage import PLAN, Chaos, stage, statuses
+from .stage import PLAN, Chaos, admin, stage, statuses
 from .waiting import reached
 
 FREED, BACK, GOES_ON = 1.0, 2.0, 2.0  # seconds
@@ -41,9 +43,15 @@ def workers(on: Chaos) -> list[int]:
     return found
 
 
-async def killed(sheet: Sheet, folder: Path, polls: int = 1000) -> None:
+async def killed_in_redis(sheet: Sheet, folder: Path, polls: int = 1000) -> None:
+    """The same where places are lent by Redis, which cannot see that a process has ended."""
+    async with redis(folder) as server:
+        await killed(sheet, folder, polls, in_redis(server.url))
+
+
+async def killed(sheet: Sheet, folder: Path, polls: int = 1000, state: str = SHARED) -> None:
     """A worker is killed; its consumers, who have one place each, come straight back."""
-    async with stage(folder, server=SEVERAL, state=SHARED) as on:
+    async with stage(folder, server=SEVERAL, state=state) as on:
         tokens = list(islice(on.tokens, polls))
         wires = [request("/poll", token) for token in tokens]
         crowd = Crowd()
@@ -110,6 +118,42 @@ async def _come_back(sheet: Sheet, on: Chaos, wires: list[bytes], polls: int, di
     seen = statuses(crowd)
     sheet.check("all of them poll again", seen, seen == {"unanswered": len(wires)}, "all held, none refused")
     return crowd
+
+
+async def hung(sheet: Sheet, folder: Path, polls: int = 1000) -> None:
+    """A worker is stopped, and nothing goes on there; its clients do not know, and the machine finds out."""
+    async with stage(folder, server=SEVERAL, state=SHARED) as on:
+        wires = [request("/poll", token) for token in islice(on.tokens, polls)]
+        crowd = Crowd()
+        await crowd.dial(on.port, polls)
+        await park(on, crowd, wires)
+        before = workers(on)
+        sheet.step(f"{polls:,} polls held, 100 probes a second; a worker is stopped")
+        async with probing(on.port, lambda: request("/now", next(on.tokens))) as probes:
+            os.kill(before[0], signal.SIGSTOP)
+            stopped = time.monotonic()
+            await asyncio.sleep(MUTE + 2)
+            said = await admin(on, "POST /api/reload")
+            sheet.check("a reload", said.said, said.said == "422", "422, for it does not answer")
+            sheet.check("which says who", said.answer, b"does not answer" in said.answer, f"worker of pid {before[0]}")
+            sheet.within("and is answered within", said.took, 2.0)
+            gone = await reached(lambda: before[0] not in workers(on), HUNG + 15)
+            sheet.check("it is killed", bool(gone), bool(gone), f"after {HUNG} s")
+            sheet.within("after", gone and time.monotonic() - stopped, HUNG + 5)
+            full = await _replaced(on, before[0])
+            sheet.within("as many workers as before after", full and full - stopped, HUNG + 5 + BACK)
+            calm = time.monotonic()
+            await asyncio.sleep(1)
+        sheet.check("probes from then on", seen := probes.said(since=calm), set(seen) == {"200"}, "only 200")
+        sheet.check("a reload", said := (await admin(on, "POST /api/reload")).said, said == "200", "200")
+        await settle()
+        lost = crowd.lost
+        await on.control.publish()
+        await crowd.answered(10)
+        seen, wanted = statuses(crowd), {"200": polls - lost, "lost": lost}
+        sheet.check(
+            "the held ones", seen, 0 < lost < polls and seen == wanted, "those of the other worker get their news"
+        )
 
 
 async def lock_stopped(sheet: Sheet, folder: Path) -> None:

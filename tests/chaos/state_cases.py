@@ -19,6 +19,8 @@ STATE: dict[str, tuple[Callable[[Sheet, Path], Awaitable[None]], str]] = {
         "gateway run --replace with 1,000 polls held and 100 probes a second: nobody notices",
     ),
     "worker-killed": (machine_lost.killed, "one of two workers is killed under 1,000 polls: only its own fail (row 7)"),
+    "worker-killed-redis": (machine_lost.killed_in_redis, "the same where Redis lends the places (row 7)"),
+    "worker-hung": (machine_lost.hung, "one of two workers is stopped: it is killed after 30 s, and started again"),
     "lock-stopped": (machine_lost.lock_stopped, "a worker is stopped while it has the lock of the machine's state"),
     "two-nodes": (
         node_caps.two_nodes,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from .across import evict_nodes, evict_workers, wait_nodes, wait_workers
-from .machine_lost import killed
+from .machine_lost import killed, killed_in_redis
 from .sheet import Sheet
 from .state_lost import back_empty, closed
 
@@ -26,6 +26,7 @@ Case = Callable[[Sheet, Path], Awaitable[None]]
         partial(back_empty, polls=40, away=1.0),
         partial(closed, polls=10, away=1.0),
         partial(killed, polls=40),
+        partial(killed_in_redis, polls=40),
     ],
     ids=lambda case: case.func.__name__,
 )

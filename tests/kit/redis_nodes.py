@@ -16,8 +16,8 @@ from gateway.config.states import parse_state
 from gateway.outcome import Outcome
 from gateway.pipeline import Reply
 from gateway.state.redis import OnFailure, RedisStore
-from gateway.state.redis_node import Terms
 from gateway.state.redis_session import Where
+from gateway.state.redis_terms import Terms
 from gateway.state.redis_words import Script
 from gateway.state.store import Demand, Denied, Place, Taken, Tokens
 

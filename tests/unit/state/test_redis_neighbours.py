@@ -37,3 +37,12 @@ def test_who_went_by_himself_and_came_back_is_new() -> None:
 
 def test_a_node_is_one_whatever_it_is_called_now() -> None:
     assert nodes({"a.1": "1", "a.2": "2", "b.7": "3"}) == 2 and nodes({}) == 0
+
+
+def test_who_is_known_to_have_ended_is_gone_at_once_and_whenever_he_is_still_found() -> None:
+    neighbours = Neighbours(8.0, 5.0)
+    neighbours.ended("a")
+    beats = {"a.1": "1", "a.2": "1", "b.1": "1", "aa.1": "1"}
+    assert neighbours.look(beats, 0.0) == [("a.1", "1"), ("a.2", "1")]
+    assert neighbours.look({"b.1": "1"}, 2.0) == []
+    assert neighbours.look({"a.2": "7", "b.1": "1"}, 4.0) == [("a.2", "7")], "his last word came late"
