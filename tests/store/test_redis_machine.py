@@ -69,7 +69,7 @@ class RedisMachine(AcrossMachine):
         line, me = self.lines[key], (worker, call)
         self.redis.turns()
         if line.waits and line.waits[0] == me:
-            worker.freed.clear()
+            worker.freed[:] = [told for told in worker.freed if told != ("line", key)]
         taken = worker.take(LINE[key], holder=call, now=self.now)
         if not line.holder and (not line.waits or line.waits[0] == me):
             assert not isinstance(taken, Denied)
