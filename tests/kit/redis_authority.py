@@ -125,16 +125,22 @@ class Redis:
         ]
 
     def die(self, store: RedisStore) -> None:
-        """As a process that is killed; returns when the others have noticed."""
+        """As a process that is killed; returns when the others have noticed, and each has heard of that."""
         self.stores.remove(store)
         owner = store.desk.owner
         vanish(store)
         for _ in range(100):
             if not self._client.hexists(f"{self._prefix}:nodes", owner):
-                return
-            self.at(self.loop.now + 0.125)
-            self.turns()
-        raise AssertionError("it was never missed")
+                break
+            self._pass(0.125)
+        else:
+            raise AssertionError("it was never missed")
+        for _ in range(int(TERMS.beat / 0.125) + 1):
+            self._pass(0.125)
+
+    def _pass(self, seconds: float) -> None:
+        self.at(self.loop.now + seconds)
+        self.turns()
 
     def close(self) -> None:
         for store in self.stores:
