@@ -66,8 +66,12 @@ class Limits:
     def take(self, call: Call, plan: Plan) -> Refusal | Spot | Asking | None:
         """Everything the plan demands of the call, or nothing: a Refusal, the Spot at which it shall wait, or an Asking
         where the store has yet to say: then `serve.on_turn` follows, and `told`."""
-        asking = plan if call.up is None else self._rules.now(plan)  # in line meanwhile the rules may have changed
         now = self._timers.now()
+        if call.up is None and not self._lines.open and not self._orders and plan.asked is not None:  # as nearly always
+            taken = plan.asked.take(call, now)
+            assert not isinstance(taken, asyncio.Future)
+            return self._denied(call, plan, plan, taken, now) if taken is not None else None
+        asking = plan if call.up is None else self._rules.now(plan)  # in line meanwhile the rules may have changed
         ahead = self._ahead(call, asking) if self._lines.open else None
         if ahead is not None:
             return self._wait(call, plan, demands_of(asking, call), Denied(ahead, self._turn_in(ahead, now)), now)

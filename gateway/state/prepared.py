@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 class Meter:
     """One rate limit made ready: its table, and what the call that is being taken in is about to pay."""
 
-    __slots__ = ("after", "key", "limit", "payer", "rate", "table", "until")
+    __slots__ = ("after", "interval", "key", "limit", "payer", "rate", "room", "table", "until")
 
     def __init__(self, rate: Metered, table: Table) -> None:
         self.limit = rate.limit
         self.payer = rate.payer
         self.rate = rate.rate
+        self.interval, self.room = rate.rate.interval, rate.rate.room
         self.table = table
         self.until = table.until
         self.key: str | None = None
-        self.after: float | None = None
+        self.after = FULL
 
 
 class Prepared:
@@ -51,21 +52,23 @@ class Prepared:
             keys += (key,)
             if key is not None:
                 full_at = meter.until.get(key, FULL)
-                after = meter.after = bucket.take(full_at, meter.rate, now)
-                if after is None:
-                    full_at = meter.until[key] = bucket.bound(full_at, meter.rate, now)
-                    return Denied(Tokens(meter.limit, key, meter.rate), bucket.wait(full_at, meter.rate, now))
+                if full_at <= now:  # bucket.take, without the call
+                    meter.after = now + meter.interval
+                elif full_at - now <= meter.room:
+                    meter.after = full_at + meter.interval
+                else:
+                    return _lacks(meter, key, full_at, now)
         if self._caps:
             lent = self._lease(call, now, yields)
             if isinstance(lent, Denied):
                 return lent
             call.leases = lent
         for meter in self._meters:
-            key, after = meter.key, meter.after
+            key = meter.key
             if key in meter.until:
-                meter.until[key] = after  # type: ignore[assignment]  # who is in the table has a key and pays
-            elif key is not None and after is not None:
-                meter.table.add(key, after, now, self._store.max_keys)
+                meter.until[key] = meter.after  # who is in the table has a key
+            elif key is not None:
+                meter.table.add(key, meter.after, now, self._store.max_keys)
         call.charges += keys
         call.charged = True
         return None
@@ -82,3 +85,8 @@ class Prepared:
             numbers += bucket.told(meter.until.get(keys[at], FULL), meter.rate, now)  # type: ignore[arg-type]
             at += 1  # noqa: SIM113  # enumerate and zip cost as much as a lookup
         return numbers
+
+
+def _lacks(meter: Meter, key: str, full_at: float, now: float) -> Denied:
+    full_at = meter.until[key] = bucket.bound(full_at, meter.rate, now)
+    return Denied(Tokens(meter.limit, key, meter.rate), bucket.wait(full_at, meter.rate, now))

@@ -86,11 +86,11 @@ class SharedRoute:
         if denied is not None:
             return self._store.lined_up(call, denied, way) if way is not None else denied
         for meter in self._meters:  # what this process goes by where it decides alone, and an operator sees of its keys
-            key, after = meter.key, meter.after
+            key = meter.key
             if key in meter.until:
-                meter.until[key] = after  # type: ignore[assignment]  # who is in the table has a key and pays
-            elif key is not None and after is not None:
-                meter.table.add(key, after, now, self._most)
+                meter.until[key] = meter.after  # who is in the table has a key
+            elif key is not None:
+                meter.table.add(key, meter.after, now, self._most)
         if way is not None:
             return self._store.evictions.entered(Taking(self, call, keys, wants, now, yields, spared), number, row, way)
         if wants:
@@ -131,9 +131,10 @@ class SharedRoute:
             if meter.key is not None:
                 stored = txn.get(meter.digest, FULL_AT, table.db)
                 meter.comes = stored is FULL_AT
-                meter.after = bucket.take(unpack(stored)[0], meter.rate, now)
-                if meter.after is None:
+                after = bucket.take(unpack(stored)[0], meter.rate, now)
+                if after is None:
                     return self._lacks(txn, meter, unpack(stored)[0], now), None, row
+                meter.after = after
         if wants:
             denied, way = self._places.find(txn, call, wants, now, yields, spared)
             if denied is not None:
@@ -142,7 +143,7 @@ class SharedRoute:
         for meter in self._meters:
             if meter.key is not None:
                 if meter.comes:
-                    table.add(txn, meter.digest, meter.after, now)  # type: ignore[arg-type]  # it was found to pay
+                    table.add(txn, meter.digest, meter.after, now)
                 else:
                     txn.put(meter.digest, pack(meter.after), db=table.db)
         return None, way, row

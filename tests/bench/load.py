@@ -157,13 +157,16 @@ class ClosedLoop:
         return took
 
     def _next(self, client: Client, now: float) -> None:
-        wire = next(self._wires, None) if now < self._until and self.bad is None else None
+        wire = self._wire(client) if now < self._until and self.bad is None else None
         if wire is not None:
             client.ask(wire)
             return
         self._working -= 1
         if not self._working and not self._done.done():
             self._done.set_result(None)
+
+    def _wire(self, client: Client) -> bytes | None:
+        return next(self._wires, None)
 
     def on_answer(self, client: Client, answer: bytes) -> None:
         now = time.perf_counter()
@@ -176,6 +179,19 @@ class ClosedLoop:
         if not self._done.done():
             self.bad = self.bad or b"(the connection was closed)"
             self._done.set_result(None)
+
+
+class Loyal(ClosedLoop):
+    """Each connection is of one client, who repeats his own request."""
+
+    def __init__(self, wires: list[bytes], until: float) -> None:
+        super().__init__(iter(wires), until)
+        self._own: dict[Client, bytes] = {}
+
+    def _wire(self, client: Client) -> bytes | None:
+        if client not in self._own:
+            self._own[client] = next(self._wires)
+        return self._own[client]
 
 
 class Control:

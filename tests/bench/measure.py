@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 
-from .load import ClosedLoop, Crowd
+from .load import ClosedLoop, Crowd, Loyal
 from .process import MeasureError
 from .proxies import BLANK, DRAIN, Stage, wires
 from .wire import status
@@ -50,9 +50,11 @@ async def settle(seconds: float = 0.3) -> None:
     await asyncio.sleep(seconds)
 
 
-async def short_requests(stage: Stage, wire: list[bytes], seconds: float) -> ClosedLoop:
-    """Loads until the requests or the seconds run out; anything but 200 fails the measure."""
-    loop = ClosedLoop(iter(wire) if seconds == 0 else cycle(wire), time.perf_counter() + (seconds or 3600))
+async def short_requests(stage: Stage, wire: list[bytes], seconds: float, mixed: bool = False) -> ClosedLoop:
+    """Loads until the requests or, repeating them, the seconds run out; anything but 200 fails the measure. Each
+    connection repeats its own, unless they are `mixed`, as those of many clients on connections of a proxy before."""
+    until = time.perf_counter() + (seconds or 3600)
+    loop = ClosedLoop(cycle(wire) if seconds else iter(wire), until) if mixed or not seconds else Loyal(wire, until)
     await loop.run(stage.port, CONNECTIONS)
     if loop.bad is not None:
         raise MeasureError(f"{stage.proxy.name} answered a short request with {loop.bad[:300]!r}")
@@ -139,15 +141,16 @@ async def idle(stage: Stage, scale: Scale) -> list[Figures]:
 
 
 async def short(stage: Stage, scale: Scale) -> list[Figures]:
-    """CPU time of a request answered at once: with 32 tokens that repeat, and with tokens never seen."""
+    """CPU time of a request answered at once: of clients that each have a connection, of clients that share them, and
+    with tokens never seen."""
     known = wires("/now", CONNECTIONS, stage.tokens)
     unseen = wires("/now", scale.unseen, stage.tokens)
     await short_requests(stage, list(islice(cycle(known), 2000)), 0)
     await settle()
     figures: Figures = {}
-    for name, wire, seconds in (("short", known, scale.short), ("unseen", unseen, 0.0)):
+    for name, wire, seconds in (("short", known, scale.short), ("mixed", known, scale.short), ("unseen", unseen, 0.0)):
         cpu, began = stage.proxy.cpu(), time.perf_counter()
-        latencies = sorted((await short_requests(stage, wire, seconds)).latencies)
+        latencies = sorted((await short_requests(stage, wire, seconds, name == "mixed")).latencies)
         took = time.perf_counter() - began
         await settle()
         figures[f"{name}_us"] = (stage.proxy.cpu() - cpu) / len(latencies) * 1e6

@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
 
-from .load import Client, ClosedLoop, Control, Crowd
+from .load import Client, ClosedLoop, Control, Crowd, Loyal
 from .measure import Figures, Scale, park, percentile, settle, warm
 from .process import MeasureError, Process, tree
 from .proxies import Stage, wires
@@ -56,7 +56,7 @@ async def _load(stage: Stage, loop: ClosedLoop) -> ClosedLoop:
 async def _cost(stage: Stage, known: list[bytes], seconds: float) -> float:
     """Microseconds of CPU per request, as many at once as there are connections."""
     cpu = stage.proxy.cpu()
-    loop = await _load(stage, ClosedLoop(cycle(known), time.perf_counter() + seconds))
+    loop = await _load(stage, Loyal(known, time.perf_counter() + seconds))
     return (stage.proxy.cpu() - cpu) / len(loop.latencies) * 1e6
 
 

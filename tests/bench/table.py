@@ -74,6 +74,7 @@ def _of_the_gateway(scale: Scale) -> tuple[Row, ...]:
         Row("short_us", "CPU us per short request, known tokens", ratio=0.5),
         Row("short_rps", "  requests per second", ",.0f"),
         Row("short_p99", "  p99 ms", ".2f"),
+        Row("mixed_us", "CPU us per short request, connections shared by clients"),
         Row("unseen_us", "CPU us per short request, 0 % cached tokens"),
         Row("unseen_rps", "  requests per second", ",.0f"),
         Row("unseen_p99", "  p99 ms", ".2f"),
@@ -118,6 +119,7 @@ def _of_its_parts(scale: Scale) -> tuple[Row, ...]:
         Row("choose_sticky_us", "  sticky:query.sid", ".2f", bar=3),
         Row("shelf_ms", "ms to load, check and compile every shipped policy", ".0f", bar=300),
         Row("limits_us", "limits: CPU us per short request", ".2f", bar=6),
+        Row("limits_mixed_us", "  connections shared by clients", ".2f"),
         Row("limits_unseen_us", "  0 % cached tokens", ".2f"),
         Row("limits_kib", "limits: KiB per held poll", ".2f", bar=0.6),
         Row("limits_wake_us", "limits: CPU us per wake", ".2f"),
@@ -142,7 +144,7 @@ def median(samples: Sequence[Figures]) -> Figures:
 def added(what: str, without: Sequence[Figures], variant: Sequence[Figures]) -> Figures:
     """What something costs: the median of the differences between a turn with it and its neighbour without."""
     figures: Figures = {}
-    for key in ("short_us", "unseen_us", "hold_kib", "wake_us"):
+    for key in ("short_us", "mixed_us", "unseen_us", "hold_kib", "wake_us"):
         pairs = zip(_values(variant, key), _values(without, key), strict=False)
         if differences := [more - less for more, less in pairs]:
             name = key.removeprefix("short_").removeprefix("hold_")
