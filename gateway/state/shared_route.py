@@ -131,10 +131,13 @@ class SharedRoute:
             if meter.key is not None:
                 stored = txn.get(meter.digest, FULL_AT, table.db)
                 meter.comes = stored is FULL_AT
-                after = bucket.take(unpack(stored)[0], meter.rate, now)
-                if after is None:
-                    return self._lacks(txn, meter, unpack(stored)[0], now), None, row
-                meter.after = after
+                full_at = unpack(stored)[0]
+                if full_at <= now:  # bucket.take, without the call
+                    meter.after = now + meter.interval
+                elif full_at - now <= meter.room:
+                    meter.after = full_at + meter.interval
+                else:
+                    return self._lacks(txn, meter, full_at, now), None, row
         if wants:
             denied, way = self._places.find(txn, call, wants, now, yields, spared)
             if denied is not None:
@@ -145,7 +148,7 @@ class SharedRoute:
                 if meter.comes:
                     table.add(txn, meter.digest, meter.after, now)
                 else:
-                    txn.put(meter.digest, pack(meter.after), db=table.db)
+                    txn.put(meter.digest, pack(meter.after), True, True, False, table.db)  # db by name costs more
         return None, way, row
 
     def _lacks(self, txn: Txn, meter: SharedMeter, full_at: float, now: float) -> Denied:
