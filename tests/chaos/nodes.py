@@ -17,7 +17,7 @@ from tests.bench.process import Process, free_ports, spawn
 from tests.bench.proxies import SECRET, Ports, tokens
 from tests.bench.wire import status
 
-from .stage import Chaos, Parts, configuration, gateway, ready, statuses
+from .stage import Chaos, Parts, admin, configuration, gateway, ready, statuses
 from .waiting import reached
 
 SHARED = '[state]\nurl = "shared://"\n'
@@ -93,6 +93,16 @@ class Nodes:
         """As many polls as the service ever held at one time."""
         return int((await self.control.stats())["most"])
 
+    async def acquainted(self, parts: int) -> None:
+        """Each gateway has heard of all others: it does with their next sign of life, and goes by that if it decides
+        alone."""
+        word = f"longpoll_state_parts {parts}"
+
+        async def known() -> bool:
+            return all([word in (await admin(node, "GET /metrics")).answer.decode() for node in self.all])
+
+        await reached(known, 10)
+
     async def reaches(self, number: int, within: float = 10.0) -> float | None:
         """Seconds until the service holds exactly that many; None when it never did."""
 
@@ -129,6 +139,8 @@ async def nodes(folder: Path, states: Sequence[str], **parts: Unpack[Parts]) -> 
         await made.begin()
         for state in states:
             await made.add(state, parts)
+        if states and all("redis://" in state for state in states):
+            await made.acquainted(len(states))
         yield made
 
 
