@@ -83,13 +83,14 @@ async def dial(handler: Handler, port: int, count: int) -> list[Client]:
 
 
 class Crowd:
-    """Clients that each hold one poll. `answers` are what came, `times` when (perf_counter seconds), `lost`
-    counts connections that ended without an answer."""
+    """Clients that each hold one poll. `answers` are what came, `times` when (perf_counter seconds), `took` how long
+    after each had asked, `lost` counts connections that ended without an answer."""
 
     def __init__(self) -> None:
         self.clients: list[Client] = []
         self.answers: list[bytes] = []
         self.times: list[float] = []
+        self.took: list[float] = []
         self.lost = 0
         self._all: asyncio.Future[None] | None = None
 
@@ -98,7 +99,7 @@ class Crowd:
 
     def forget(self) -> None:
         """A new round: what came before does not count."""
-        self.answers, self.times = [], []
+        self.answers, self.times, self.took = [], [], []
         self._all = asyncio.get_running_loop().create_future()
 
     def ask(self, wires: list[bytes], some: slice) -> None:
@@ -117,6 +118,7 @@ class Crowd:
 
     def on_answer(self, client: Client, answer: bytes) -> None:
         self.times.append(time.perf_counter())
+        self.took.append(self.times[-1] - client.asked)
         self.answers.append(answer)
         client.asked = 0.0
         self._count()
