@@ -90,8 +90,11 @@ class ScriptedUpstream:
     """Answers request number n of all connections with script number n, and the rest with `then`.
 
     `at="head"` begins a script when the head is there, `"end"` when the body is. While `gate` is clear
-    nothing is read.
+    nothing is read. One that shall come back after it was closed gets a `port` from `free_port` before it is entered:
+    the system gives one of its own away again.
     """
+
+    port: int = 0
 
     def __init__(
         self,
@@ -113,8 +116,8 @@ class ScriptedUpstream:
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls, backlog=2048)
-        self.port: int = self.server.sockets[0].getsockname()[1]
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls, backlog=2048)
+        self.port = self.server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:

@@ -4,13 +4,13 @@ a slow start one that joins does not get everybody at once.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.kit.gateways import InProcess, config, gateway, hold, route
+from tests.kit.ports import free_port
 from tests.kit.raw import RawClient, connect, get
 from tests.kit.upstreams import HoldingUpstream
 from tests.kit.waiting import soon, until
@@ -33,14 +33,15 @@ async def leave(clients: Sequence[RawClient]) -> None:
 async def restart(up: HoldingUpstream) -> HoldingUpstream:
     """Another one at the same port, which knows nothing."""
     again = HoldingUpstream()
-    again.server = await asyncio.start_server(again._serve, "127.0.0.1", up.port)
     again.port = up.port
-    return again
+    return await again.__aenter__()
 
 
 @pytest.mark.parametrize("balance", ["least-held", "random-two"])
 async def test_an_endpoint_that_was_started_anew_is_filled_up_by_new_polls(tmp_path: Path, balance: str) -> None:
-    async with HoldingUpstream() as stays, HoldingUpstream() as goes:
+    goes = HoldingUpstream()
+    goes.port = free_port()
+    async with HoldingUpstream() as stays, goes:
         text = config(stays.port, goes.port, upstream=f'balance = "{balance}"', **POLL)
         async with gateway(text, tmp_path) as gw:
             clients = await park(gw, 12)

@@ -173,10 +173,9 @@ async def test_when_nobody_can_be_reached_calls_are_told_at_once_and_the_log_onc
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "gateway")
-    async with ScriptedUpstream() as up:
-        port = up.port
-        await up.close()
-        async with gateway(config(port), tmp_path) as gw, client(gw.port) as raw:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # and does not listen yet
+        async with gateway(config(reserved.getsockname()[1]), tmp_path) as gw, client(gw.port) as raw:
             assert await outage(gw, raw) == [502] * FAILURES
             found = await raw.ask(get())
             assert found.status == 503 and 1 <= int(found.one("Retry-After") or 0) <= 5
@@ -186,14 +185,14 @@ async def test_when_nobody_can_be_reached_calls_are_told_at_once_and_the_log_onc
             circuit = (await upstreams(gw))["circuit"]
             assert (circuit["opened"], circuit["refused"]) == (1, 1) and circuit["since"] >= 0
             assert b'longpoll_circuit_open{upstream="up"} 1' in (await gw.admin("/metrics"))[1]
-            await back(gw, raw, port)
+            await back(gw, raw, reserved)
         said = [record.getMessage() for record in caplog.records if "upstream up" in record.getMessage()]
         assert [line.split(":")[1][:12] for line in said] == [" no endpoint", " it can be r"]
 
 
-async def back(gw: InProcess, raw: RawClient, port: int) -> None:
+async def back(gw: InProcess, raw: RawClient, reserved: socket.socket) -> None:
     """The service is there again; the next who tries finds it."""
-    server = await asyncio.start_server(_hello, "127.0.0.1", port)
+    server = await asyncio.start_server(_hello, sock=reserved)
     try:
         while (await raw.ask(get())).status != 200:
             await asyncio.sleep(0.02)

@@ -250,7 +250,7 @@ def test_a_report_that_cannot_be_written_is_exit_code_2(
     code, _, err = ran(capsys, "report", "--log", day, *REPORT, "-o", tmp_path / "no" / "report.html")
     assert (code, err) == (2, f"gateway: {tmp_path}/no/report.html: no such file or directory; check the path\n")
     code, _, err = ran(capsys, "report", "--log", day, *REPORT, "-o", "/dev/full")
-    assert (code, err) == (2, "gateway: /dev/full: no space left on device\n")
+    assert (code, err) == (2, "gateway: /dev/full: no space left on device; make room there\n")
 
 
 def test_both_run_as_programs_and_leave_nothing_behind(day: Path, tmp_path: Path) -> None:
