@@ -10,8 +10,10 @@ import os
 import platform
 import signal
 import sys
+from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import orjson
@@ -22,6 +24,11 @@ from .choosing import choosing
 from .measure import MEASURES as OF_CALLS
 from .measure import Figures, Scale
 from .pages import pages
+from .peers.comparing import MEASURES as OF_PEERS
+from .peers.comparing import compare
+from .peers.known import PEERS
+from .peers.machine import Machine
+from .peers.report import report
 from .process import MeasureError, core_speed, pin
 from .proxies import LOAD_CORE, PROXIES, PROXY_CORE, stage
 from .shelf import shelf
@@ -32,6 +39,7 @@ from .tunnels import tunnels
 from .wire import raise_descriptors
 
 Samples = dict[str, list[Figures]]
+T = TypeVar("T")
 
 VARIANTS = ("limited", "watched")  # the gateway with more of it in use: measured by what that adds
 ADDED = ("hold", "short")
@@ -58,9 +66,6 @@ def _say(text: str) -> None:
 
 async def run(measures: list[str], proxies: list[str], scale: Scale, repeat: int, samples: Samples) -> None:
     """Fills `samples`; the proxies take turns, each time in a fresh process."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     for measure in measures:
         turns = repeat * (scale.short_turns if measure in ("short", *AMONG) else 1)
         for turn in range(turns):
@@ -79,7 +84,8 @@ def _chosen(known: list[str], text: str | None, what: str) -> list[str]:
         return known
     chosen: list[str] = []
     for part in text.split(","):
-        names = [name for name in known if name.startswith(part.strip())]
+        part = part.strip()
+        names = [part] if part in known else [name for name in known if name.startswith(part)]
         if not names:
             raise click.BadParameter(f"no {what} is called {part!r}; there are {', '.join(known)}")
         chosen += names
@@ -118,33 +124,66 @@ def _machine() -> dict[str, float | str]:
 
 
 @click.command()
-@click.option("--only", help=f"Measures, separated by commas: {', '.join(MEASURES)}.")
-@click.option("--proxies", help=f"Proxies, separated by commas: {', '.join(PROXIES)}; all by default.")
+@click.option(
+    "--only", help=f"Measures, separated by commas: {', '.join(MEASURES)}; with --peers {', '.join(OF_PEERS)}."
+)
+@click.option("--proxies", help=f"Proxies, separated by commas: {', '.join(PROXIES)}; with --peers {', '.join(PEERS)}.")
 @click.option("--polls", type=int, default=5000, show_default=True, help="Held polls.")
-@click.option("--repeat", type=int, default=1, show_default=True, help="Runs; the table shows medians.")
+@click.option("--repeat", type=int, help="Runs, 1 by default, 3 with --peers; the tables show medians.")
 @click.option("--quick", is_flag=True, help="5 s of idling instead of 30 s, fewer requests, one wake.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write every figure to this file.")
-def main(only: str | None, proxies: str | None, polls: int, repeat: int, quick: bool, path: Path | None) -> None:
-    """Measure the gateway and a naive aiohttp proxy."""
+@click.option("--peers", is_flag=True, help="Compare with nginx, HAProxy and others that are installed.")
+@click.option("--docs", type=click.Path(path_type=Path), help="With --peers: write the page, and a plot beside it.")
+def main(
+    only: str | None, proxies: str | None, polls: int, repeat: int | None, quick: bool, path: Path | None, peers: bool,
+    docs: Path | None,
+) -> None:  # fmt: skip
+    """Measure the gateway and a naive aiohttp proxy, or with --peers everything that people run in its place."""
     if sys.platform != "linux":
         raise click.ClickException("the bench reads /proc: run it on Linux")
+    if docs is not None and not peers:
+        raise click.BadParameter("--docs is the page of a comparison: add --peers")
     scale = replace(Scale(), polls=polls)
     scale = scale.quick() if quick else scale
+    if peers:
+        _compare(_chosen(list(OF_PEERS), only, "measure"), _chosen(list(PEERS), proxies, "proxy"), scale, repeat or 3,
+                 quick, path, docs)  # fmt: skip
+        return
     measures, kinds = _chosen(list(MEASURES), only, "measure"), _chosen(list(PROXIES), proxies, "proxy")
     samples: Samples = {kind: [] for kind in kinds}
     machine = _machine()
+    _undisturbed(run(measures, kinds, scale, repeat or 1, samples))
+    machine["speed_after"] = core_speed(PROXY_CORE)
+    _report(scale, samples, machine, path)
+
+
+def _compare(measures: list[str], names: list[str], scale: Scale, repeat: int, quick: bool, data: Path | None,
+             docs: Path | None) -> None:  # fmt: skip
+    load, before = os.getloadavg()[0], core_speed(PROXY_CORE)
+    done = _undisturbed(compare(names, measures, scale, repeat, quick))
+    report(done, scale, repeat, Machine(load, (before, core_speed(PROXY_CORE))), data, docs)
+
+
+def _undisturbed(work: Coroutine[None, None, T]) -> T:
+    """Runs it on the load's core without pauses; what ends it early is one sentence."""
     raise_descriptors()
     pin(LOAD_CORE)
     gc.disable()  # a pause of the load would be measured as the proxy's
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(measures, kinds, scale, repeat, samples))
+            return runner.run(_until_told(work))
     except (MeasureError, OSError) as error:
         raise click.ClickException(f"measuring failed: {error}") from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise click.ClickException("interrupted; every process was stopped") from None
-    machine["speed_after"] = core_speed(PROXY_CORE)
-    _report(scale, samples, machine, path)
+
+
+async def _until_told(work: Coroutine[None, None, T]) -> T:
+    """SIGTERM ends it as Ctrl-C does."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator
@@ -63,22 +64,23 @@ class Client(asyncio.Protocol):
         self.transport.abort()
 
 
-async def _dial(handler: Handler, port: int, index: int) -> Client:
+async def _dial(handler: Handler, port: int, index: int, tls: ssl.SSLContext | None) -> Client:
     loop = asyncio.get_running_loop()
     sock = socket.socket()
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.bind((f"127.0.{1 + index // PER_SOURCE // 250}.{1 + index // PER_SOURCE % 250}", 0))
     await loop.sock_connect(sock, ("127.0.0.1", port))
-    return (await loop.create_connection(lambda: Client(handler, sock), sock=sock))[1]
+    name = None if tls is None else "127.0.0.1"
+    return (await loop.create_connection(lambda: Client(handler, sock), sock=sock, ssl=tls, server_hostname=name))[1]
 
 
-async def dial(handler: Handler, port: int, count: int) -> list[Client]:
+async def dial(handler: Handler, port: int, count: int, tls: ssl.SSLContext | None = None) -> list[Client]:
     """Connects `count` clients, a few at a time."""
     clients: list[Client] = []
     for first in range(0, count, DIAL_AT_ONCE):
         some = range(first, min(first + DIAL_AT_ONCE, count))
-        clients += await asyncio.gather(*(_dial(handler, port, index) for index in some))
+        clients += await asyncio.gather(*(_dial(handler, port, index, tls) for index in some))
     return clients
 
 
@@ -94,8 +96,8 @@ class Crowd:
         self.lost = 0
         self._all: asyncio.Future[None] | None = None
 
-    async def dial(self, port: int, count: int) -> None:
-        self.clients = await dial(self, port, count)
+    async def dial(self, port: int, count: int, tls: ssl.SSLContext | None = None) -> None:
+        self.clients = await dial(self, port, count, tls)
 
     def forget(self) -> None:
         """A new round: what came before does not count."""
@@ -145,9 +147,9 @@ class ClosedLoop:
         self._working = 0
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def run(self, port: int, connections: int) -> float:
+    async def run(self, port: int, connections: int, tls: ssl.SSLContext | None = None) -> float:
         """Seconds from the first request to the last answer."""
-        clients = await dial(self, port, connections)
+        clients = await dial(self, port, connections, tls)
         began = time.perf_counter()
         self._working = len(clients)
         for client in clients:

@@ -55,7 +55,7 @@ async def short_requests(stage: Stage, wire: list[bytes], seconds: float, mixed:
     connection repeats its own, unless they are `mixed`, as those of many clients on connections of a proxy before."""
     until = time.perf_counter() + (seconds or 3600)
     loop = ClosedLoop(cycle(wire) if seconds else iter(wire), until) if mixed or not seconds else Loyal(wire, until)
-    await loop.run(stage.port, CONNECTIONS)
+    await loop.run(stage.port, CONNECTIONS, stage.tls)
     if loop.bad is not None:
         raise MeasureError(f"{stage.proxy.name} answered a short request with {loop.bad[:300]!r}")
     return loop
@@ -111,11 +111,11 @@ async def wake(stage: Stage, crowd: Crowd) -> Figures:
 
 async def hold(stage: Stage, scale: Scale) -> list[Figures]:
     """Memory of held polls in a fresh process, each with its own token; then wakes them, several times."""
-    polls = wires("/poll", scale.polls, stage.tokens)
+    polls = wires(stage.poll, scale.polls, stage.tokens)
     await warm(stage)
     before = stage.proxy.pss()
     crowd = Crowd()
-    await crowd.dial(stage.port, scale.polls)
+    await crowd.dial(stage.port, scale.polls, stage.tls)
     await park(stage, crowd, polls)
     await settle(1.0)
     after = stage.proxy.pss()
@@ -131,8 +131,8 @@ async def hold(stage: Stage, scale: Scale) -> list[Figures]:
 async def idle(stage: Stage, scale: Scale) -> list[Figures]:
     """CPU time while nothing happens but waiting."""
     crowd = Crowd()
-    await crowd.dial(stage.port, scale.polls)
-    await park(stage, crowd, wires("/poll", scale.polls, stage.tokens))
+    await crowd.dial(stage.port, scale.polls, stage.tls)
+    await park(stage, crowd, wires(stage.poll, scale.polls, stage.tokens))
     await settle(1.0)
     cpu, began = stage.proxy.cpu(), time.perf_counter()
     await asyncio.sleep(scale.idle)

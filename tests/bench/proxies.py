@@ -5,7 +5,7 @@ a fresh proxy on their cores, in a directory of their own.
 from __future__ import annotations
 
 import json
-import shutil
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -137,6 +137,10 @@ class Ports(NamedTuple):
     redis: int = 0
 
 
+Command = Callable[[Ports, Path], list[str]]  # writes the configuration and gives the command
+Beside = Callable[[Ports, Path], tuple[list[str], int]]  # a process beside the proxy, and the port it listens on
+
+
 def gateway(ports: Ports, directory: Path) -> list[str]:
     """The command of the gateway: a JWT on both routes, one JSON line per call."""
     return _run(ports, directory, "", ["signed-in"], ["signed-in"])
@@ -194,7 +198,7 @@ def naive(ports: Ports, directory: Path) -> list[str]:
     return [sys.executable, "-m", "tests.bench.naive", str(ports.proxy), str(ports.upstream)]
 
 
-PROXIES: dict[str, Callable[[Ports, Path], list[str]]] = {
+PROXIES: dict[str, Command] = {
     "gateway": gateway,
     "limited": limited,
     "watched": watched,
@@ -205,54 +209,12 @@ PROXIES: dict[str, Callable[[Ports, Path], list[str]]] = {
 }
 
 
-NGINX = """\
-daemon off;
-worker_processes 1;
-master_process off;
-pid {directory}/nginx.pid;
-error_log {directory}/nginx.err warn;
-events {{ worker_connections 20000; }}
-http {{
-  access_log {directory}/nginx.log;
-  client_body_temp_path {directory}; proxy_temp_path {directory}; fastcgi_temp_path {directory};
-  uwsgi_temp_path {directory}; scgi_temp_path {directory};
-  server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    location / {{
-      proxy_pass http://127.0.0.1:{upstream};
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection "upgrade";
-      proxy_read_timeout 1h;
-    }}
-  }}
-}}
-"""
-
-
-@asynccontextmanager
-async def nginx(upstream: int) -> AsyncIterator[tuple[Process, int] | None]:
-    """An nginx before that upstream, on the proxy's core, and its port; None where none is installed."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if program is None:
-        yield None
-        return
-    with TemporaryDirectory(prefix="bench-") as name:
-        directory, port = Path(name), free_ports(1)[0]
-        path = directory / "nginx.conf"
-        path.write_text(NGINX.format(directory=directory, port=port, upstream=upstream))
-        argv = [program, "-c", str(path), "-e", f"{directory}/nginx.err"]
-        with spawn("nginx", argv, PROXY_CORE, directory) as proxy:
-            await proxy.listening(port)
-            yield proxy, port
-
-
-def tokens() -> Iterator[str]:
-    """Tokens nobody has seen yet, without end."""
+def tokens(secret: str = SECRET, **more: str | int) -> Iterator[str]:
+    """Tokens nobody has seen yet, without end; with `more` claims, or others, than they need."""
     now = int(time.time())
     for number in count():
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": f"user-{number}", "iat": now, "exp": now + 3600}
-        yield jwt.encode(claims, SECRET, "HS256")
+        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": f"user-{number}", "iat": now, "exp": now + 3600, **more}
+        yield jwt.encode(claims, secret, "HS256")
 
 
 def wires(path: str, number: int, minted: Iterator[str]) -> list[bytes]:
@@ -262,7 +224,8 @@ def wires(path: str, number: int, minted: Iterator[str]) -> list[bytes]:
 
 @dataclass(slots=True)
 class Stage:
-    """A proxy that listens, an upstream behind it, a source of new tokens. `listening` is in seconds."""
+    """A proxy that listens, an upstream behind it, a source of new tokens. `listening` is in seconds; `poll` is what is
+    held, and `tls` is what clients speak TLS with, where they do."""
 
     proxy: Process
     port: int
@@ -271,28 +234,36 @@ class Stage:
     control: Control
     listening: float
     tokens: Iterator[str]
+    poll: str = "/poll"
+    tls: ssl.SSLContext | None = None
+
+
+def _collector(ports: Ports, directory: Path) -> tuple[list[str], int]:
+    return [sys.executable, "-m", "tests.bench.collector", str(ports.collector)], ports.collector
+
+
+def _redis(ports: Ports, directory: Path) -> tuple[list[str], int]:
+    port = str(ports.redis)
+    return [program(), "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)], ports.redis
+
+
+BESIDE: dict[str, Beside] = {"watched": _collector, "redis": _redis}
 
 
 @asynccontextmanager
-async def stage(kind: str) -> AsyncIterator[Stage]:
-    """A fresh upstream, a fresh proxy of that kind and where it needs one a collector; all are gone when the block is
-    left."""
-    with TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        ports = Ports(*free_ports(5))
+async def stage(kind: str, command: Command | None = None, beside: Beside | None = None) -> AsyncIterator[Stage]:
+    """A fresh upstream, a fresh proxy of that kind, or one that is started so, and where it needs something beside it
+    that too; all are gone when the block is left."""
+    command, beside = command or PROXIES[kind], beside or BESIDE.get(kind)
+    with TemporaryDirectory(prefix="bench-") as name, ExitStack() as started:
+        directory, ports = Path(name), Ports(*free_ports(5))
         argv = [sys.executable, "-m", "tests.bench.upstream", str(ports.upstream)]
-        with ExitStack() as started:
-            behind = started.enter_context(spawn("upstream", argv, LOAD_CORE, directory))
-            await behind.listening(ports.upstream)
-            if kind == "watched":
-                argv = [sys.executable, "-m", "tests.bench.collector", str(ports.collector)]
-                collector = started.enter_context(spawn("collector", argv, LOAD_CORE, directory))
-                await collector.listening(ports.collector)
-            if kind == "redis":
-                argv = [program(), "--port", str(ports.redis), "--bind", "127.0.0.1", "--save", "", "--dir", name]
-                server = started.enter_context(spawn("redis-server", argv, LOAD_CORE, directory))
-                await server.listening(ports.redis)
-            proxy = started.enter_context(spawn(kind, PROXIES[kind](ports, directory), PROXY_CORE, directory))
-            listening = await proxy.listening(ports.proxy)
-            control = await Control.connect(ports.upstream)
-            yield Stage(proxy, ports.proxy, ports.upstream, ports.admin, control, listening, tokens())
+        behind = started.enter_context(spawn("upstream", argv, LOAD_CORE, directory))
+        await behind.listening(ports.upstream)
+        if beside is not None:
+            argv, port = beside(ports, directory)
+            await started.enter_context(spawn("beside", argv, LOAD_CORE, directory)).listening(port)
+        proxy = started.enter_context(spawn(kind, command(ports, directory), PROXY_CORE, directory))
+        listening = await proxy.listening(ports.proxy)
+        control = await Control.connect(ports.upstream)
+        yield Stage(proxy, ports.proxy, ports.upstream, ports.admin, control, listening, tokens())

@@ -5,21 +5,66 @@ same core in the same minute. The two take turns in short rounds, so that a mach
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import click
 
 from .measure import Figures, Scale, settle, warm
-from .process import MeasureError, Process
-from .proxies import Stage, nginx
+from .process import MeasureError, Process, free_ports, spawn
+from .proxies import PROXY_CORE, Stage
 from .wire import ASKED, ECHOED, SWITCHING, handshake
 
 TALKING = 64  # tunnels in which messages pass, one at a time in each
 ROUND = 50_000  # messages
 AT_ONCE = 50  # tunnels opened together
+
+NGINX = """\
+daemon off;
+worker_processes 1;
+master_process off;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx.err warn;
+events {{ worker_connections 20000; }}
+http {{
+  access_log {directory}/nginx.log;
+  client_body_temp_path {directory}; proxy_temp_path {directory}; fastcgi_temp_path {directory};
+  uwsgi_temp_path {directory}; scgi_temp_path {directory};
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{
+      proxy_pass http://127.0.0.1:{upstream};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection "upgrade";
+      proxy_read_timeout 1h;
+    }}
+  }}
+}}
+"""
+
+
+@asynccontextmanager
+async def nginx(upstream: int) -> AsyncIterator[tuple[Process, int] | None]:
+    """An nginx before that upstream, on the proxy's core, and its port; None where none is installed."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        yield None
+        return
+    with TemporaryDirectory(prefix="bench-") as name:
+        directory, port = Path(name), free_ports(1)[0]
+        path = directory / "nginx.conf"
+        path.write_text(NGINX.format(directory=directory, port=port, upstream=upstream))
+        argv = [program, "-c", str(path), "-e", f"{directory}/nginx.err"]
+        with spawn("nginx", argv, PROXY_CORE, directory) as proxy:
+            await proxy.listening(port)
+            yield proxy, port
 
 
 class Talker(asyncio.Protocol):

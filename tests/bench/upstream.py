@@ -1,6 +1,7 @@
 """The upstream of the bench, a process of its own: `/now` answers at once, `/poll` is held until somebody
-says `POST /publish`, or with `?for=5` for five seconds; `/ticks` is a stream without an end, `/big` an answer of
-1 MiB, `/held` and `/stats` count. Raw asyncio so that it costs little beside what is measured.
+says `POST /publish`, or with `for=5` for five seconds; `/ticks` is a stream without an end, `/big` an answer of
+1 MiB, `/large` one of 100 KiB, `/upload` takes as much, `/held` and `/stats` count. Raw asyncio so that it costs little
+beside what is measured.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import cast
 
 import uvloop
 
-from .wire import ASKED, ECHOED, SWITCHING, raise_descriptors
+from .wire import ASKED, ECHOED, LARGE_BODY, SWITCHING, raise_descriptors
 
 
 def answer(body: bytes) -> bytes:
@@ -29,6 +30,7 @@ def answer(body: bytes) -> bytes:
 TICK = 0.02  # seconds from one chunk to the next
 TICKS = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
 BIG = answer(bytes(1024 * 1024))
+LARGE = answer(bytes(LARGE_BODY))
 NOW = answer(b'{"events":[],"cursor":1}')
 TIMED = re.compile(rb"GET \S*[?&]for=([0-9.]+)")
 
@@ -40,6 +42,7 @@ class Board:
         self.held: dict[Connection, asyncio.TimerHandle | None] = {}
         self.polls = self.answered = self.gone = self.published = 0
         self.most = 0  # held at one time
+        self.connections = 0  # that were ever made
         self.last_gone = 0.0
 
     def hold(self, connection: Connection, head: bytes) -> None:
@@ -80,28 +83,42 @@ class Board:
         return answer(json.dumps({"events": [event], "cursor": self.published}).encode())
 
     def stats(self) -> bytes:
-        names = ("polls", "answered", "gone", "last_gone", "most")
+        names = ("polls", "answered", "gone", "last_gone", "most", "connections")
         return json.dumps({name: getattr(self, name) for name in names} | {"held": len(self.held)}).encode()
 
 
 class Connection(asyncio.Protocol):
-    """Reads heads, nothing else: no request of the bench has a body."""
+    """Reads heads; the one request that has a body has one of a known length."""
 
-    __slots__ = ("_board", "_buffer", "ticking", "transport", "write")
+    __slots__ = ("_board", "_body", "_buffer", "ticking", "transport", "write")
 
     def __init__(self, board: Board) -> None:
         self._board = board
         self._buffer = b""
+        self._body = 0  # bytes of a body that are still to come
         self.ticking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self.write = self.transport.write
+        self._board.connections += 1
 
     def data_received(self, data: bytes) -> None:
+        if self._body:
+            self._take(data)
+            return
         *heads, self._buffer = (self._buffer + data).split(b"\r\n\r\n")
         for head in heads:
             self._request(head)
+        if self._body:
+            data, self._buffer = self._buffer, b""
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Some of a body, after which there is nothing but the answer."""
+        self._body -= len(data)
+        if not self._body:
+            self.write(NOW)
 
     def _request(self, head: bytes) -> None:
         if head.startswith(b"GET /now"):
@@ -113,6 +130,10 @@ class Connection(asyncio.Protocol):
             self.ticking = asyncio.get_running_loop().call_later(TICK * random.random(), self._tick)
         elif head.startswith(b"GET /big"):
             self.write(BIG)
+        elif head.startswith(b"GET /large"):
+            self.write(LARGE)
+        elif head.startswith(b"POST /upload"):
+            self._body = LARGE_BODY
         elif head.startswith(b"GET /echo"):
             self.transport.set_protocol(Echo(self.write))
             self.write(SWITCHING)

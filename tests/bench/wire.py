@@ -11,12 +11,16 @@ def raise_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def request(path: str, token: str) -> bytes:
-    """One GET with a bearer token, ready for the wire."""
-    lines = (f"GET {path} HTTP/1.1", "Host: bench.local", "User-Agent: bench", "Accept: application/json")
-    return ("\r\n".join(lines) + f"\r\nAuthorization: Bearer {token}\r\n\r\n").encode()
+def request(path: str, token: str, method: str = "GET", body: bytes = b"") -> bytes:
+    """One request with a bearer token, ready for the wire."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: bench.local", "User-Agent: bench", "Accept: application/json",
+             f"Authorization: Bearer {token}"]  # fmt: skip
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
+LARGE_BODY = 100 * 1024
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3
 SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
