@@ -8,6 +8,7 @@ INSTALL := $(PIP) install -qq --progress-bar off -c requirements.lock
 RUN := $(VENV)/.installed-run
 TEST := $(VENV)/.installed-test
 DEV := $(VENV)/.installed-dev
+PEERS := $(VENV)/.installed-peers
 WANTED := pyproject.toml requirements.lock
 # Two files of tests at a time: most of a test is waiting. `make test ARGS='-n 0 ..'` runs one after the other.
 SIDE_BY_SIDE := -n 2 --dist loadfile
@@ -21,6 +22,7 @@ help:
 	@echo 'make check   format, lint, types, house rules'
 	@echo 'make fix     put format and lint right where that can be done by machine'
 	@echo 'make bench   measure: memory per held poll, time per call, against a naive proxy'
+	@echo '             (ARGS=--peers: against nginx, HAProxy, Varnish, Traefik and Caddy)'
 	@echo 'make bench-past  ask a generated day of ten million calls; a minute, 1 GiB of disk meanwhile'
 	@echo 'make chaos   break things at full size: restarts, storms, floods; minutes'
 	@echo 'make lock    refresh requirements.lock from the package index'
@@ -46,7 +48,7 @@ fix: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(TEST)
+bench: $(TEST) $(if $(findstring --peers,$(ARGS)),$(PEERS))
 	$(BIN)/python -m tests.bench $(ARGS)
 
 bench-past: $(TEST)
@@ -84,12 +86,17 @@ $(DEV): $(WANTED) | $(BIN)/python
 	@$(INSTALL) -e '.[test,dev]'
 	@touch $@
 
+$(PEERS): $(WANTED) | $(BIN)/python
+	@sh tests/install-debian-packages.sh nginx haproxy varnish varnish-modules
+	@echo 'Installing Traefik and Caddy (half a minute the first time) ..'
+	@$(INSTALL) -e '.[test,peers]' && touch $@ || echo 'They could not be installed: the comparison is without them'
+
 LOCK_VENV := build/lock-venv
 lock:
 	@rm -rf $(LOCK_VENV)
 	@$(or $(PYTHON),python3.11) -m venv $(LOCK_VENV)
 	@echo 'Resolving all dependencies afresh ..'
-	@$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check install -qq --progress-bar off '.[test,dev]'
+	@$(LOCK_VENV)/bin/python -m pip --disable-pip-version-check install -qq --progress-bar off '.[test,dev,peers]'
 	@{ echo '# Constraints of every install in the Makefile. Refreshed by `make lock` (Python 3.11, all extras).'; \
 	  $(LOCK_VENV)/bin/python -m pip --disable-pip-version-check freeze --exclude longpoll-gateway; } > $(LOCK_VENV)/lock.txt
 	@mv $(LOCK_VENV)/lock.txt requirements.lock

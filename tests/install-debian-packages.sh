@@ -20,9 +20,13 @@ echo "Installing what some tests drive:$missing .."
 apt 120 update
 for package in $missing; do
   apt 240 install "$package" || echo "$package could not be installed: the tests that need it are skipped"
-  # A test starts its own; Debian's starts with the machine, on a port that is the gateway's.
-  if [ "$package" = prometheus ] && command -v systemctl >/dev/null; then
-    systemctl disable --now --quiet prometheus.service >/dev/null 2>&1
-  fi
+  # A test starts its own; Debian's starts with the machine, on ports that others may want, such as the gateway.
+  case $package in
+    prometheus | nginx | haproxy) services=$package.service ;;
+    varnish) services='varnish.service varnishncsa.service' ;;
+    *) continue ;;
+  esac
+  # shellcheck disable=SC2086
+  command -v systemctl >/dev/null && systemctl disable --now --quiet $services >/dev/null 2>&1
 done
 exit 0

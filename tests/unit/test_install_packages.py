@@ -63,6 +63,14 @@ def test_only_what_is_missing_is_installed_and_a_service_does_not_stay(tmp_path:
     ]  # fmt: skip
 
 
+def test_a_package_of_two_services_leaves_none_of_them_running(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "")
+    machine.run("varnish", "jq")
+    assert machine.asked[1:] == [
+        "install varnish", "systemctl disable varnish.service varnishncsa.service", "install jq"
+    ]  # fmt: skip
+
+
 def test_what_cannot_be_installed_is_named_and_the_rest_is(tmp_path: Path) -> None:
     machine = Machine(tmp_path, "", broken="chromium")
     said = machine.run("chromium", "jq").splitlines()
