@@ -27,7 +27,7 @@ url = "{state}"
 
 [log]
 calls         = "file:{directory}/calls.jsonl"
-start_of_hold = true
+start_of_hold = false
 query_values  = ["last_event_id", "timeout"]
 
 [telemetry]
@@ -148,7 +148,7 @@ GATEWAY = Peer(
     held="hold_cap, by consumer",
     log="log.calls, written in batches",
     records="calls.jsonl",
-    remark="also metrics by consumer, traces, a line when a hold begins, CORS, headers, an allow list, a cap of calls",
+    remark="also metrics by consumer, traces, CORS, headers, an allow list, a cap of calls, cursors",
     beside=collector,
 )
 OVER_TLS = replace(GATEWAY, name="gateway-tls", command=over_tls, tls=True, remark="clients speak TLS 1.3")

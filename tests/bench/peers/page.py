@@ -74,11 +74,11 @@ request asks every one.
 
 ## Configurations
 
-As they were written for the measure; directories and ports are another's in each turn. {tokens}
+As they were written for the measure; directories and ports are others in each turn. {tokens}
 
 {configurations}"""
 TOKENS = """\
-Clients send `Authorization: Bearer ..`, HS256 tokens of some 330 bytes."""
+Clients send `Authorization: Bearer ..`, HS256 tokens of some 285 bytes."""
 ONE = """\
 <details><summary>{name}: <code>{command}</code></summary>
 

@@ -19,8 +19,8 @@ def report(
     done: Comparison, scale: Scale, repeat: int, machine: Machine, data: Path | None, docs: Path | None
 ) -> None:  # fmt: skip
     """Prints the tables; the rest where it was asked for."""
-    tables = (costs(done, HOLDS), costs(done, SHORTS), costs(done, SHORTS, ours=True), duties(done), bars(done))
-    click.echo("\n\n".join(as_text(table) for table in tables))
+    tables = (costs(done, HOLDS), costs(done, SHORTS), costs(done, HOLDS + SHORTS, ours=True), duties(done), bars(done))
+    click.echo("\n\n".join(as_text(table) for table in tables if len(table[0]) > 1))
     click.echo(
         "\n" + "\n".join([*versions(done), machine.described(), *(f"NOT COMPARED: {one}" for one in done.absent)])
     )

@@ -38,13 +38,12 @@ Table = list[list[str]]  # the first row is its head
 
 
 def costs(done: Comparison, columns: Sequence[Column], ours: bool = False) -> Table:
-    """A row for each proxy, or for each way to run the gateway."""
-    table = [["", *(column.title for column in columns)]]
-    for name in done.peers:
-        if name in OURS if ours else name not in OURS[1:]:
-            figures = done.figures(name)
-            table.append([name, *(_cell(figures, column) for column in columns)])
-    return table
+    """A row for each proxy, or for each way to run the gateway; a column for what was measured."""
+    names = [name for name in done.peers if (name in OURS if ours else name not in OURS[1:])]
+    figures = {name: done.figures(name) for name in names}
+    shown = [column for column in columns if any(column.key in one for one in figures.values())]
+    head = ["", *(column.title for column in shown)]
+    return [head, *([name, *(_cell(one, column) for column in shown)] for name, one in figures.items())]
 
 
 def _cell(figures: Figures, column: Column) -> str:

@@ -35,7 +35,7 @@ FORMAT = (
     '"sent":%O,"took":%{Varnish:time_firstbyte}x,"agent":"%{User-agent}i"}'
 )
 SCRIPT = """\
-{varnishncsa} -n {directory}/varnish -t off -w {directory}/calls.jsonl -F {format} &
+{varnishncsa} -n {directory}/varnish -t 20 -w {directory}/calls.jsonl -F {format} &
 exec {varnishd} -F -j none -n {directory}/varnish -f {directory}/bench.vcl -a 127.0.0.1:{port} -T none -s malloc,16m \\
   -p thread_pools=1 -p thread_pool_min=100 -p thread_pool_max=12000 -p thread_pool_timeout=300 \\
   -p timeout_idle=75 -p backend_idle_timeout=60 -p listen_depth=4096 -p vsl_reclen=4096
