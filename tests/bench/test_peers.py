@@ -4,6 +4,7 @@ Every peer that is installed is verified and measured as a full run does it, wit
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,13 @@ import pytest
 from click.testing import CliRunner
 
 from .__main__ import _chosen, main
-from .measure import Figures, Scale, hold, idle, short
+from .load import Control
+from .measure import Figures, Scale, hold, idle, short, warm
 from .peers import comparing
 from .peers import verify as verifying
 from .peers.bars import BARS, Bar, by_turn
 from .peers.comparing import Comparison, bodies, compare
-from .peers.gateway import CONF, GATEWAY, NAIVE
+from .peers.gateway import CONF, GATEWAY, NAIVE, SHARED
 from .peers.known import PEERS
 from .peers.machine import Machine
 from .peers.page import write
@@ -175,7 +177,7 @@ def test_the_plot_shows_a_bar_for_each_figure_and_the_longest_for_the_dearest() 
 def test_what_the_example_configures_for_a_poll_is_on_in_what_is_measured() -> None:
     example = tomllib.loads((ROOT / "gateway.example.toml").read_text())
     measured = tomllib.loads(
-        CONF.format(port=1, admin=2, upstream=3, collector=4, tls="", state="memory://", issuer="i", audience="a",
+        CONF.format(port=1, admin=2, upstream=3, collector=4, server="", state="memory://", issuer="i", audience="a",
                     directory="/tmp", **Limits()._asdict())
     )  # fmt: skip
     assert kinds(example, "updates") <= kinds(measured, "poll")
@@ -191,6 +193,13 @@ def kinds(config: dict[str, dict[str, dict[str, object]]], route: str) -> set[st
     for name in next(one for one in routes if one["name"] == route)["policies"]:  # type: ignore[comparison-overlap]
         found |= set(config["policy"].get(name, {name: {}}))
     return found
+
+
+async def test_what_is_measured_of_shared_state_is_shared_state() -> None:
+    async with playing(SHARED, Limits()) as on:
+        await warm(on)
+        metrics = await (await Control.connect(on.admin)).ask("GET /metrics")
+    assert int(re.search(rb'longpoll_state_decisions_total\{by="asked"\} (\d+)', metrics)[1]) > 32  # type: ignore[index]
 
 
 def test_a_proxy_is_chosen_by_its_name_or_by_what_several_begin_with() -> None:

@@ -17,7 +17,7 @@ from .peer import Limits, Peer
 CONF = """\
 [server]
 listen = ["127.0.0.1:{port}"]
-{tls}
+{server}
 
 [admin]
 listen = "127.0.0.1:{admin}"
@@ -108,12 +108,12 @@ policies = ["signed-in", "web", "small", "free-plan", "inside"]
 TLS = 'tls = {{ cert = "file:{cert}", key = "file:{key}" }}'
 
 
-def _run(ports: Ports, directory: Path, limits: Limits, state: str = "memory://", tls: str = "") -> list[str]:
+def _run(ports: Ports, directory: Path, limits: Limits, state: str = "memory://", server: str = "") -> list[str]:
     (directory / "secret").write_text(SECRET)
     path = directory / "gateway.toml"
     path.write_text(
         CONF.format(
-            port=ports.proxy, admin=ports.admin, upstream=ports.upstream, collector=ports.collector, tls=tls,
+            port=ports.proxy, admin=ports.admin, upstream=ports.upstream, collector=ports.collector, server=server,
             directory=directory, state=state, issuer=ISSUER, audience=AUDIENCE, **limits._asdict(),
         )
     )  # fmt: skip
@@ -126,11 +126,12 @@ def command(ports: Ports, directory: Path, limits: Limits) -> list[str]:
 
 def over_tls(ports: Ports, directory: Path, limits: Limits) -> list[str]:
     shown = make_certificate(directory / "tls", "127.0.0.1")
-    return _run(ports, directory, limits, tls=TLS.format(cert=shown.cert, key=shown.key))
+    return _run(ports, directory, limits, server=TLS.format(cert=shown.cert, key=shown.key))
 
 
 def shared(ports: Ports, directory: Path, limits: Limits) -> list[str]:
-    return _run(ports, directory, limits, state="shared://")
+    """Two workers on the core of one: alone a worker shares with nobody, and asks nobody."""
+    return _run(ports, directory, limits, state="shared://", server="workers = 2")
 
 
 def collector(ports: Ports, directory: Path) -> tuple[list[str], int]:
@@ -152,7 +153,9 @@ GATEWAY = Peer(
     beside=collector,
 )
 OVER_TLS = replace(GATEWAY, name="gateway-tls", command=over_tls, tls=True, remark="clients speak TLS 1.3")
-SHARED = replace(GATEWAY, name="gateway-shared", command=shared, remark="limits are counted in shared://")
+SHARED = replace(
+    GATEWAY, name="gateway-shared", command=shared, remark="two workers on the one core, limits in shared://"
+)
 NAIVE = Peer(
     name="naive",
     package="",

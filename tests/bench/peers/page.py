@@ -63,8 +63,8 @@ request asks every one.
 
 {less}
 
-`gateway-tls`: clients speak TLS 1.3, so a held poll has a TLS session too. `gateway-shared`: limits are counted in
-`shared://`, in the memory of the machine, as several workers do ([state.md](state.md)).
+`gateway-tls`: clients speak TLS 1.3, so a held poll has a TLS session too. `gateway-shared`: two workers on the one
+core, whose limits are counted in `shared://`, the memory of the machine ([state.md](state.md)).
 
 ## The machine
 
