@@ -305,7 +305,7 @@ class Serve:
     def _draining_refusal(self) -> Refusal:
         """Spread: all who are ended together must not come back together. Without a drain it is a route that ends."""
         drain = self.draining or ENDED_ROUTE
-        return replace(refusals.DRAINING, retry_after=drain.retry_after(random.random()))
+        return refusals.DRAINING.later(drain.retry_after(random.random()))
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -773,7 +773,7 @@ class Serve:
             headers, body = verdict.headers, verdict.body
         else:
             if verdict.outcome is Outcome.OVERLOADED:  # spread, or all who were refused return together
-                verdict = replace(verdict, retry_after=1 + int(9 * random.random()))
+                verdict = verdict.later(1 + int(9 * random.random()))
             dialect = call.plan.hold if call.plan is not None else None
             own = dialect.refusals.get(verdict.status) if dialect is not None else None
             headers, body = render(verdict, call.id, own)
