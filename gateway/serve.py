@@ -184,12 +184,13 @@ class Serve:
     def _demand(self, call: Call, plan: Plan, verdict: Verdict) -> None:
         if verdict is None and plan.asked is not None:
             taken = self._limits.take(call, plan)
-            if isinstance(taken, (Spot, Asking)):
-                call.state = WAITING
-                call.up = taken
-                self._timers.arm(call, taken.until)
-                return
-            verdict = taken
+            if taken is not None:
+                if isinstance(taken, (Spot, Asking)):
+                    call.state = WAITING
+                    call.up = taken
+                    self._timers.arm(call, taken.until)
+                    return
+                verdict = taken
         self._go_on_in(call, plan, verdict)
 
     def _go_on_in(self, call: Call, plan: Plan, verdict: Verdict) -> None:

@@ -5,10 +5,11 @@ weighed. It finds its tables once and makes no object for what a call pays.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from gateway.state import bucket
-from gateway.state.bucket import FULL
+from gateway.state.bucket import FULL, SLACK
 from gateway.state.store import Capped, Denied, Keys, Metered, Tokens
 
 if TYPE_CHECKING:
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 class Meter:
     """One rate limit made ready: its table, and what was there before the call that is being taken in paid."""
 
-    __slots__ = ("before", "interval", "limit", "payer", "rate", "room", "table", "until")
+    __slots__ = ("before", "burst", "interval", "limit", "payer", "rate", "room", "table", "until")
 
     def __init__(self, rate: Metered, table: Table) -> None:
         self.limit = rate.limit
         self.payer = rate.payer
         self.rate = rate.rate
+        self.burst = rate.rate.burst
         self.interval, self.room = rate.rate.interval, rate.rate.room
         self.table = table
         self.until = table.until
@@ -99,8 +101,12 @@ class Prepared:
 
     def levels(self, keys: Keys, now: float, since: float) -> tuple[int, ...]:
         numbers: tuple[int, ...] = ()
-        at = 0
-        for meter in self._meters:
-            numbers += bucket.told(meter.until.get(keys[at], FULL), meter.rate, now)  # type: ignore[arg-type]
-            at += 1  # noqa: SIM113  # enumerate and zip cost as much as a lookup
+        for meter, key in zip(self._meters, keys):  # noqa: B905  # to look whether they are as many costs as much
+            owed = meter.until.get(key, FULL) - now  # type: ignore[arg-type]
+            if owed <= 0.0:  # bucket.told, without the call
+                numbers += (meter.burst, 0)
+            elif (missing := ceil(owed / meter.interval - SLACK)) <= meter.burst:
+                numbers += (meter.burst - missing, ceil(owed - (missing - 1) * meter.interval) if missing else 0)
+            else:
+                numbers += bucket.told(owed, meter.rate, 0.0)
         return numbers
