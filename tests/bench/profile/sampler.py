@@ -1,5 +1,5 @@
 """A look at the stack of a running process many times a second, from outside: py-spy reads its memory and stops it for
-nothing, so what is measured is what runs without it. (cProfile doubles the price of a small function.)
+nothing, so what is measured is what runs without it. cProfile would double the price of a small function.
 """
 
 from __future__ import annotations
