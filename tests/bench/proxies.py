@@ -274,9 +274,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(kind: str) -> AsyncIterator[Stage]:
-    """A fresh upstream, a fresh proxy of that kind and where it needs one a collector; all are gone when the block is
-    left."""
+async def stage(kind: str, command: Callable[[Ports, Path], list[str]] | None = None) -> AsyncIterator[Stage]:
+    """A fresh upstream, a fresh proxy of that kind (or by another command) and where it needs one a collector; all are
+    gone when the block is left."""
     with TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         ports = Ports(*free_ports(5))
@@ -292,7 +292,8 @@ async def stage(kind: str) -> AsyncIterator[Stage]:
                 argv = [program(), "--port", str(ports.redis), "--bind", "127.0.0.1", "--save", "", "--dir", name]
                 server = started.enter_context(spawn("redis-server", argv, LOAD_CORE, directory))
                 await server.listening(ports.redis)
-            proxy = started.enter_context(spawn(kind, PROXIES[kind](ports, directory), PROXY_CORE, directory))
+            argv = (command or PROXIES[kind])(ports, directory)
+            proxy = started.enter_context(spawn(kind, argv, PROXY_CORE, directory))
             listening = await proxy.listening(ports.proxy)
             control = await Control.connect(ports.upstream)
             yield Stage(proxy, ports.proxy, ports.upstream, ports.admin, control, listening, tokens())
