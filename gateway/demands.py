@@ -49,6 +49,7 @@ def release(call: Call) -> None:
 
 def evict(call: Call, by: str) -> None:
     """Ends a call whose place was lent to another, if it can still be ended: one whose answer has begun runs on."""
+    call.serve.hear(call)
     if call.evictable:
         call.note = f"for {by}"
         call.serve.on_evict(call)

@@ -344,7 +344,13 @@ class Serve:
         """Connecting took so long that no hold worth sending is left."""
         self._table["late"][call.state](call)
 
+    def hear(self, call: Call) -> None:
+        """An answer that has come and waits for its turn (`rush`) is told before anything else ends the call."""
+        if call.state is PARKED and isinstance(call.up, UpstreamConnection):
+            call.up.catch_up()
+
     def on_deadline(self, call: Call, now: float) -> None:
+        self.hear(call)
         try:
             self._table["deadline"][call.state](call, now)
         except Exception:
@@ -383,6 +389,7 @@ class Serve:
 
     def on_superseded(self, call: Call) -> None:
         """A newer poll of the same poller was let in."""
+        self.hear(call)
         self._table["superseded"][call.state](call)
 
     def on_revoked(self, call: Call) -> None:

@@ -24,7 +24,7 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "reload": (reloads.reload, "SIGHUP with 1,000 polls held and 100 probes a second; then a broken file (row 3)"),
     "storm": (storms.storm, "1,000 held polls hang up at once, with FIN and with RST (row 5)"),
-    "memory": (returns.memory_returns, "8,000 held polls leave: what they took is given back"),
+    "memory-returns": (returns.memory_returns, "8,000 held polls leave: what they took is given back"),
     "wake-storm": (wakes.wake_storm, "8,000 held polls are woken at once, under a probe every 10 ms: nobody starves"),
     "files": (descriptors.uvloop, "400 connections with 256 files: held polls unharmed, a quiet log (row 23)"),
     "files-asyncio": (descriptors.asyncio_loop, "the same on the loop of the standard library (row 23)"),
