@@ -14,7 +14,7 @@ WANTED := pyproject.toml requirements.lock
 SIDE_BY_SIDE := -n 2 --dist loadfile
 ARGS ?=
 
-.PHONY: help demo test programs check fix bench bench-past chaos lock clean
+.PHONY: help demo test programs check fix bench bench-past profile growth chaos lock clean
 
 help:
 	@echo 'make demo    start a long-poll service, the gateway before it, and print lines to paste'
@@ -24,6 +24,8 @@ help:
 	@echo 'make bench   measure: memory per held poll, time per call, against a naive proxy'
 	@echo '             (ARGS=--peers: against nginx, HAProxy, Varnish, Traefik and Caddy)'
 	@echo 'make bench-past  ask a generated day of ten million calls; a minute, 1 GiB of disk meanwhile'
+	@echo 'make profile show where CPU and memory of the gateway go, by function and by type; two minutes'
+	@echo 'make growth  measure whether a request costs the same with many polls, routes, consumers; minutes'
 	@echo 'make chaos   break things at full size: restarts, storms, floods; minutes'
 	@echo 'make lock    refresh requirements.lock from the package index'
 	@echo 'make clean   remove $(VENV) and caches'
@@ -53,6 +55,12 @@ bench: $(TEST) $(if $(findstring --peers,$(ARGS)),$(PEERS))
 
 bench-past: $(TEST)
 	$(BIN)/python -m tests.bench.past $(ARGS)
+
+profile: $(TEST)
+	$(BIN)/python -m tests.bench.profile $(ARGS)
+
+growth: $(TEST)
+	$(BIN)/python -m tests.bench.growth $(ARGS)
 
 chaos: $(TEST)
 	@sh tests/install-debian-packages.sh faketime

@@ -29,6 +29,7 @@ from gateway.edge.http1 import Edge
 from gateway.edge.listen import Bound, bind_all
 from gateway.edge.listeners import Listeners
 from gateway.edge.room import Room, Shed
+from gateway.edge.trim import Trim, malloc_trim
 from gateway.limits import Limits
 from gateway.loading import Built, Read, build, for_a_restart
 from gateway.machine.part import ALONE, Part
@@ -136,6 +137,8 @@ class App:
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
             self._clock.wall,
         )  # fmt: skip
+        if (give_back := malloc_trim()) is not None:
+            Trim(self._timers, self._edge.room, give_back)
         self.notes = notes_of(self._part)
         if self.notes is not None:
             self._serve.share(self.notes)

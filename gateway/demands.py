@@ -5,12 +5,11 @@ goes to another call, everything given back.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway import refusals
 from gateway.pipeline import Refusal
-from gateway.policies.rate_limit import limited
+from gateway.policies.rate_limit import later, limited
 from gateway.state.store import Demand, Denied, Place, Tokens
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def denial(call: Call, denied: Denied) -> Refusal:
     if not isinstance(denied.demand, Place):
         return limited(denied.retry_after)
     refusal = refusals.TOO_MANY_POLLS if call.hold is not None else refusals.TOO_MANY_CALLS
-    return replace(refusal, retry_after=limited(denied.retry_after).retry_after)
+    return refusal.later(later(denied.retry_after))
 
 
 def paid(call: Call, plan: Plan, since: int = 0) -> Iterator[tuple[RateLimit, Tokens]]:
@@ -50,6 +49,7 @@ def release(call: Call) -> None:
 
 def evict(call: Call, by: str) -> None:
     """Ends a call whose place was lent to another, if it can still be ended: one whose answer has begun runs on."""
+    call.serve.hear(call)
     if call.evictable:
         call.note = f"for {by}"
         call.serve.on_evict(call)

@@ -68,13 +68,12 @@ class Limits:
         where the store has yet to say: then `serve.on_turn` follows, and `told`."""
         now = self._timers.now()
         if call.up is None and not self._lines.open and not self._orders and plan.asked is not None:  # as nearly always
-            taken = plan.asked.take(call, now)
-            assert not isinstance(taken, asyncio.Future)
-            return self._denied(call, plan, plan, taken, now) if taken is not None else None
+            denied = plan.asked.take(call, now)
+            return self._denied(call, plan, plan, _now(denied), now) if denied is not None else None
         asking = plan if call.up is None else self._rules.now(plan)  # in line meanwhile the rules may have changed
         ahead = self._ahead(call, asking) if self._lines.open else None
         if ahead is not None:
-            return self._wait(call, plan, demands_of(asking, call), Denied(ahead, self._turn_in(ahead, now)), now)
+            return self._wait(call, plan, asking, Denied(ahead, self._turn_in(ahead, now)), now)
         return self._take(call, plan, asking, now)
 
     def _take(self, call: Call, plan: Plan, asking: Plan, now: float) -> Refusal | Spot | Asking | None:
@@ -122,11 +121,13 @@ class Limits:
         if self.pollers.giving_way(call, call.plan.upstream.name) is older:
             self.pollers.supersede(older, call)
 
-    def _denied(self, call: Call, plan: Plan, asking: Plan, denied: Denied, now: float) -> Refusal | Spot | None:
+    def _denied(self, call: Call, plan: Plan, asking: Plan, denied: Taken, now: float) -> Refusal | Spot | None:
+        if denied is None:
+            return None
         if denied.failed:
             return refusals.NO_STATE
         room = denied if self._orders else self._make_room(call, asking, denied, now)
-        return self._wait(call, plan, demands_of(asking, call), room, now) if room is not None else None
+        return self._wait(call, plan, asking, room, now) if room is not None else None
 
     def _ahead(self, call: Call, plan: Plan) -> Demand | None:
         """The first demand for which others wait already. They do not wait for the place of an older poll of the same
@@ -167,14 +168,14 @@ class Limits:
         left, reset = self._store.level(demand, now)
         return max(reset + (self._lines.waiting(demand.limit, demand.key) - left) * demand.rate.interval, 0.0)
 
-    def _wait(self, call: Call, plan: Plan, demands: list[Demand], denied: Denied, now: float) -> Refusal | Spot:
+    def _wait(self, call: Call, plan: Plan, asking: Plan, denied: Denied, now: float) -> Refusal | Spot:
         """A spot in the line for what was denied, if its rule has one and the call has time left for it."""
         kept = self._orders and isinstance(denied.demand, Place)  # then the store says who waits
         patience = self._patience(call, plan, denied.demand, now) if denied.queued or not kept else None
         spot, hopeless = None, None
         if patience is not None:
             spot = self._lines.stays(call, denied)
-            hopeless = self._hopeless(call, plan, demands, now) if spot is None else None
+            hopeless = self._hopeless(call, plan, asking, now) if spot is None else None
             if spot is None and hopeless is None:
                 spot = self._lines.join(call, denied, patience[0], patience[1] if not kept else None)
         if spot is None or not kept:
@@ -191,9 +192,9 @@ class Limits:
                 return (_until(call, plan, now), cap.max_waiting) if cap.max_waiting else None
         return None
 
-    def _hopeless(self, call: Call, plan: Plan, demands: list[Demand], now: float) -> Denied | None:
+    def _hopeless(self, call: Call, plan: Plan, asking: Plan, now: float) -> Denied | None:
         """What refuses the call outright: then it does not take up a spot in the line for something else first."""
-        for demand in demands:
+        for demand in demands_of(asking, call):
             if self._patience(call, plan, demand, now) is not None:
                 continue
             if isinstance(demand, Tokens):

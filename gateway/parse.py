@@ -17,6 +17,7 @@ from gateway.bodies import Body, ChunkedBody, CloseBody, LengthBody
 from gateway.head import Fields, RequestHead, ResponseHead
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal
+from gateway.rush import Rush
 from gateway.sockets import Inbox
 from gateway.target import USUAL, Target, canonical_host, parse_target
 
@@ -62,18 +63,17 @@ class Parsers:
     """Makes parsers for one event loop; raises MissingParserError where aiohttp's C parser is not installed. What they
     are fed is read into `inbox`."""
 
-    __slots__ = ("_flow", "_loop", "_remembered", "inbox")
+    __slots__ = ("_flow", "_loop", "_remembered", "inbox", "rush")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        if (
-            HttpRequestParser is http_parser.HttpRequestParserPy
-            or HttpResponseParser is http_parser.HttpResponseParserPy
-        ):
+        pure = (http_parser.HttpRequestParserPy, http_parser.HttpResponseParserPy)
+        if HttpRequestParser is pure[0] or HttpResponseParser is pure[1]:
             raise MissingParserError(
                 "aiohttp's C parser is missing (a pure-Python build, or AIOHTTP_NO_EXTENSIONS is set); "
                 "install an aiohttp wheel for this platform and unset AIOHTTP_NO_EXTENSIONS"
             )
         self.inbox = Inbox()
+        self.rush = Rush(loop)
         self._loop = loop
         self._flow = BaseProtocol(loop)  # what streams would pause; it stands for nobody
         # Five thousand polls woken by one event are answered with one and the same head, and so are the empty polls of

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.holds.plan import OwnWords
 
 _TYPE = "urn:longpoll-gateway:"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _NO_STORE = (b"Cache-Control", b"no-store")
 
 
@@ -44,7 +45,4 @@ def _replaced(ours: HeaderList, theirs: HeaderList) -> HeaderList:
 
 def reason(status: int) -> str:
     """The phrase of a status code, or a plain one for a code nobody registered."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+    return _PHRASES.get(status, "Unknown")

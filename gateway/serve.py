@@ -184,12 +184,13 @@ class Serve:
     def _demand(self, call: Call, plan: Plan, verdict: Verdict) -> None:
         if verdict is None and plan.asked is not None:
             taken = self._limits.take(call, plan)
-            if isinstance(taken, (Spot, Asking)):
-                call.state = WAITING
-                call.up = taken
-                self._timers.arm(call, taken.until)
-                return
-            verdict = taken
+            if taken is not None:
+                if isinstance(taken, (Spot, Asking)):
+                    call.state = WAITING
+                    call.up = taken
+                    self._timers.arm(call, taken.until)
+                    return
+                verdict = taken
         self._go_on_in(call, plan, verdict)
 
     def _go_on_in(self, call: Call, plan: Plan, verdict: Verdict) -> None:
@@ -305,7 +306,7 @@ class Serve:
     def _draining_refusal(self) -> Refusal:
         """Spread: all who are ended together must not come back together. Without a drain it is a route that ends."""
         drain = self.draining or ENDED_ROUTE
-        return replace(refusals.DRAINING, retry_after=drain.retry_after(random.random()))
+        return refusals.DRAINING.later(drain.retry_after(random.random()))
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -343,7 +344,13 @@ class Serve:
         """Connecting took so long that no hold worth sending is left."""
         self._table["late"][call.state](call)
 
+    def hear(self, call: Call) -> None:
+        """An answer that has come and waits for its turn (`rush`) is told before anything else ends the call."""
+        if call.state is PARKED and isinstance(call.up, UpstreamConnection):
+            call.up.catch_up()
+
     def on_deadline(self, call: Call, now: float) -> None:
+        self.hear(call)
         try:
             self._table["deadline"][call.state](call, now)
         except Exception:
@@ -382,6 +389,7 @@ class Serve:
 
     def on_superseded(self, call: Call) -> None:
         """A newer poll of the same poller was let in."""
+        self.hear(call)
         self._table["superseded"][call.state](call)
 
     def on_revoked(self, call: Call) -> None:
@@ -773,7 +781,7 @@ class Serve:
             headers, body = verdict.headers, verdict.body
         else:
             if verdict.outcome is Outcome.OVERLOADED:  # spread, or all who were refused return together
-                verdict = replace(verdict, retry_after=1 + int(9 * random.random()))
+                verdict = verdict.later(1 + int(9 * random.random()))
             dialect = call.plan.hold if call.plan is not None else None
             own = dialect.refusals.get(verdict.status) if dialect is not None else None
             headers, body = render(verdict, call.id, own)

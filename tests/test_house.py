@@ -63,6 +63,7 @@ PURE += [
 ]
 BEHAVIOUR = [
     "parse",
+    "rush",
     "serve",
     "limits",
     "rules",

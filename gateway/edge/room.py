@@ -55,14 +55,15 @@ class Room:
     """`limit` connections in this process, `per_address` from one address (None: any number) but for those `exempt`:
     with `neighbours` in all processes together."""
 
-    __slots__ = ("_by_address", "_exempt", "_wanting", "away", "last", "limit", "neighbours", "open", "per_address",
-                 "shed")  # fmt: skip
+    __slots__ = ("_by_address", "_exempt", "_wanting", "away", "last", "limit", "most", "neighbours", "open",
+                 "per_address", "shed")  # fmt: skip
 
     def __init__(self, limit: int = sys.maxsize, neighbours: Neighbours | None = None) -> None:
         self.neighbours = neighbours
         self.limit = limit
         self.per_address: int | None = None
         self.open = 0
+        self.most = 0  # that were open at one time; who has taken that into account begins anew
         self.away = 0
         self.shed = dict.fromkeys(Shed, 0)
         self.last = dict.fromkeys(Shed, "")  # who was turned away last, where that is told
@@ -148,6 +149,8 @@ class Room:
 
     def _opened(self, change: int) -> None:
         self.open += change
+        if self.open > self.most:
+            self.most = self.open
         if self.neighbours is not None:
             self.neighbours.show(self.open)
 

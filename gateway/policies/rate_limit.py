@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -109,23 +109,28 @@ def _denial(denied: Denied) -> Refusal:
 
 
 def limited(retry_after: float) -> Refusal:
-    """429 with the time to come back, never too soon, and spread over a second and a fifth of that time, so that those
+    """429 with the time to come back."""
+    return LIMITED.later(later(retry_after))
+
+
+def later(retry_after: float) -> int:
+    """When to come back, in seconds: never too soon, and spread over a second and a fifth of that time, so that those
     refused together do not return together (RFC 6585 4)."""
     seconds = max(retry_after, 0.0)
-    seconds += random.random() * (1.0 + 0.2 * seconds)
-    return replace(LIMITED, retry_after=max(1, ceil(seconds)))
+    return max(1, ceil(seconds + random.random() * (1.0 + 0.2 * seconds)))
 
 
 class Shown:
     """What clients are told of a plan's limits: `RateLimit-Policy` and `RateLimit`
     (draft-ietf-httpapi-ratelimit-headers). A caller who was not identified is told of no limit of a consumer."""
 
-    __slots__ = ("_all", "_asked", "_form", "_store", "limits")
+    __slots__ = ("_all", "_asked", "_form", "_signed", "_store", "limits")
 
     def __init__(self, limits: Sequence[RateLimit], store: Store) -> None:
         self.limits = tuple(limits)
         # Where every limit is meant for every call that gets through, one format serves them all.
         self._all = len(limits) if not any(limit.applies for limit in limits) else None
+        self._signed = any(limit.signed for limit in limits)
         self._form = _lines(limits)
         self._store = store
         self._asked = store.prepare(limits, ())
@@ -134,6 +139,9 @@ class Shown:
         """Ready header lines and the END of a head; read from the store now, for others may have called since."""
         keys = call.charges
         if len(keys) == self._all:
+            return self._form % self._asked.levels(keys, now, call.started)
+        if self._all is not None and (call.identity is not None or not self._signed):
+            keys = tuple([limit.payer(call) for limit in self.limits])
             return self._form % self._asked.levels(keys, now, call.started)
         return self._some(call, now)
 

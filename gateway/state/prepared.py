@@ -5,10 +5,11 @@ weighed. It finds its tables once and makes no object for what a call pays.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 from gateway.state import bucket
-from gateway.state.bucket import FULL
+from gateway.state.bucket import FULL, SLACK
 from gateway.state.store import Capped, Denied, Keys, Metered, Tokens
 
 if TYPE_CHECKING:
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class Meter:
-    """One rate limit made ready: its table, and what the call that is being taken in is about to pay."""
+    """One rate limit made ready: its table, and what was there before the call that is being taken in paid."""
 
-    __slots__ = ("after", "interval", "key", "limit", "payer", "rate", "room", "table", "until")
+    __slots__ = ("before", "burst", "interval", "limit", "payer", "rate", "room", "table", "until")
 
     def __init__(self, rate: Metered, table: Table) -> None:
         self.limit = rate.limit
         self.payer = rate.payer
         self.rate = rate.rate
+        self.burst = rate.rate.burst
         self.interval, self.room = rate.rate.interval, rate.rate.room
         self.table = table
         self.until = table.until
-        self.key: str | None = None
-        self.after = FULL
+        self.before: float | None = None
 
 
 class Prepared:
@@ -45,33 +46,53 @@ class Prepared:
         self._caps = tuple(caps)
 
     def take(self, call: Call, now: float, yields: Call | None = None) -> Denied | None:
-        """Looks at everything before anything is written: a call that is refused has cost nobody anything."""
+        """Each pays at once, and what was there before is put back for the few who are refused after all: a call that
+        is refused has cost nobody anything."""
         keys: Keys = ()
+        new: tuple[Meter, ...] = ()
         for meter in self._meters:
-            key = meter.key = meter.payer(call)
+            key = meter.payer(call)
             keys += (key,)
-            if key is not None:
-                full_at = meter.until.get(key, FULL)
-                if full_at <= now:  # bucket.take, without the call
-                    meter.after = now + meter.interval
-                elif full_at - now <= meter.room:
-                    meter.after = full_at + meter.interval
-                else:
-                    return _lacks(meter, key, full_at, now)
+            until = meter.until
+            full_at = meter.before = until.get(key)  # type: ignore[arg-type]  # nobody is in no table
+            if full_at is None:
+                new += (meter,)
+            elif full_at <= now:  # bucket.take, without the call
+                until[key] = now + meter.interval  # type: ignore[index]
+            elif full_at - now <= meter.room:
+                until[key] = full_at + meter.interval  # type: ignore[index]
+            else:
+                return self._lacks(keys, now)
         if self._caps:
             lent = self._lease(call, now, yields)
             if isinstance(lent, Denied):
+                self._put_back(keys)
                 return lent
             call.leases = lent
-        for meter in self._meters:
-            key = meter.key
-            if key in meter.until:
-                meter.until[key] = meter.after  # who is in the table has a key
-            elif key is not None:
-                meter.table.add(key, meter.after, now, self._store.max_keys)
+        if new:
+            self._begin(new, keys, now)
         call.charges += keys
         call.charged = True
         return None
+
+    def _begin(self, new: tuple[Meter, ...], keys: Keys, now: float) -> None:
+        """These have a bucket from now on."""
+        for meter, key in zip(self._meters, keys, strict=True):
+            if meter in new and key is not None:
+                meter.table.add(key, now + meter.interval, now, self._store.max_keys)
+
+    def _put_back(self, keys: Keys) -> None:
+        for meter, key in zip(self._meters, keys, strict=False):
+            if key is not None and meter.before is not None:
+                meter.until[key] = meter.before
+
+    def _lacks(self, keys: Keys, now: float) -> Denied:
+        """What the last of those cannot pay."""
+        self._put_back(keys)
+        meter, key = self._meters[len(keys) - 1], keys[-1]
+        assert key is not None and meter.before is not None
+        full_at = meter.until[key] = bucket.bound(meter.before, meter.rate, now)
+        return Denied(Tokens(meter.limit, key, meter.rate), bucket.wait(full_at, meter.rate, now))
 
     def _lease(self, call: Call, now: float, yields: Call | None) -> tuple[Lease, ...] | Denied:
         who = call.poller
@@ -80,13 +101,12 @@ class Prepared:
 
     def levels(self, keys: Keys, now: float, since: float) -> tuple[int, ...]:
         numbers: tuple[int, ...] = ()
-        at = 0
-        for meter in self._meters:
-            numbers += bucket.told(meter.until.get(keys[at], FULL), meter.rate, now)  # type: ignore[arg-type]
-            at += 1  # noqa: SIM113  # enumerate and zip cost as much as a lookup
+        for meter, key in zip(self._meters, keys):  # noqa: B905  # to look whether they are as many costs as much
+            owed = meter.until.get(key, FULL) - now  # type: ignore[arg-type]
+            if owed <= 0.0:  # bucket.told, without the call
+                numbers += (meter.burst, 0)
+            elif (missing := ceil(owed / meter.interval - SLACK)) <= meter.burst:
+                numbers += (meter.burst - missing, ceil(owed - (missing - 1) * meter.interval) if missing else 0)
+            else:
+                numbers += bucket.told(owed, meter.rate, 0.0)
         return numbers
-
-
-def _lacks(meter: Meter, key: str, full_at: float, now: float) -> Denied:
-    full_at = meter.until[key] = bucket.bound(full_at, meter.rate, now)
-    return Denied(Tokens(meter.limit, key, meter.rate), bucket.wait(full_at, meter.rate, now))

@@ -29,13 +29,15 @@ MOMENT = 0.05  # seconds
 
 
 class SharedMeter(Meter):
-    """And by which digest its keys are known to all processes."""
+    """And by which digest its keys are known to all processes, and what the call that is being taken in will pay."""
 
-    __slots__ = ("comes", "digest", "digests")
+    __slots__ = ("after", "comes", "digest", "digests", "key")
 
     def __init__(self, rate: Metered, table: Table, digests: Digests) -> None:
         super().__init__(rate, table)
         self.digests = digests
+        self.key: str | None = None
+        self.after = FULL
         self.digest = NOTHING
         self.comes = False  # nobody has asked for that key in a while
 

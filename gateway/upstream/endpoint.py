@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gateway.call import Lease
+from gateway.upstream.resting import Resting
 from gateway.upstream.standing import Standing
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.upstream.http1 import UpstreamConnection
 
 FRESH = 1.0  # seconds: an idle connection younger than this may carry what must not be repeated
-MAX_IDLE = 1024  # idle connections kept per endpoint; a burst beyond it is closed again
+MAX_IDLE = 4096  # idle connections kept per endpoint, for the next polls of those who were woken; more are closed
 
 
 class Endpoint:
@@ -43,7 +44,7 @@ class Endpoint:
         self.places = places or (host,)  # where it is dialled: at the first, or if nobody listens there at the next
         self.authority = authority(host, port, tls is not None)  # what Host says
         self.name = self.full_name if one_of_many else self.authority  # what it is called: in records, in metrics
-        self.idle: deque[UpstreamConnection] = deque()
+        self.idle = Resting()
         self.most_idle = MAX_IDLE
         self.open = 0  # connections, idle ones included
         self.overruns = 0
@@ -107,8 +108,8 @@ class Endpoint:
     def lost(self, connection: UpstreamConnection, idle: bool) -> None:
         """A connection has ended; `idle` unless it carried a call."""
         self.open -= 1
-        if idle and connection in self.idle:
-            self.idle.remove(connection)
+        if idle:
+            self.idle.discard(connection)
 
     def take_idle(self, now: float, fresh: bool) -> UpstreamConnection | None:
         """The most recently used idle connection, or None. `fresh` asks for one so young that the upstream cannot

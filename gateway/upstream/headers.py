@@ -39,6 +39,7 @@ _TOKENS = re.compile(rb"[^\s,]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+@lru_cache(maxsize=256)  # equal routes share one, and what it has decided: 5,000 of them would be strangers to a cache
 def compile_drops(names: frozenset[bytes], beginning: tuple[bytes, ...] = ()) -> Drops:
     """The test whether a header field ends here, by its name or how that begins. Few spellings come in practice, so
     each is decided once; names are compared with `_` as `-`, for servers that fold them must not be fooled by

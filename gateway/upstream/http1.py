@@ -93,6 +93,19 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if call is None:
             self.close()  # bytes nobody asked for: whatever follows them cannot be trusted
             return
+        if call.hold is not None and self._body is None and not self._buffer and self._parsers.rush.keeps(self, call):
+            self._buffer = data
+        else:
+            self._read(call, data)
+
+    def catch_up(self) -> None:
+        """Reads what came before its turn (`rush`)."""
+        call, data = self.call, self._buffer
+        if call is not None and data and self._body is None:
+            self._buffer = b""
+            self._read(call, data)
+
+    def _read(self, call: Call, data: bytes) -> None:
         try:
             self._read_body(call, data) if self._body is not None else self._read_heads(call, data)
         except BadBodyError as error:
@@ -234,6 +247,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         transport.set_write_buffer_limits(high=64 * 1024)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.catch_up()
         call = self.call
         if exc is not None and call is not None and (call.framing or call.bytes_in) and self.endpoint.tls is None:
             for data in left_in(cast("asyncio.Transport", self.transport)):  # the answer that says why (RFC 9112 9.5)

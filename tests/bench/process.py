@@ -86,6 +86,11 @@ class Process:
                     sums[name] += int(value.split()[0])
         return sums
 
+    def rss(self) -> int:
+        """Resident set size in KiB."""
+        status = (Path(f"/proc/{pid}/status").read_text() for pid in tree(self.pid))
+        return sum(int(text.partition("VmRSS:")[2].split()[0]) for text in status)
+
     def cpu(self) -> float:
         """Seconds of CPU time used so far (user and system), to the nanosecond."""
         # the clock id clock_getcpuclockid(3) gives; the same sum as utime + stime, without their 10 ms grain

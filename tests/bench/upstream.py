@@ -1,7 +1,7 @@
 """The upstream of the bench, a process of its own: `/now` answers at once, `/poll` is held until somebody
 says `POST /publish`, or with `for=5` for five seconds; `/ticks` is a stream without an end, `/big` an answer of
-1 MiB, `/large` one of 100 KiB, `/upload` takes as much, `/held` and `/stats` count. Raw asyncio so that it costs little
-beside what is measured.
+1 MiB, `/large` one of 100 KiB, `/upload` takes as much, `/held` and `/stats` count. It may listen on several addresses,
+as many endpoints would. Raw asyncio so that it costs little beside what is measured.
 """
 
 from __future__ import annotations
@@ -176,17 +176,22 @@ class Echo(asyncio.Protocol):
             self._write(ECHOED * whole)
 
 
-async def serve(port: int) -> None:
+def addresses(number: int) -> list[str]:
+    """That many of this machine's own."""
+    return ["127.0.0.1", *(f"127.0.4.{each}" for each in range(1, number))]
+
+
+async def serve(port: int, number: int = 1) -> None:
     board = Board()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(board), "127.0.0.1", port, backlog=65535)
+    server = await loop.create_server(lambda: Connection(board), addresses(number), port, backlog=65535)
     await server.serve_forever()
 
 
 def main() -> None:
     gc.disable()
     raise_descriptors()
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve(*map(int, sys.argv[1:])))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import caps, descriptors, drains, herds, lost, names, outages, reloads, storms
+from . import caps, descriptors, drains, herds, lost, names, outages, reloads, returns, storms, wakes
 from .abuse_cases import ABUSE
 from .sheet import Sheet
 from .state_cases import STATE
@@ -24,6 +24,8 @@ CASES: dict[str, tuple[Case, str]] = {
     ),
     "reload": (reloads.reload, "SIGHUP with 1,000 polls held and 100 probes a second; then a broken file (row 3)"),
     "storm": (storms.storm, "1,000 held polls hang up at once, with FIN and with RST (row 5)"),
+    "memory-returns": (returns.memory_returns, "8,000 held polls leave: what they took is given back"),
+    "wake-storm": (wakes.wake_storm, "8,000 held polls are woken at once, under a probe every 10 ms: nobody starves"),
     "files": (descriptors.uvloop, "400 connections with 256 files: held polls unharmed, a quiet log (row 23)"),
     "files-asyncio": (descriptors.asyncio_loop, "the same on the loop of the standard library (row 23)"),
     "herd": (herds.herd, "a restart under 1,000 clients that obey Retry-After: they come back spread (row 37)"),

@@ -15,7 +15,9 @@ from .caps import cap_of_three, full
 from .cases import CASES
 from .lost import killed, one_of_many
 from .outages import silent
+from .returns import memory_returns
 from .sheet import Sheet
+from .wakes import wake_storm
 
 
 async def test_a_case_holds_scaled_down(tmp_path: Path) -> None:
@@ -31,6 +33,20 @@ async def test_a_service_that_is_full_scaled_down(tmp_path: Path) -> None:
     sheet = Sheet(lines.append, timed=False)
     await full(sheet, tmp_path, room=20, more=3)
     assert sheet.checks == 2 and not sheet.failed, lines
+
+
+async def test_a_crowd_that_is_woken_scaled_down(tmp_path: Path) -> None:
+    lines: list[str] = []
+    sheet = Sheet(lines.append, timed=False)
+    await wake_storm(sheet, tmp_path, polls=200, storms=1)
+    assert sheet.checks == 4 and not sheet.failed, lines
+
+
+async def test_memory_that_is_given_back_scaled_down(tmp_path: Path) -> None:
+    lines: list[str] = []
+    sheet = Sheet(lines.append, timed=False)
+    await memory_returns(sheet, tmp_path, polls=50, turns=1)
+    assert sheet.checks == 3 and not sheet.failed, lines
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,10 @@ local function lives(member)
 end
 
 -- Places and tickets of owners that are gone: looked for where they matter, and once after each burial.
+local reaped = {}
 local function reap(name)
+  if reaped[name] then return false end
+  reaped[name] = true
   local buried = redis.call('GET', graves)
   if not buried or redis.call('GET', key('m', name)) == buried then return false end
   for _, kind in ipairs({'l', 'e', 'w'}) do
@@ -74,19 +77,32 @@ local function turn(name)
   end
 end
 
--- Tokens: the arithmetic of bucket.py.
+-- Tokens: the arithmetic of bucket.py. Each bucket is read once, and written once when all is decided: of a crowd that
+-- comes together most pay from the same few.
 
-local function fill(name, at)
-  if at > now then
-    redis.call('SET', key('b', name), string.format('%.17g', at), 'PX', math.ceil((at - now) * 1000) + 1)
-  else
-    redis.call('DEL', key('b', name))
+local buckets, changed = {}, {}
+
+local function fill(name, at) buckets[name], changed[name] = at, true end
+
+local function write()
+  for name in pairs(changed) do
+    local at = buckets[name]
+    if at > now then
+      redis.call('SET', key('b', name), string.format('%.17g', at), 'PX', math.ceil((at - now) * 1000) + 1)
+    else
+      redis.call('DEL', key('b', name))
+    end
   end
+end
+
+local function read(name)
+  if buckets[name] == nil then buckets[name] = tonumber(redis.call('GET', key('b', name))) or false end
+  return buckets[name]
 end
 
 -- None is emptier than empty: one that owes more was emptied under another rule, or before the clock went back.
 local function full_at(name, interval, burst)
-  local full, most = tonumber(redis.call('GET', key('b', name))), burst * interval
+  local full, most = read(name), burst * interval
   if not full or full - now <= most + SLACK * interval then return full end
   fill(name, now + most)
   return now + most
@@ -273,5 +289,13 @@ for _, ask in ipairs(cjson.decode(ARGV[2])) do
     errors[#errors + 1] = answer[2]
   end
   if ask[1] == 'take' then answers[#answers + 1] = answer end
+end
+local fine, wrong = pcall(write)
+if not fine then  -- nobody has paid: nobody has got anything
+  wrong = type(wrong) == 'table' and wrong.err or tostring(wrong)
+  errors[#errors + 1] = wrong
+  for at, answer in ipairs(answers) do
+    if answer[1] == 1 then answers[at] = {-1, wrong} end
+  end
 end
 return cjson.encode({answers, errors})

@@ -1,0 +1,51 @@
+"""When one event wakes thousands of polls, their answers are one turn of the loop, and whoever comes meanwhile waits
+for its end: 0.4 s with 8,000. Here all are read at once, which takes a tenth of it, and told some a turn, in their
+order: then a new request waits for 30 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.call import Call
+    from gateway.upstream.http1 import UpstreamConnection
+
+MOST = 64  # in one turn: 3 ms
+LOOK = 16  # after so many it is looked whether the loop has turned, which costs a handle
+
+
+class Rush:
+    """Polls whose answer has come and waits for its turn."""
+
+    __slots__ = ("_begun", "_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._begun = 0  # since the loop turned, or fewer than LOOK before
+        self._waiting: deque[tuple[UpstreamConnection, Call]] = deque()
+
+    def keeps(self, connection: UpstreamConnection, call: Call) -> bool:
+        """Whether the answer to that poll must wait; its connection is told to `catch_up` then."""
+        self._begun += 1
+        if self._begun == LOOK:
+            self._loop.call_soon(self._turned)
+        if self._begun <= MOST:
+            return False
+        self._waiting.append((connection, call))
+        return True
+
+    def _turned(self) -> None:
+        waiting = self._waiting
+        try:
+            for _ in range(min(MOST, len(waiting))):
+                connection, call = waiting.popleft()
+                if connection.call is call:
+                    connection.catch_up()
+        finally:  # a bug in one call must not keep the answers of the others
+            if waiting:
+                self._loop.call_soon(self._turned)
+            else:
+                self._begun = 0

@@ -1,0 +1,138 @@
+"""What may grow, how far, and how a gateway is made that has so much of it."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import jwt
+
+from tests.bench.load import ClosedLoop, Crowd
+from tests.bench.measure import CONNECTIONS, park, settle, short_requests
+from tests.bench.process import MeasureError, spawn
+from tests.bench.profile.full import KIND, full
+from tests.bench.proxies import AUDIENCE, ISSUER, LOAD_CORE, SECRET, Ports, Stage, stage, wires
+from tests.bench.upstream import addresses
+from tests.bench.wire import request
+
+SHORT, POLL = "/now", "/poll?for=0.01"
+DRAWN = 2000  # requests of a turn, each of somebody else
+ROUTE = """
+[[route]]
+name = "now-{number}"
+match = {{ path = "/now/{number}/{{what}}", methods = ["GET"] }}
+upstream = "bench"
+policies = ["signed-in", "fair", "account"]
+"""
+
+
+@dataclass(slots=True)
+class Grown:
+    """A gateway with so much of something. `wires`: what is asked of it in a turn, by what that is called."""
+
+    level: int
+    on: Stage
+    wires: dict[str, Callable[[], list[bytes]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """`small` is what a quick look takes."""
+
+    title: str
+    levels: tuple[int, ...]
+    small: tuple[int, ...]
+    make: Callable[[int], AsyncIterator[Grown]]
+
+
+def usual(on: Stage) -> dict[str, Callable[[], list[bytes]]]:
+    """The same consumers ask again and again, each on a connection of his own."""
+    known = {path: wires(path, CONNECTIONS, on.tokens) for path in (SHORT, POLL)}
+    return {"short request": lambda: known[SHORT], "short poll": lambda: known[POLL]}
+
+
+async def parked(level: int) -> AsyncIterator[Grown]:
+    async with stage(KIND, full) as on:
+        crowd = Crowd()
+        await crowd.dial(on.port, level)
+        await park(on, crowd, wires("/poll", level, on.tokens))
+        yield Grown(level, on, usual(on))
+        crowd.leave()
+
+
+async def routes(level: int) -> AsyncIterator[Grown]:
+    """The requests of a turn are spread over all of them, each of which was asked before."""
+    more = "".join(ROUTE.format(number=number) for number in range(level))
+    async with stage(KIND, partial(_changed, lambda text, ports: text + more)) as on:
+        asked = usual(on)
+        tokens = [next(on.tokens) for _ in range(CONNECTIONS)]
+        pairs = range(max(level, len(tokens)))  # so that connections are shared by many also where there is one route
+        one = [request(f"/now/{number % level}/here", tokens[number % len(tokens)]) for number in pairs]
+        await short_requests(on, one, 0)
+        asked["short request, over all routes"] = lambda: random.choices(one, k=DRAWN)
+        yield Grown(level, on, asked)
+
+
+async def endpoints(level: int) -> AsyncIterator[Grown]:
+    with TemporaryDirectory(prefix="growth-") as name:
+        ports: list[int] = []
+
+        def change(text: str, its: Ports) -> str:
+            ports.append(its.redis)  # nobody else uses it here
+            one = f'"http://127.0.0.1:{its.upstream}"'
+            if one not in text:
+                raise MeasureError("the configuration of the bench names no endpoint")
+            return text.replace(one, ", ".join(f'"http://{each}:{its.redis}"' for each in addresses(level)))
+
+        async with stage(KIND, partial(_changed, change)) as on:
+            argv = [sys.executable, "-m", "tests.bench.upstream", str(ports[0]), str(level)]
+            with spawn("upstreams", argv, LOAD_CORE, Path(name)) as process:
+                await process.listening(ports[0])
+                asked = usual(on)
+                for wire in asked.values():  # until each has its connection
+                    await short_requests(on, wire() * max(1, 8 * level // CONNECTIONS), 0)
+                yield Grown(level, on, asked)
+
+
+def _changed(change: Callable[[str, Ports], str], ports: Ports, directory: Path) -> list[str]:
+    """The command, with another configuration."""
+    argv = full(ports, directory)
+    path = directory / "gateway.toml"
+    path.write_text(change(path.read_text(), ports))
+    return argv
+
+
+async def consumers(level: int) -> AsyncIterator[Grown]:
+    """Every one of them has been here once. Asked is by those who come often, and by anybody."""
+    async with stage(KIND, full) as on:
+        now = int(time.time())
+        loop = ClosedLoop((request(SHORT, token(number, now)) for number in range(level)), time.perf_counter() + 3600)
+        await loop.run(on.port, CONNECTIONS)
+        if loop.bad is not None:
+            raise MeasureError(f"the gateway answered with {loop.bad[:300]!r}")
+        await settle()
+        asked = usual(on)
+        asked["short request, by anybody known"] = lambda: [
+            request(SHORT, token(random.randrange(level), now)) for _ in range(DRAWN)
+        ]
+        yield Grown(level, on, asked)
+
+
+def token(number: int, now: int) -> str:
+    """Always the same one of a consumer."""
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": f"consumer-{number}", "iat": now, "exp": now + 36000}
+    return jwt.encode(claims, SECRET, "HS256")
+
+
+AXES = {
+    "parked": Axis("polls held", (100, 1000, 4000, 8000), (100, 1000), parked),
+    "routes": Axis("routes", (1, 10, 100, 1000, 5000), (1, 100), routes),
+    "consumers": Axis("consumers known", (10, 1000, 100_000, 1_000_000), (10, 5000), consumers),
+    "endpoints": Axis("endpoints", (1, 10, 50, 200), (1, 20), endpoints),
+}
