@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.source import parsed
+
 ROOT = Path(__file__).parent.parent
 GATEWAY = ROOT / "gateway"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in GATEWAY.rglob("*.py"))
@@ -115,7 +117,7 @@ MADE_BY_TOOLS = {
 
 @cache
 def tree(module: str) -> ast.Module:
-    return ast.parse((ROOT / module).read_text("utf-8"))
+    return parsed(ROOT / module)
 
 
 def imports(node: ast.AST) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.config.jsonschema import document_schema
+from tests.kit.source import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "complaints.md").read_text("utf-8")
@@ -21,7 +22,7 @@ SOURCE = re.compile(r"[\w.-]+/[\w.-]+#\d+|PR#\d+|MR \d+|(?:devcenter\.heroku|fro
 
 @cache
 def functions_of(file: str) -> set[str]:
-    nodes = ast.parse((ROOT / file).read_text("utf-8")).body
+    nodes = parsed(ROOT / file).body
     return {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
