@@ -64,7 +64,7 @@ async def test_an_old_connection_carries_only_what_may_be_sent_again(tmp_path: P
         await raw.ask(get())
         (endpoint,) = gw.app._serve.snapshot.upstreams["up"].endpoints
         await until(lambda: len(endpoint.idle) == 1)
-        endpoint.idle[0].idle_since -= 2.0
+        next(iter(endpoint.idle)).idle_since -= 2.0
         await raw.ask(get())
         assert len(up.peers) == (2 if REPLAY[replay].fresh else 1)
 

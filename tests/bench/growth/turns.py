@@ -58,10 +58,12 @@ async def curves(
 
 
 async def _asked(grown: Grown, what: str, seconds: float) -> float:
-    """Those who repeat themselves do so for that time; what is drawn is asked once."""
+    """Those who repeat themselves do so for that time, and once at least; what is drawn is asked once."""
     wire, on = grown.wires[what](), grown.on
     repeats = len(wire) == CONNECTIONS
     cpu = on.proxy.cpu()
-    loop = await short_requests(on, wire, seconds if repeats else 0)
+    answered = len((await short_requests(on, wire, seconds)).latencies) if repeats else 0
+    if not answered:
+        answered = len((await short_requests(on, wire, 0)).latencies)
     await settle()
-    return (on.proxy.cpu() - cpu) / len(loop.latencies) * 1e6
+    return (on.proxy.cpu() - cpu) / answered * 1e6
