@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -234,8 +234,8 @@ class Stage:
     control: Control
     listening: float
     tokens: Iterator[str]
-    poll: str = "/poll"
-    tls: ssl.SSLContext | None = None
+    poll: str = field(default="/poll", kw_only=True)
+    tls: ssl.SSLContext | None = field(default=None, kw_only=True)
 
 
 def _collector(ports: Ports, directory: Path) -> tuple[list[str], int]:
