@@ -61,7 +61,7 @@ BAD_EXPECT = _bad("expectation", "The only expectation understood here is 100-co
 
 class Parsers:
     """Makes parsers for one event loop; raises MissingParserError where aiohttp's C parser is not installed. What they
-    are fed is read into `inbox`."""
+    are fed is read into `inbox`; who comes in a crowd waits in `rush`."""
 
     __slots__ = ("_flow", "_loop", "_remembered", "inbox", "rush")
 

@@ -138,12 +138,11 @@ class Shown:
     def lines(self, call: Call, now: float) -> bytes:
         """Ready header lines and the END of a head; read from the store now, for others may have called since."""
         keys = call.charges
-        if len(keys) == self._all:
-            return self._form % self._asked.levels(keys, now, call.started)
-        if self._all is not None and (call.identity is not None or not self._signed):
-            keys = tuple([limit.payer(call) for limit in self.limits])
-            return self._form % self._asked.levels(keys, now, call.started)
-        return self._some(call, now)
+        if len(keys) != self._all:  # it did not get through, or a limit is not meant for everybody
+            if self._all is None or (self._signed and call.identity is None):
+                return self._some(call, now)
+            keys += tuple([limit.payer(call) for limit in self.limits[len(keys) :]])
+        return self._form % self._asked.levels(keys, now, call.started)
 
     def _some(self, call: Call, now: float) -> bytes:
         """For a call that did not get through, or that some limits are not meant for."""

@@ -53,14 +53,16 @@ class Prepared:
         for meter in self._meters:
             key = meter.payer(call)
             keys += (key,)
+            if key is None:
+                continue
             until = meter.until
-            full_at = meter.before = until.get(key)  # type: ignore[arg-type]  # nobody is in no table
+            full_at = meter.before = until.get(key)
             if full_at is None:
                 new += (meter,)
             elif full_at <= now:  # bucket.take, without the call
-                until[key] = now + meter.interval  # type: ignore[index]
+                until[key] = now + meter.interval
             elif full_at - now <= meter.room:
-                until[key] = full_at + meter.interval  # type: ignore[index]
+                until[key] = full_at + meter.interval
             else:
                 return self._lacks(keys, now)
         if self._caps:
