@@ -137,13 +137,15 @@ class Crowd:
 
 
 class ClosedLoop:
-    """Connections that ask again as soon as they were answered, until the time or the requests run out."""
+    """Connections that ask again as soon as they were answered, until the seconds, which count from the first request,
+    or the requests run out."""
 
-    def __init__(self, wires: Iterator[bytes], until: float) -> None:
+    def __init__(self, wires: Iterator[bytes], seconds: float) -> None:
         self.latencies: list[float] = []
         self.bad: bytes | None = None  # the first answer that was not 200
         self._wires = wires
-        self._until = until
+        self._seconds = seconds
+        self._until = 0.0
         self._working = 0
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -151,6 +153,7 @@ class ClosedLoop:
         """Seconds from the first request to the last answer."""
         clients = await dial(self, port, connections, tls)
         began = time.perf_counter()
+        self._until = began + self._seconds
         self._working = len(clients)
         for client in clients:
             self._next(client, began)
@@ -188,8 +191,8 @@ class ClosedLoop:
 class Loyal(ClosedLoop):
     """Each connection is of one client, who repeats his own request."""
 
-    def __init__(self, wires: list[bytes], until: float) -> None:
-        super().__init__(iter(wires), until)
+    def __init__(self, wires: list[bytes], seconds: float) -> None:
+        super().__init__(iter(wires), seconds)
         self._own: dict[Client, bytes] = {}
 
     def _wire(self, client: Client) -> bytes | None:

@@ -53,8 +53,10 @@ async def settle(seconds: float = 0.3) -> None:
 async def short_requests(stage: Stage, wire: list[bytes], seconds: float, mixed: bool = False) -> ClosedLoop:
     """Loads until the requests or, repeating them, the seconds run out; anything but 200 fails the measure. Each
     connection repeats its own, unless they are `mixed`, as those of many clients on connections of a proxy before."""
-    until = time.perf_counter() + (seconds or 3600)
-    loop = ClosedLoop(cycle(wire) if seconds else iter(wire), until) if mixed or not seconds else Loyal(wire, until)
+    if mixed or not seconds:
+        loop = ClosedLoop(cycle(wire) if seconds else iter(wire), seconds or 3600)
+    else:
+        loop = Loyal(wire, seconds)
     await loop.run(stage.port, CONNECTIONS, stage.tls)
     if loop.bad is not None:
         raise MeasureError(f"{stage.proxy.name} answered a short request with {loop.bad[:300]!r}")

@@ -34,8 +34,8 @@ WORKER = b"gateway.machine.worker"
 class Paced(ClosedLoop):
     """Connections that ask again some time after they were answered: `rest` seconds, more or less."""
 
-    def __init__(self, wires: Iterator[bytes], until: float, rest: float) -> None:
-        super().__init__(wires, until)
+    def __init__(self, wires: Iterator[bytes], seconds: float, rest: float) -> None:
+        super().__init__(wires, seconds)
         self._rest = rest
 
     def _next(self, client: Client, now: float) -> None:
@@ -56,16 +56,16 @@ async def _load(stage: Stage, loop: ClosedLoop) -> ClosedLoop:
 async def _cost(stage: Stage, known: list[bytes], seconds: float) -> float:
     """Microseconds of CPU per request, as many at once as there are connections."""
     cpu = stage.proxy.cpu()
-    loop = await _load(stage, Loyal(known, time.perf_counter() + seconds))
+    loop = await _load(stage, Loyal(known, seconds))
     return (stage.proxy.cpu() - cpu) / len(loop.latencies) * 1e6
 
 
 async def state(stage: Stage, scale: Scale) -> list[Figures]:
     """CPU of short requests, how long one takes at a pace, and memory of held polls."""
     known = wires("/now", CONNECTIONS, stage.tokens)
-    await _load(stage, ClosedLoop(islice(cycle(known), 4 * CONNECTIONS), time.perf_counter() + 60))
+    await _load(stage, ClosedLoop(islice(cycle(known), 4 * CONNECTIONS), 60))
     figures: Figures = {"state_us": await _cost(stage, known, scale.short)}
-    paced = Paced(cycle(known), time.perf_counter() + scale.short * 2, CONNECTIONS / PACE)
+    paced = Paced(cycle(known), scale.short * 2, CONNECTIONS / PACE)
     figures["state_p99"] = percentile(sorted((await _load(stage, paced)).latencies), 0.99) * 1e3
     figures["state_alone"] = await _alone(stage)
     return [figures, {"state_kib": (await _held(stage, scale.polls))[0]}]
@@ -106,7 +106,7 @@ async def workers(stage: Stage, scale: Scale) -> list[Figures]:
     """CPU of short requests, and who holds how many polls."""
     await warm(stage)
     known = wires("/now", CONNECTIONS, stage.tokens)
-    await _load(stage, ClosedLoop(islice(cycle(known), 4 * CONNECTIONS), time.perf_counter() + 60))
+    await _load(stage, ClosedLoop(islice(cycle(known), 4 * CONNECTIONS), 60))
     figures: Figures = {"crew_us": await _cost(stage, known, scale.short)}
     return [figures, {"crew_most": (await _held(stage, scale.storm))[1]}]
 

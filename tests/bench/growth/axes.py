@@ -112,7 +112,7 @@ async def consumers(level: int) -> AsyncIterator[Grown]:
     """Every one of them has been here once. Asked is by those who come often, and by anybody."""
     async with stage(KIND, full) as on:
         now = int(time.time())
-        loop = ClosedLoop((request(SHORT, token(number, now)) for number in range(level)), time.perf_counter() + 3600)
+        loop = ClosedLoop((request(SHORT, token(number, now)) for number in range(level)), 3600)
         await loop.run(on.port, CONNECTIONS)
         if loop.bad is not None:
             raise MeasureError(f"the gateway answered with {loop.bad[:300]!r}")
