@@ -9,9 +9,9 @@ from pathlib import Path
 from tests.bench.load import Crowd
 from tests.bench.measure import CONNECTIONS, park, settle, short_requests, warm
 from tests.bench.process import Process
-from tests.bench.proxies import Ports, Stage, stage, wires
+from tests.bench.proxies import Ports, Stage, wires
 
-from .full import KIND, full
+from .full import full, profiled
 from .sampler import ALLOWED, sampling
 from .stacks import Stacks
 
@@ -48,7 +48,7 @@ def watched(ports: Ports, directory: Path) -> list[str]:
 async def cpu(folder: Path, polls: int, seconds: float, turns: int) -> list[Work]:
     """Both in fresh processes. Nothing else is looked at: not how the gateway starts, nor how connections are made."""
     short, parked, woken = Work("short request"), Work("poll, until it is held"), Work("wake")
-    async with stage(KIND, watched) as on:
+    async with profiled(watched) as on:
         await warm(on)
         known = wires("/now", CONNECTIONS, on.tokens)
         await short_requests(on, known, 0.5)
@@ -57,14 +57,14 @@ async def cpu(folder: Path, polls: int, seconds: float, turns: int) -> list[Work
             loop = await short_requests(on, known, seconds)
             await settle()
             short.end(on.proxy, len(loop.latencies))
-    async with stage(KIND, watched) as on:
+    async with profiled(watched) as on:
         await _holds(on, folder, polls, turns, parked, woken)
     return [short, parked, woken]
 
 
 async def _holds(on: Stage, folder: Path, polls: int, turns: int, parked: Work, woken: Work) -> None:
     """The first turn is not looked at: in it every connection to the upstream is made, and every token new."""
-    crowd, wire = Crowd(), wires("/poll", polls, on.tokens)
+    crowd, wire = Crowd(), wires(on.poll, polls, on.tokens)
     await crowd.dial(on.port, polls)
     await park(on, crowd, wire)
     for _ in range(turns):

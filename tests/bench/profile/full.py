@@ -1,17 +1,25 @@
-"""What is profiled: the gateway with all policies of the bench, and traces and metrics that a collector takes."""
+"""What is profiled: the gateway as it is compared with its peers, with everything on that the example has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.bench.proxies import LIMITS, SEEN, Ports, _run
-
-Command = Callable[[Ports, Path], list[str]]
-KIND = "watched"  # the stage that has a collector
+from tests.bench.peers.gateway import GATEWAY
+from tests.bench.peers.peer import POLL, Limits
+from tests.bench.peers.playing import minted
+from tests.bench.proxies import Command, Ports, Stage, stage
 
 
 def full(ports: Ports, directory: Path) -> list[str]:
-    """The command."""
-    now = ["signed-in", "fair", "account"]
-    return _run(ports, directory, LIMITS + SEEN.format(collector=ports.collector), now, [*now, "held"])
+    """Its command."""
+    return GATEWAY.command(ports, directory, Limits())
+
+
+@asynccontextmanager
+async def profiled(command: Command = full) -> AsyncIterator[Stage]:
+    """Started by that command, with a collector beside it."""
+    async with stage(GATEWAY.name, command, GATEWAY.beside) as on:
+        on.poll, on.tokens = POLL, minted()
+        yield on

@@ -16,10 +16,10 @@ import orjson
 from tests.bench.load import Crowd
 from tests.bench.measure import park, settle, warm
 from tests.bench.process import MeasureError
-from tests.bench.proxies import Ports, Stage, stage, wires
+from tests.bench.proxies import Ports, Stage, wires
 
 from .census import Tally
-from .full import KIND, full
+from .full import full, profiled
 
 GATEWAY = [sys.executable, "-m", "gateway"]
 PATIENCE = 120.0  # seconds that a look at all objects may take
@@ -37,7 +37,7 @@ class Bytes:
 
 async def held(folder: Path, polls: int) -> Bytes:
     """Three fresh processes: looking costs memory itself."""
-    async with stage(KIND, full) as on:
+    async with profiled() as on:
         before = await _base(on)
         await _hold(on, polls)
         grown = (on.proxy.pss()["Pss"] - before) * 1024 / polls
@@ -52,7 +52,7 @@ async def _base(on: Stage) -> int:
 async def _hold(on: Stage, polls: int) -> Crowd:
     crowd = Crowd()
     await crowd.dial(on.port, polls)
-    await park(on, crowd, wires("/poll", polls, on.tokens))
+    await park(on, crowd, wires(on.poll, polls, on.tokens))
     await settle(1.0)
     return crowd
 
@@ -66,7 +66,7 @@ async def _looked(folder: Path, how: str, polls: int) -> Tally:
         _, *arguments = full(ports, directory)
         return [sys.executable, "-m", "tests.bench.profile.inside", how, str(fifo), *arguments[2:]]
 
-    async with stage(KIND, command) as on:
+    async with profiled(command) as on:
         await warm(on)
         before = await _look(on, folder / f"{how}-before", fifo)
         await _hold(on, polls)
