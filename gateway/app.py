@@ -37,6 +37,7 @@ from gateway.operating import Operator
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.policies.rate_limit import Screen
+from gateway.poller import Poller, open_poller
 from gateway.ramp import Ramp
 from gateway.reloading import Reloads
 from gateway.serve import Serve
@@ -80,6 +81,7 @@ class App:
         self._clock = clock or Clock()
         self.members = Members(Names(resolve, self._clock.wall))
         self._listeners: Listeners | None = None
+        self._pollers: tuple[Poller | None, ...] = ()
         self._admin: AdminListener | None = None
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()  # to its end
@@ -125,9 +127,10 @@ class App:
         if built.tls is not None and "uvloop" not in type(loop).__module__:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
+        clients, upstreams = self._pollers = open_poller(loop), open_poller(loop)  # no crowd is before the other
         self._telemetry = Telemetry(loop, self._clock, self._timers, config, self._part)
         self.members.changed = self._look_after
-        self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after)
+        self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after, upstreams)
         self._limits = Limits(loop, self._timers, self._store)
         self._wards = Wards(loop, self._timers, self._telemetry.happened)
         self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
@@ -135,7 +138,7 @@ class App:
             self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close,
             Room(neighbours=self._part.neighbours),
             Sparing[Shed](loop, lambda shed, times: logger.warning("%s", self._edge.room.words(shed, times))),
-            self._clock.wall,
+            self._clock.wall, clients,
         )  # fmt: skip
         if (give_back := malloc_trim()) is not None:
             Trim(self._timers, self._edge.room, give_back)
@@ -369,5 +372,9 @@ class App:
             await self._wards.close()
         if hasattr(self, "_telemetry"):
             self._telemetry.close()
+        for poller in self._pollers:
+            if poller is not None:
+                poller.close()
+        await asyncio.sleep(0)  # in which they let go of their sockets
         if self._listeners is not None:
             logger.info("stopped")

@@ -347,7 +347,7 @@ class Serve:
     def hear(self, call: Call) -> None:
         """An answer that has come and waits for its turn (`rush`) is told before anything else ends the call."""
         if call.state is PARKED and isinstance(call.up, UpstreamConnection):
-            call.up.catch_up()
+            call.up.hear()
 
     def on_deadline(self, call: Call, now: float) -> None:
         self.hear(call)

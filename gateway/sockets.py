@@ -5,9 +5,12 @@ peer does not take waits where it is counted and timed.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 
 VANISHED_AFTER = 90.0  # seconds of silence after which a peer has vanished, where nothing else is said
 PROBES = 4
@@ -30,6 +33,18 @@ class Inbox:
         return self.view
 
 
+@lru_cache(maxsize=1024)
+def family_of(place: str) -> socket.AddressFamily | None:
+    """Of a literal address; None of a name, and of an address whose zone must be looked up."""
+    try:
+        version = ipaddress.ip_address(place).version
+    except ValueError:
+        return None
+    if version == 4:
+        return socket.AF_INET
+    return socket.AF_INET6 if "%" not in place else None
+
+
 def tune(sock: socket.socket, vanished_after: float = VANISHED_AFTER) -> None:
     """A peer that vanished without a word is found at the latest after so many seconds: by keep-alive probes, and by a
     limit on unacknowledged bytes (RFC 5482). A kernel would take megabytes from us for a peer that takes nothing, and
@@ -43,6 +58,41 @@ def tune(sock: socket.socket, vanished_after: float = VANISHED_AFTER) -> None:
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
             except OSError:
                 pass  # a kernel that does not know it does without, as in some sandboxes
+
+
+class Lent:
+    """A transport's socket in the hands of others: it stays the transport's."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    @property
+    def family(self) -> int:
+        with borrowed(self._descriptor) as sock:
+            return sock.family
+
+    def getsockopt(self, level: int, option: int) -> int:
+        with borrowed(self._descriptor) as sock:
+            return sock.getsockopt(level, option)
+
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        with borrowed(self._descriptor) as sock:
+            sock.setsockopt(level, option, value)
+
+
+@contextmanager
+def borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """For what Python does with sockets only; closes nothing."""
+    sock = socket.socket(fileno=descriptor)
+    try:
+        yield sock
+    finally:
+        sock.detach()
 
 
 def left_in(transport: asyncio.Transport) -> Iterator[bytes]:

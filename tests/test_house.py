@@ -66,6 +66,8 @@ PURE += [
 BEHAVIOUR = [
     "parse",
     "rush",
+    "poller",
+    "transport",
     "serve",
     "limits",
     "rules",

@@ -23,6 +23,7 @@ from gateway.edge.tls import Introduced
 from gateway.networks import within
 from gateway.pipeline import Refusal
 from gateway.problem import render
+from gateway.transport import Transport
 from gateway.upstream import failure
 
 if TYPE_CHECKING:
@@ -134,10 +135,14 @@ class Acceptor:
             sock.close()
             return
         shed = edge.room.enter(peer)
-        if shed is None:
-            self._run(self._announce(sock, peer) if proxied else self._accept(sock, peer))
-        else:
+        if shed is not None:
             self._send_away(sock, peer, shed, proxied)
+        elif proxied:
+            self._run(self._announce(sock, peer))
+        elif edge.poller is not None and self.tls is None:
+            Transport.attach(edge.poller, sock, Downstream(edge, self._scheme, peer))
+        else:
+            self._run(self._accept(sock, peer))
 
     def _send_away(self, sock: socket.socket, peer: str, shed: Shed, proxied: bool) -> None:
         """`proxied`: a PROXY header is still to come."""
@@ -191,6 +196,9 @@ class Acceptor:
 
     async def _serve(self, sock: socket.socket, peer: str, factory: Callable[[], asyncio.Protocol]) -> bool:
         """Whether a connection came about: a TLS handshake may fail, or the client may have left already."""
+        if self._edge.poller is not None and self.tls is None:
+            Transport.attach(self._edge.poller, sock, factory())
+            return True
         timeout = self._edge.limits.header_timeout if self.tls is not None else None
         try:
             await self._loop.connect_accepted_socket(factory, sock, ssl=self.tls, ssl_handshake_timeout=timeout)

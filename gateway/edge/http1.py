@@ -31,6 +31,7 @@ from gateway.upstream.headers import response_head, switch_head
 if TYPE_CHECKING:
     from gateway.head import Fields, RequestHead, ResponseHead
     from gateway.plan import EdgeLimits
+    from gateway.poller import Poller
     from gateway.serve import Serve
     from gateway.upstream.headers import Drops
     from gateway.upstream.http1 import UpstreamConnection
@@ -70,11 +71,12 @@ NO_CHUNKS, OURS, THEIRS = Chunks
 class Edge:
     """What all connections of the process share."""
 
-    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "room", "serve", "timers", "wall")
+    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "poller", "room", "serve", "timers", "wall")
 
     def __init__(
         self, serve: Serve, parsers: Parsers, timers: Timers, limits: EdgeLimits, half_close: str, room: Room,
         say: Callable[[Shed], None] = lambda shed: None, wall: Callable[[], float] = time.time,
+        poller: Poller | None = None,
     ) -> None:  # fmt: skip
         self.serve = serve
         self.wall = wall  # Unix seconds
@@ -83,6 +85,7 @@ class Edge:
         self.limits = limits
         self.half_close = half_close
         self.room = room
+        self.poller = poller  # of plain connections; None: they are the loop's
         self.connections: set[Downstream] = set()
         self._say = say
 

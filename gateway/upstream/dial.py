@@ -5,6 +5,7 @@ crowd that arrives together is let in at the pace at which the endpoint accepts,
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import sys
 from collections.abc import Callable
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from gateway.clock import Timers
 from gateway.parse import Parsers
-from gateway.sockets import VANISHED_AFTER, tune
+from gateway.sockets import VANISHED_AFTER, family_of, tune
+from gateway.transport import Transport
 from gateway.upstream.http1 import UpstreamConnection
 
 if TYPE_CHECKING:
     from gateway.call import Call
+    from gateway.poller import Poller
     from gateway.upstream.endpoint import Endpoint
 
 AT_ONCE = 128  # connections being made to one endpoint
@@ -60,16 +63,18 @@ class Dialer:
     called for a dial that was cancelled."""
 
     __slots__ = (
-        "_connected", "_endpoints", "_failed", "_loop", "_parsers", "_timers", "_vanished_after", "most_open",
+        "_connected", "_endpoints", "_failed", "_loop", "_parsers", "_poller", "_timers", "_vanished_after",
+        "most_open",
     )  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers,
         connected: Callable[[Dial, UpstreamConnection], None], failed: Callable[[Dial, OSError | UnicodeError], None],
-        vanished_after: float = VANISHED_AFTER,
+        vanished_after: float = VANISHED_AFTER, poller: Poller | None = None,
     ) -> None:  # fmt: skip
         self._loop = loop
         self._parsers = parsers
+        self._poller = poller  # of plain connections; None: they are the loop's
         self._timers = timers
         self._connected = connected
         self._failed = failed
@@ -135,6 +140,9 @@ class Dialer:
 
     async def _open(self, endpoint: Endpoint, place: str, connection: UpstreamConnection) -> None:
         secure = endpoint.tls is not None
+        if self._poller is not None and not secure and (family := family_of(place)) is not None:
+            await self._open_plain(self._poller, family, place, endpoint.port, connection)
+            return
         await self._loop.create_connection(
             lambda: connection,
             place,
@@ -143,15 +151,28 @@ class Dialer:
             server_hostname=(endpoint.server_name or endpoint.host) if secure else None,
             ssl_shutdown_timeout=GOODBYE if secure else None,
         )
+        assert connection.transport is not None
+        raw = connection.transport.get_extra_info("socket")
+        if raw is not None:
+            tune(raw, self._vanished_after)
+
+    async def _open_plain(
+        self, poller: Poller, family: socket.AddressFamily, place: str, port: int, connection: UpstreamConnection
+    ) -> None:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            await self._loop.sock_connect(sock, (place, port))
+            tune(sock, self._vanished_after)
+        except BaseException:
+            sock.close()
+            raise
+        Transport.attach(poller, sock, connection)
 
     def _take(self, dial: Dial, connection: UpstreamConnection) -> None:
         if dial.cancelled:
             connection.close()
             return
-        assert connection.transport is not None
-        raw = connection.transport.get_extra_info("socket")
-        if raw is not None:
-            tune(raw, self._vanished_after)
         self._connected(dial, connection)
 
     def _done(self, endpoint: Endpoint) -> None:

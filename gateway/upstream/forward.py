@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan
+    from gateway.poller import Poller
     from gateway.upstream.endpoint import Endpoint
 
 MAX_DIALS = 3  # endpoints tried for one call before it fails
@@ -44,14 +45,15 @@ class Forwarder:
     __slots__ = ("_closed", "_dialer", "_loop", "_opened", "_parsers", "_timers")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers, vanished_after: float = VANISHED_AFTER
-    ) -> None:
+        self, loop: asyncio.AbstractEventLoop, parsers: Parsers, timers: Timers, vanished_after: float = VANISHED_AFTER,
+        poller: Poller | None = None,
+    ) -> None:  # fmt: skip
         self._loop = loop
         self._parsers = parsers
         self._timers = timers
         self._opened = Sparing[str](loop, lambda name, _: logger.warning(OPENED, name))
         self._closed = Sparing[str](loop, lambda name, _: logger.warning(CLOSED, name))
-        self._dialer = Dialer(loop, parsers, timers, self._connected, self._failed, vanished_after)
+        self._dialer = Dialer(loop, parsers, timers, self._connected, self._failed, vanished_after, poller)
 
     def allow(self, connections: int) -> None:
         """At most so many connections to all endpoints together, as far as idle ones can be closed for new ones."""

@@ -15,6 +15,7 @@ from gateway.head import ResponseHead
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
 from gateway.sockets import left_in
+from gateway.transport import Transport
 from gateway.upstream import failure
 
 if TYPE_CHECKING:
@@ -97,6 +98,12 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._buffer = data
         else:
             self._read(call, data)
+
+    def hear(self) -> None:
+        """Reads what has come by now: who is in a crowd may be told of it later."""
+        if isinstance(self.transport, Transport):
+            self.transport.look()
+        self.catch_up()
 
     def catch_up(self) -> None:
         """Reads what came before its turn (`rush`)."""
