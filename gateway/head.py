@@ -14,6 +14,7 @@ from multidict import CIMultiDictProxy
 
 if TYPE_CHECKING:
     from gateway.holds.content import Content
+    from gateway.identity.claims import Identity
     from gateway.plan import RequestShape
 
 _NEEDS_ESCAPING = re.compile(r"[^!-~\w]|[&=+%#]")  # what would make another parameter of it
@@ -29,6 +30,22 @@ class Known(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+class Forwarded(NamedTuple):
+    """Lines that go on to the upstream, and what they were made by."""
+
+    shape: RequestShape
+    identity: Identity | None
+    lines: bytes
+
+
+class Verified(NamedTuple):
+    """A token that was found good: by which step, under which digest it is remembered, and whom that step let in."""
+
+    by: object
+    digest: bytes
+    admitted: Identity | None
+
+
 class Fields:
     """The header fields of a request without a body, and what was made of them: what the next request on the connection
     mostly repeats, byte for byte. Kept between ordinary calls only, and never while a poll is parked."""
@@ -40,8 +57,8 @@ class Fields:
         self.host = host
         self.headers = headers
         self.raw_headers = raw_headers
-        self.forwarded: tuple[RequestShape, bytes] | None = None  # the lines that go on, and in which shape
-        self.token: tuple[object, bytes] | None = None  # who may ask about it, and its digest
+        self.forwarded: Forwarded | None = None
+        self.token: Verified | None = None
 
 
 class RequestHead:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from gateway.head import Verified
 from gateway.identity.cache import digest_of
 from gateway.identity.claims import Identity, Rejected, texts_of
 from gateway.identity.jws import unverified_issuer
@@ -55,38 +56,55 @@ def compile_jwt(
     and for a claim that some provider does not keep.
     """
     _check_kept(providers, claims)
-    places = _places(providers, sources)
-    query_names = names_of("query", (source for listed in sources for source in listed))
-    permit = _permit(realm, scopes, claims)
-    recall = _recall(providers, sources)
-    missing = _refusal(realm, 401, "token_missing", "a token is needed here", None)
-    repeated = _refusal(realm, 400, "token_repeated", "the token was sent twice", "invalid_request")
+    return Identify(providers, sources, scopes, claims, realm, wall).identify
 
-    def identify(call: Call) -> Verdict:
+
+class Identify:
+    """The step of one route."""
+
+    __slots__ = ("_missing", "_permit", "_places", "_query_names", "_realm", "_remembers", "_repeated", "_wall")
+
+    def __init__(
+        self, providers: Sequence[Provider], sources: Sequence[tuple[str, ...]], scopes: tuple[str, ...],
+        claims: Wanted, realm: str, wall: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._places = _places(providers, sources)
+        self._query_names = names_of("query", (source for listed in sources for source in listed))
+        self._permit = _permit(realm, scopes, claims)
+        self._remembers = _remembers(providers, sources)
+        self._realm = realm
+        self._wall = wall
+        self._missing = _refusal(realm, 401, "token_missing", "a token is needed here", None)
+        self._repeated = _refusal(realm, 400, "token_repeated", "the token was sent twice", "invalid_request")
+
+    def identify(self, call: Call) -> Verdict:
         head = call.head
         if head is None:
-            return missing
-        fields = head.fields
-        if recall is not None and fields is not None and fields.token is not None and fields.token[0] is recall:
-            known = recall(fields.token[1], wall())
+            return self._missing
+        token = head.fields.token if head.fields is not None else None
+        if self._remembers is not None and token is not None and token.by is self:
+            known = self._remembers.recall(token.digest, self._wall())
             if known is not None:
                 call.identity = known
-                return permit(known)
-        verify, tokens = _first_tokens(places, head, call.params)
-        if query_names and head.query:
-            _strip_query(call, head, query_names)
-        if len(tokens) != 1:
-            return repeated if tokens else missing
-        digest = digest_of(tokens[0])
-        found = verify(tokens[0], wall(), digest)
-        if isinstance(found, Rejected):
-            return _refusal(realm, 401, found.slug, found.detail, "invalid_token")
-        if fields is not None and digest is not None:
-            fields.token = (recall, digest)
-        call.identity = found  # also when it is forbidden: the record then says who was refused
-        return permit(found)
+                return None if known is token.admitted else self._permit(known)
+        return self._look(call, head)
 
-    return identify
+    def _look(self, call: Call, head: RequestHead) -> Verdict:
+        """Finds the token, and has it verified."""
+        verify, tokens = _first_tokens(self._places, head, call.params)
+        if self._query_names and head.query:
+            _strip_query(call, head, self._query_names)
+        if len(tokens) != 1:
+            return self._repeated if tokens else self._missing
+        digest = digest_of(tokens[0])
+        found = verify(tokens[0], self._wall(), digest)
+        if isinstance(found, Rejected):
+            return _refusal(self._realm, 401, found.slug, found.detail, "invalid_token")
+        call.identity = found  # also when it is forbidden: the record then says who was refused
+        refusal = self._permit(found)
+        if head.fields is not None and digest is not None:
+            head.fields.token = Verified(self, digest, found if refusal is None else None)
+        return refusal
 
 
 def _places(providers: Sequence[Provider], sources: Sequence[tuple[str, ...]]) -> Places:
@@ -120,13 +138,11 @@ def _verifier(providers: tuple[Provider, ...]) -> Verifier:
     return providers[0].verify if len(providers) == 1 else partial(_verify_any, providers)
 
 
-def _recall(
-    providers: Sequence[Provider], sources: Sequence[tuple[str, ...]]
-) -> Callable[[bytes | None, float], Identity | None] | None:
-    """Who asks about the token of a request whose header fields are those of the request before, without looking for it
-    again: none where it may stand elsewhere, or several may know it."""
+def _remembers(providers: Sequence[Provider], sources: Sequence[tuple[str, ...]]) -> Provider | None:
+    """Who is asked about the token of a request whose header fields are those of the request before, without looking
+    for it again: nobody where it may stand elsewhere, or several may know it."""
     in_fields = all(source.startswith(("header:", "cookie:")) for listed in sources for source in listed)
-    return providers[0].recall if len(providers) == 1 and in_fields else None
+    return providers[0] if len(providers) == 1 and in_fields else None
 
 
 def _verify_any(providers: tuple[Provider, ...], token: str, wall: float, digest: bytes | None) -> Identity | Rejected:

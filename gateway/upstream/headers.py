@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gateway.head import END, RawHeaders, RequestHead, ResponseHead
+from gateway.head import END, Fields, Forwarded, RawHeaders, RequestHead, ResponseHead
 from gateway.holds.rewrite import captures
 from gateway.identity.places import without_cookie
 from gateway.telemetry import trace
@@ -36,7 +36,7 @@ _KEPT = frozenset({b"content-length", b"content-type", b"host"})  # naming these
 Drops = Callable[[bytes], bool]  # whether a field of that name, as it was spelled, ends here
 _PLACE = re.compile(r"\{([^}]*)\}|(?<=/)\*\*$")
 _TOKENS = re.compile(rb"[^\s,]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_VISIBLE = re.compile(r"[ -$&-~]*")  # ASCII without controls, and without the sign of what is encoded
 
 
 @lru_cache(maxsize=256)  # equal routes share one, and what it has decided: 5,000 of them would be strangers to a cache
@@ -82,13 +82,14 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
     lines = [f"{head.method} {target} HTTP/1.1\r\nHost: {host}\r\n".encode("latin-1")]
     if wish.header is not None or body is not None or call.upgrade is not None:
         lines += _changed(call, head, shape, wish, body)
+        lines.append(_added(call, shape))
+    elif head.fields is not None:
+        lines.append(_repeated(call, head, head.fields, shape))
     else:
-        lines.append(_forwarded_lines(head, shape))
+        lines.append(_lines(_end_to_end(head, shape)))
         if head.chunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
-    if shape.identity:
-        lines.append(_identity_lines(call, shape.identity))
-    lines.append(shape.add)
+        lines.append(_added(call, shape))
     lines.append(_own_lines(call, plan, head, hold))
     if body:
         lines.append(body)
@@ -112,14 +113,19 @@ def _changed(call: Call, head: RequestHead, shape: RequestShape, wish: Rewrite, 
     return [_lines(fields), *more]
 
 
-def _forwarded_lines(head: RequestHead, shape: RequestShape) -> bytes:
-    """The client's fields as they go on; kept where the next request may have the same."""
-    known = head.fields
-    if known is None:
-        return _lines(_end_to_end(head, shape))
-    if known.forwarded is None or known.forwarded[0] is not shape:
-        known.forwarded = (shape, _lines(_end_to_end(head, shape)))
-    return known.forwarded[1]
+def _repeated(call: Call, head: RequestHead, fields: Fields, shape: RequestShape) -> bytes:
+    """The client's fields as they go on, and what is added to them: the same for every request of a connection that
+    repeats its fields, as long as they are sent in the same shape and stand for the same caller."""
+    made = fields.forwarded
+    if made is None or made.shape is not shape or made.identity is not call.identity:
+        lines = _lines(_end_to_end(head, shape)) + _added(call, shape)
+        made = fields.forwarded = Forwarded(shape, call.identity, lines)
+    return made.lines
+
+
+def _added(call: Call, shape: RequestShape) -> bytes:
+    """What every request of this caller gets on this route."""
+    return _identity_lines(call, shape.identity) + shape.add if shape.identity else shape.add
 
 
 def _end_to_end(head: RequestHead, shape: RequestShape) -> RawHeaders:
@@ -204,7 +210,7 @@ def _claim_text(value: object) -> str | None:
 
 def header_value(text: str) -> bytes:
     """Text as a field value: visible ASCII as it is, everything else percent-encoded as UTF-8."""
-    if text.isascii() and "%" not in text and not _CONTROL.search(text):
+    if _VISIBLE.fullmatch(text):
         return text.strip().encode("ascii")
     return quote(text, safe=" !\"#$&'()*+,-./:;<=>?@[]^_`{|}~").strip().encode("ascii")
 
