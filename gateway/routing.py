@@ -85,18 +85,14 @@ class Router:
         """The plan for a request: host without port in lower case, canonical path. An exact host is tried before a
         `*.suffix` (longest first), that before routes for any host; the first tree that has the path decides."""
         roots = self._usual or self._roots(host)
-        allow: set[str] = set()
         for root in roots:
             exact = root.exact.get(path)
             if exact is not None and method in exact:  # the most specific a path can be: no need to walk
                 return exact[method]
-            found = _walk(root, path.split("/")[1:], method, allow) if path != "*" else _server(root, method, allow)
+            found = _straight(root, path, method) or _with_detours(root, path, method)
             if found is not None:
-                leaf, values = found
-                return Found(leaf.plan, dict(zip(leaf.names, values, strict=True)) if leaf.names else None)
-            if allow:  # this tree has the path, for other methods
-                break
-        return NotFound(tuple(sorted(allow)), bool(roots))
+                return found
+        return NotFound((), bool(roots))
 
     def _roots(self, host: str) -> Sequence[_Node]:
         roots: list[_Node] = []
@@ -151,6 +147,38 @@ def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:
     if not methods:
         return ("",)
     return (*methods, "HEAD") if "GET" in methods and "HEAD" not in methods else methods
+
+
+def _straight(root: _Node, path: str, method: str) -> Found | None:
+    """What `_walk` finds where it need not choose nor go back, which is nearly always: at half the price."""
+    node = root
+    values: list[str] = []  # `list[str]()` costs ten times as much
+    for part in path[1:].split("/"):
+        child = node.literal.get(part)
+        if child is None:
+            child = node.param
+            if child is None or not part or node.around:
+                return None
+            values.append(part)
+        node = child
+    leaf = node.leaf.get(method) or node.leaf.get("")
+    return _found(leaf, values) if leaf is not None and path != "*" else None
+
+
+def _with_detours(root: _Node, path: str, method: str) -> Found | NotFound | None:
+    """None: this tree does not have the path, not for any method."""
+    allow: set[str] = set()
+    found = _walk(root, path[1:].split("/"), method, allow) if path != "*" else _server(root, method, allow)
+    if found is not None:
+        return _found(*found)
+    return NotFound(tuple(sorted(allow)), True) if allow else None
+
+
+def _found(leaf: _Leaf, values: list[str]) -> Found:
+    names = leaf.names
+    if len(names) == 1:
+        return Found(leaf.plan, {names[0]: values[0]})
+    return Found(leaf.plan, dict(zip(names, values, strict=True)) if names else None)
 
 
 def _walk(node: _Node, parts: list[str], method: str, allow: set[str]) -> tuple[_Leaf, list[str]] | None:
