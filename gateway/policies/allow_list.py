@@ -5,6 +5,7 @@ alone, so it stands before everything that costs more.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from gateway.call import Call
 
 UNIX = "unix"  # the entry that lets in calls over a unix socket, whose peer is ""
+
+REFUSED = Refusal(Outcome.FORBIDDEN, 403, "address_not_allowed", "this address may not call here")
 
 _MAPPED = b"\x00" * 10 + b"\xff\xff"  # ::ffff:0:0/96, an IPv4 peer on an IPv6 socket (RFC 4291 2.5.5.2)
 
@@ -31,22 +34,32 @@ def compile_allow_list(addresses: Sequence[str]) -> Step:
     unix = UNIX in addresses
     networks = [_network(text) for text in addresses if text != UNIX]
     tables = {family: _table(networks, kind) for family, kind in ((AF_INET, IPv4Network), (AF_INET6, IPv6Network))}
-    refusal = Refusal(Outcome.FORBIDDEN, 403, "address_not_allowed", "this address may not call here")
-
-    def screen(call: Call) -> Verdict:
-        peer = call.peer
-        allowed = _allowed(peer, tables[AF_INET], tables[AF_INET6]) if peer else unix
-        return None if allowed else refusal
-
-    return screen
+    return AllowList(unix, tables[AF_INET], tables[AF_INET6]).screen
 
 
-def _allowed(peer: str, four: Table, six: Table) -> bool:
+class AllowList:
+    """The step of one route."""
+
+    __slots__ = ("four", "six", "unix")
+
+    def __init__(self, unix: bool, four: Table, six: Table) -> None:
+        self.unix = unix
+        self.four = four
+        self.six = six
+
+    def screen(self, call: Call) -> Verdict:
+        return None if _allowed(self, call.peer) else REFUSED
+
+
+@lru_cache(maxsize=4096)  # of all routes together: an address asks again and again, and a list never changes
+def _allowed(listed: AllowList, peer: str) -> bool:
+    if not peer:
+        return listed.unix
     packed = _pack(peer)
     if packed is None:
         return False
     number = int.from_bytes(packed)
-    table = four if len(packed) == 4 else six
+    table = listed.four if len(packed) == 4 else listed.six
     return any(number >> shift in networks for shift, networks in table)
 
 

@@ -58,6 +58,14 @@ def test_who_may_call(peer: str, addresses: list[str], allowed: bool) -> None:
     assert admitted(peer, *addresses) is allowed
 
 
+def test_an_address_is_asked_of_every_list_anew_whatever_another_has_said_of_it() -> None:
+    """What was decided of an address is remembered, by the list that decided."""
+    open_here, open_there = compile_allow_list(["192.0.2.0/24"]), compile_allow_list(["198.51.100.0/24"])
+    for _ in range(3):
+        told = [step(call_of(HEAD, "192.0.2.7")) is None for step in (open_here, open_there)]
+        assert told == [True, False]
+
+
 def test_the_refusal() -> None:
     refusal = compile_allow_list(["10.0.0.0/8"])(call_of(HEAD, "192.0.2.7"))
     assert isinstance(refusal, Refusal)
