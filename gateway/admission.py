@@ -14,7 +14,7 @@ from gateway.outcome import Outcome
 from gateway.pipeline import Verdict
 from gateway.policies import cors, retry
 from gateway.pollers import key_of
-from gateway.routing import NotFound
+from gateway.routing import Found, NotFound, Router
 from gateway.target import without_port
 
 if TYPE_CHECKING:
@@ -24,14 +24,28 @@ if TYPE_CHECKING:
     from gateway.plan import Plan, Snapshot
 
 _NEVER_SERVED = frozenset({"CONNECT", "TRACE"})
+_UNUSUAL = _NEVER_SERVED | {"OPTIONS"}
 _SERVED = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
     """Writes `plan` and `params`; 404, 405 with Allow, 421, 413, or the answer to a CORS preflight."""
-    router = snapshot.router
-    host = without_port(head.host)
+    host, router = without_port(head.host), snapshot.router
     found = router.find(host, head.path, head.method)
+    if isinstance(found, NotFound) or head.method in _UNUSUAL:
+        return _route_unusual(call, head, router, host, found)
+    _write_route(call, head, found)
+    return refusals.TOO_LARGE if head.length is not None and head.length > found.plan.max_body else None
+
+
+def _write_route(call: Call, head: RequestHead, found: Found) -> None:
+    call.plan, call.params = plan, head.params = found
+    if plan.cors is not None:
+        call.origin = head.headers.get("Origin") if head.fields is None else head.fields.origin
+
+
+def _route_unusual(call: Call, head: RequestHead, router: Router, host: str, found: Found | NotFound) -> Verdict:
+    """A method that has a meaning of its own here, or one that the path does not serve."""
     if head.method == "OPTIONS" and "Origin" in head.headers:
         wanted = router.find(host, head.path, head.headers.get("Access-Control-Request-Method", ""))
         if not isinstance(wanted, NotFound) and wanted.plan.cors is not None:
@@ -41,19 +55,14 @@ def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
                 return answer
     meant = router.find(host, head.path, found.allow[0]) if isinstance(found, NotFound) and found.allow else found
     if not isinstance(meant, NotFound):  # also for a method it does not serve: what its path keeps secret stays secret
-        call.plan, call.params = meant
-        head.params = meant.params
-        if meant.plan.cors is not None:
-            call.origin = head.headers.get("Origin")
+        _write_route(call, head, meant)
     if head.method in _NEVER_SERVED:
         return refusals.method_not_allowed((found.allow if isinstance(found, NotFound) else ()) or _SERVED)
     if isinstance(found, NotFound):
         if found.allow:
             return refusals.method_not_allowed(found.allow)
         return refusals.NO_ROUTE if found.known_host else refusals.UNKNOWN_HOST
-    if head.length is not None and head.length > found.plan.max_body:
-        return refusals.TOO_LARGE
-    return None
+    return refusals.TOO_LARGE if head.length is not None and head.length > found.plan.max_body else None
 
 
 def wish(call: Call, head: RequestHead, hold: HoldPlan) -> Verdict:

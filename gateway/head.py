@@ -50,13 +50,14 @@ class Fields:
     """The header fields of a request without a body, and what was made of them: what the next request on the connection
     mostly repeats, byte for byte. Kept between ordinary calls only, and never while a poll is parked."""
 
-    __slots__ = ("block", "forwarded", "headers", "host", "raw_headers", "token")
+    __slots__ = ("block", "forwarded", "headers", "host", "origin", "raw_headers", "token")
 
     def __init__(self, block: bytes, host: str, headers: CIMultiDictProxy[str], raw_headers: RawHeaders) -> None:
         self.block = block  # from behind the request line, with the empty line
         self.host = host
         self.headers = headers
         self.raw_headers = raw_headers
+        self.origin = headers.get("Origin")
         self.forwarded: Forwarded | None = None
         self.token: Verified | None = None
 

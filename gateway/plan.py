@@ -55,6 +55,8 @@ class Cors:
     expose: tuple[str, ...] = ()
     credentials: bool = False
     max_age: int = 600  # seconds
+    pages: Mapping[str, bytes] = field(default_factory=dict)  # by origin: the lines of an answer, ready
+    strangers: bytes = b""  # those for everybody else
 
 
 @dataclass(frozen=True, slots=True)

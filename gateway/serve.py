@@ -21,7 +21,7 @@ from gateway.holds.budget import FRONT_MARGIN
 from gateway.limits import Limits
 from gateway.memory import Memory
 from gateway.outcome import Outcome
-from gateway.pipeline import HeaderList, Refusal, Reply, Verdict, run
+from gateway.pipeline import Refusal, Reply, Verdict, run
 from gateway.policies import cors, websocket
 from gateway.policies.websocket import GOING_AWAY, POLICY_VIOLATION
 from gateway.pollers import Kept, lost
@@ -432,9 +432,9 @@ class Serve:
         call.bytes_out += len(data)
         if ended and call.charged and call.ending is not ANSWERED:
             self._limits.refund(call, plan, call.ending)  # before the client is told what it has left
-        extra = plan.response.add
-        if plan.cors is not None:
-            extra += lines(cors.response_headers(plan.cors, call.origin))
+        extra, rules = plan.response.add, plan.cors
+        if rules is not None:
+            extra += rules.strangers if call.origin is None else rules.pages.get(call.origin, rules.strangers)
         fresh = plan.shown.lines(call, now) if plan.shown is not None else END
         sent = call.conn.begin(head, plan.response.drops, extra, fresh, data, ended, framed)
         if call.ending is NEWS:
@@ -837,10 +837,6 @@ class Serve:
 def glued(call: Call) -> Glued:
     """Both sides of a call that is a tunnel."""
     return cast("Glued", call.up)
-
-
-def lines(headers: HeaderList) -> bytes:
-    return b"".join(b"%b: %b\r\n" % field for field in headers)
 
 
 S = State

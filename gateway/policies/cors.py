@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from gateway.head import RequestHead
 from gateway.outcome import Outcome
@@ -58,7 +59,9 @@ def compile_cors(
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"cors: {name!r} is neither a method nor a header name")
     exposed = tuple({name.lower(): name for name in (*EXPOSED, *expose)}.values())
-    return Cors(found, tuple(methods), tuple(headers), exposed, credentials, int(max_age))
+    cors = Cors(found, tuple(methods), tuple(headers), exposed, credentials, int(max_age))
+    pages = {origin: _lines(cors, origin) for origin in found - {ANY}}
+    return replace(cors, pages=pages, strangers=_lines(cors, None))
 
 
 def preflight(cors: Cors, head: RequestHead) -> Reply | Refusal | None:
@@ -99,6 +102,10 @@ def answer_headers(cors: Cors, origin: str | None, headers: HeaderList) -> Heade
     """The fields of an answer of ours. What a dialect says of origins gives way, as what an upstream says does."""
     kept = [field for field in headers if field[0].lower() not in OWNED]
     return (*kept, *response_headers(cors, origin))
+
+
+def _lines(cors: Cors, origin: str | None) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in response_headers(cors, origin)])
 
 
 def _expose(cors: Cors) -> tuple[bytes, bytes]:

@@ -98,7 +98,8 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
 
 def _changed(call: Call, head: RequestHead, shape: RequestShape, wish: Rewrite, body: bytes | None) -> list[bytes]:
     """The client's fields of a request in which something is replaced, and what stands in its place."""
-    fields, more = _end_to_end(head, shape), list[bytes]()
+    fields = _end_to_end(head, shape)
+    more: list[bytes] = []
     if wish.header is not None:
         fields = _without(fields, wish.header[0].lower())
         more.append(b"%b: %b\r\n" % wish.header)
