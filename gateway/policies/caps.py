@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.policies.keys import Applies, KeyOf, Payer, compile_key, compile_payer, compile_when
+from gateway.policies.keys import Applies, KeyOf, Payer, compile_key, compile_when
 from gateway.state.store import Place
 
 if TYPE_CHECKING:
@@ -44,8 +44,22 @@ def compile_cap(
 ) -> Cap:  # fmt: skip
     """Raises ValueError for a `per` that names nobody."""
     key, applies = compile_key(per), compile_when(when_claims)
+    payer = _Counted(polls, key, applies).payer
+    return Cap(limit, polls, most, key, applies, payer, evict, grace, max_waiting)
 
-    def counted(call: Call) -> bool:
-        return (call.hold is not None or call.upgrade is not None) is polls and (applies is None or applies(call))
 
-    return Cap(limit, polls, most, key, applies, compile_payer(key, counted), evict, grace, max_waiting)
+class _Counted:
+    """For whom a cap is meant."""
+
+    __slots__ = ("_applies", "_key", "_polls")
+
+    def __init__(self, polls: bool, key: KeyOf, applies: Applies | None) -> None:
+        self._polls = polls
+        self._key = key
+        self._applies = applies
+
+    def payer(self, call: Call) -> str | None:
+        """Who takes up a place for the call."""
+        if (call.hold is not None or call.upgrade is not None) is not self._polls:
+            return None
+        return self._key(call) if self._applies is None or self._applies(call) else None

@@ -32,7 +32,7 @@ def compile_key(per: str) -> KeyOf:
     if per == "route":
         return lambda call: call.plan.route if call.plan is not None else ""
     if per == "consumer":
-        return lambda call: call.identity.consumer if call.identity is not None else STAND_IN + _address(call)
+        return _consumer
     if per == "tenant":
         return _tenant
     kind, _, name = per.partition(":")
@@ -66,7 +66,8 @@ def compile_payer(key: KeyOf, applies: Applies | None) -> Payer:
 
 
 def _address(call: Call) -> str:
-    return counted(call.peer)
+    peer = call.peer
+    return _network(peer) if ":" in peer else peer  # `counted`, without the call
 
 
 def counted(peer: str) -> str:
@@ -80,10 +81,14 @@ def _network(peer: str) -> str:
     return str(address.ipv4_mapped or ipaddress.IPv6Network((address, 64), strict=False))
 
 
+def _consumer(call: Call) -> str:
+    identity = call.identity
+    return identity.consumer if identity is not None else STAND_IN + _address(call)
+
+
 def _tenant(call: Call) -> str:
-    if call.identity is None:
-        return STAND_IN + _address(call)
-    return call.identity.account
+    identity = call.identity
+    return identity.account if identity is not None else STAND_IN + _address(call)
 
 
 def _claim(call: Call, name: str) -> str:

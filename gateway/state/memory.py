@@ -4,7 +4,7 @@ nothing) and by number: a million made-up keys push each other out, not the proc
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.call import Lease
 from gateway.state import bucket
 from gateway.state.bucket import FULL, Level
+from gateway.state.holders import Freed, Holders, PlaceLease
 from gateway.state.prepared import Meter, Prepared
 from gateway.state.store import Capped, Denied, Metered, Place, Tokens
 from gateway.state.table import Table
@@ -21,20 +22,7 @@ if TYPE_CHECKING:
 
 MAX_KEYS = 200_000  # a limit; beyond it the oldest go, which errs on the caller's side. About 45 MB
 
-Crowd = OrderedDict["Call", None]  # oldest first, and the oldest is found at once however many left before
-Freed = Callable[[str, str], None]
 Ends = Callable[["Call", str], None]
-
-
-class Holders(dict[str, "Call | Crowd"]):
-    """Under one limit: key -> who holds a place. Most have one: that one needs no table."""
-
-    __slots__ = ("freed", "limit")
-
-    def __init__(self, limit: str, freed: Freed | None) -> None:
-        super().__init__()
-        self.limit = limit
-        self.freed = freed
 
 
 class MemoryStore:
@@ -57,7 +45,7 @@ class MemoryStore:
     def meters(self, limit: str) -> Table:
         return self._meters[limit]
 
-    def _of(self, limit: str) -> Holders:
+    def holders(self, limit: str) -> Holders:
         table = self._holders.get(limit)
         if table is None:
             table = self._holders[limit] = Holders(limit, self._freed)
@@ -75,25 +63,17 @@ class MemoryStore:
             return Denied(demand, max(barred - now, 1.0))
         return Denied(demand, 1.0, next((holder for holder in holders if holder.evictable), None))
 
-    def _lend(self, demand: Place, holder: Call) -> Lease:
-        table = self._of(demand.limit)
-        others = table.get(demand.key)
-        if others is None:
-            table[demand.key] = holder
-        elif isinstance(others, OrderedDict):
-            others[holder] = None
-        else:
-            table[demand.key] = OrderedDict(((others, None), (holder, None)))
-        return PlaceLease(table, demand.key, holder)
-
     def lend(self, places: Sequence[Place], holder: Call) -> tuple[Lease, ...]:
-        return tuple([self._lend(place, holder) for place in places])
+        leases = tuple([PlaceLease(self.holders(place.limit), place.key, holder) for place in places])
+        for lease in leases:
+            lease.take()
+        return leases
 
     def lacking(self, places: Sequence[Place], now: float, yields: Call | None = None) -> Denied | None:
         """Nobody is ended for a call that something else refuses. `yields` gives its places to that call anyway."""
         crowded: Denied | None = None
         for place in places:
-            holders = _each(self._of(place.limit).get(place.key))
+            holders = self.holders(place.limit).of(place.key)
             if len(holders) >= place.max:
                 denied = Denied(place, 1.0, yields) if yields in holders else self._no_place(place, holders, now)
                 if denied.victim is None:
@@ -119,10 +99,10 @@ class MemoryStore:
             self._evicted.add(poller, now + demand.grace, now, self.max_keys)
 
     def held(self, limit: str, key: str) -> int:
-        return len(_each(self._of(limit).get(key)))
+        return self.holders(limit).count(key)
 
     def holds(self, demand: Place, call: Call) -> bool:
-        return call in _each(self._of(demand.limit).get(demand.key))
+        return call in self.holders(demand.limit).of(demand.key)
 
     def learn(self, limit: str, key: str, full_at: float, now: float) -> None:
         """What a bucket is by the word of who knows better."""
@@ -164,30 +144,3 @@ class MemoryStore:
 
 def _poller(demand: Place, who: str) -> str:
     return f"{demand.limit}\0{demand.key}\0{who}"
-
-
-def _each(holders: Call | Crowd | None) -> Collection[Call]:
-    if holders is None:
-        return ()
-    return holders if isinstance(holders, OrderedDict) else (holders,)
-
-
-class PlaceLease(Lease):
-    """A place under a cap. A method and three references, no closure: a parked poll pays for every byte."""
-
-    __slots__ = ("_holder", "_key", "_table")
-
-    def __init__(self, table: Holders, key: str, holder: Call) -> None:
-        self._table = table
-        self._key = key
-        self._holder = holder
-
-    def release(self) -> None:
-        table, key = self._table, self._key
-        holders = table.get(key)
-        if isinstance(holders, OrderedDict):
-            holders.pop(self._holder, None)
-        if not holders or holders is self._holder:
-            table.pop(key, None)
-        if table.freed is not None:
-            table.freed(table.limit, key)

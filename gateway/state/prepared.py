@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from gateway.state import bucket
 from gateway.state.bucket import FULL, SLACK
+from gateway.state.holders import PlaceLease
 from gateway.state.store import Capped, Denied, Keys, Metered, Tokens
 
 if TYPE_CHECKING:
-    from gateway.call import Call, Lease
+    from gateway.call import Call
     from gateway.state.memory import MemoryStore
     from gateway.state.table import Table
 
@@ -34,16 +35,28 @@ class Meter:
         self.before: float | None = None
 
 
+class Room:
+    """One cap made ready: how many may have a place under it."""
+
+    __slots__ = ("cap", "limit", "most", "payer")
+
+    def __init__(self, cap: Capped) -> None:
+        self.cap = cap
+        self.limit = cap.limit
+        self.payer = cap.payer
+        self.most = cap.place("", "").max
+
+
 class Prepared:
     """What a route demands. No object is made for what a call pays, and no arithmetic is done twice: every short
     request goes through here."""
 
-    __slots__ = ("_caps", "_meters", "_store")
+    __slots__ = ("_meters", "_rooms", "_store")
 
     def __init__(self, store: MemoryStore, meters: Sequence[Meter], caps: Sequence[Capped]) -> None:
         self._store = store
         self._meters = tuple(meters)
-        self._caps = tuple(caps)
+        self._rooms = tuple([Room(cap) for cap in caps])
 
     def take(self, call: Call, now: float, yields: Call | None = None) -> Denied | None:
         """Each pays at once, and what was there before is put back for the few who are refused after all: a call that
@@ -65,12 +78,11 @@ class Prepared:
                 until[key] = full_at + meter.interval
             else:
                 return self._lacks(keys, now)
-        if self._caps:
-            lent = self._lease(call, now, yields)
-            if isinstance(lent, Denied):
+        if self._rooms:
+            denied = self._lend(call, now, yields)
+            if denied is not None:
                 self._put_back(keys)
-                return lent
-            call.leases = lent
+                return denied
         if new:
             self._begin(new, keys, now)
         call.charges += keys
@@ -96,10 +108,27 @@ class Prepared:
         full_at = meter.until[key] = bucket.bound(meter.before, meter.rate, now)
         return Denied(Tokens(meter.limit, key, meter.rate), bucket.wait(full_at, meter.rate, now))
 
-    def _lease(self, call: Call, now: float, yields: Call | None) -> tuple[Lease, ...] | Denied:
+    def _lend(self, call: Call, now: float, yields: Call | None) -> Denied | None:
+        """A place under every cap that is meant for the call, and none before it is known that there are all."""
+        leases: tuple[PlaceLease, ...] = ()
+        for room in self._rooms:
+            key = room.payer(call)
+            if key is None:
+                continue
+            table = self._store.holders(room.limit)
+            if table.count(key) >= room.most:
+                return self._crowded(call, now, yields)
+            leases += (PlaceLease(table, key, call),)
+        for lease in leases:
+            lease.take()
+        call.leases = leases
+        return None
+
+    def _crowded(self, call: Call, now: float, yields: Call | None) -> Denied | None:
+        """What is lacking, spelled out; and who could make room for it."""
         who = call.poller
-        places = [cap.place(key, who) for cap in self._caps if (key := cap.payer(call)) is not None]
-        return self._store.lacking(places, now, yields) or self._store.lend(places, call)
+        places = [room.cap.place(key, who) for room in self._rooms if (key := room.payer(call)) is not None]
+        return self._store.lacking(places, now, yields)
 
     def levels(self, keys: Keys, now: float, since: float) -> tuple[int, ...]:
         numbers: tuple[int, ...] = ()
