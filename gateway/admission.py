@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway import refusals
 from gateway.clock import NEVER
+from gateway.head import Routed
 from gateway.holds import ask, blank, budget, content
 from gateway.outcome import Outcome
 from gateway.pipeline import Verdict
@@ -30,10 +31,17 @@ _SERVED = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
     """Writes `plan` and `params`; 404, 405 with Allow, 421, 413, or the answer to a CORS preflight."""
-    host, router = without_port(head.host), snapshot.router
+    router, fields = snapshot.router, head.fields
+    known = fields.routed if fields is not None else None
+    if known is not None and known.router is router and known.path == head.path and known.method == head.method:
+        _write_route(call, head, known.found)
+        return None  # it has no body: that is known of these fields
+    host = without_port(head.host)
     found = router.find(host, head.path, head.method)
     if isinstance(found, NotFound) or head.method in _UNUSUAL:
         return _route_unusual(call, head, router, host, found)
+    if fields is not None and found.params is not None:
+        fields.routed = Routed(router, head.method, head.path, found)
     _write_route(call, head, found)
     return refusals.TOO_LARGE if head.length is not None and head.length > found.plan.max_body else None
 

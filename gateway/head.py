@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gateway.holds.content import Content
     from gateway.identity.claims import Identity
     from gateway.plan import RequestShape
+    from gateway.routing import Found, Router
+    from gateway.telemetry.trace import Arrival
 
 _NEEDS_ESCAPING = re.compile(r"[^!-~\w]|[&=+%#]")  # what would make another parameter of it
 END = b"\r\n"  # the empty line that ends a head
@@ -28,6 +30,15 @@ class Known(NamedTuple):
 
     hold: float | None = None
     headers: Mapping[str, str] = {}
+
+
+class Routed(NamedTuple):
+    """Where a path with captures in it led, by which router: whoever asks again mostly asks for the same."""
+
+    router: Router
+    method: str
+    path: str
+    found: Found
 
 
 class Forwarded(NamedTuple):
@@ -46,11 +57,19 @@ class Verified(NamedTuple):
     admitted: Identity | None
 
 
+class Arrived(NamedTuple):
+    """What a call shows of a head, who read it there, and by which scheme that came."""
+
+    by: object
+    scheme: str
+    arrival: Arrival | None
+
+
 class Fields:
     """The header fields of a request without a body, and what was made of them: what the next request on the connection
     mostly repeats, byte for byte. Kept between ordinary calls only, and never while a poll is parked."""
 
-    __slots__ = ("block", "forwarded", "headers", "host", "origin", "raw_headers", "token")
+    __slots__ = ("arrived", "block", "forwarded", "headers", "host", "origin", "raw_headers", "routed", "token")
 
     def __init__(self, block: bytes, host: str, headers: CIMultiDictProxy[str], raw_headers: RawHeaders) -> None:
         self.block = block  # from behind the request line, with the empty line
@@ -58,6 +77,8 @@ class Fields:
         self.headers = headers
         self.raw_headers = raw_headers
         self.origin = headers.get("Origin")
+        self.arrived: Arrived | None = None
+        self.routed: Routed | None = None
         self.forwarded: Forwarded | None = None
         self.token: Verified | None = None
 

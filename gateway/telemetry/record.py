@@ -13,7 +13,7 @@ from gateway.clock import NEVER
 from gateway.head import parse_query
 from gateway.outcome import ENDINGS, Outcome
 from gateway.telemetry import paths
-from gateway.telemetry.trace import trace_id
+from gateway.telemetry.trace import ADOPTED, trace_id
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -23,6 +23,7 @@ VERSION = 1  # of the schema; a field may be added under the same number, never 
 MAX_TEXT = 512  # characters of anything a client could make long
 MAX_ARGS = 32
 MAX_METHOD = 32
+_MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 
 
 def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, object]:
@@ -40,7 +41,7 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
         "v": VERSION,
         "time": timestamp(wall - (now - call.started)),
         "id": call.id,
-        "trace": trace_id(call) if call.arrival is not None else call.id,
+        "trace": call.id if call.arrival is None or call.arrival.role < ADOPTED else trace_id(call),
         "route": call.plan.route if call.plan is not None else None,
         "method": call.method[:MAX_METHOD],
         "path": shown_path(call, snapshot.secret_prefixes),
@@ -149,7 +150,7 @@ def clean(text: str) -> str:
 def timestamp(wall: float) -> str:
     """Unix seconds as RFC 3339 in UTC with milliseconds."""
     second = int(wall)
-    return f"{_second(second)}.{int((wall - second) * 1000):03d}Z"
+    return _second(second) + _MILLISECONDS[int((wall - second) * 1000)]
 
 
 @lru_cache(maxsize=64)

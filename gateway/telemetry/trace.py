@@ -10,6 +10,8 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.head import Arrived
+
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.head import RequestHead
@@ -72,20 +74,37 @@ def arrivals(traced: bool, adopt: bool) -> Arrives | None:
     """What to keep of a head. `traced`: spans are made here; `adopt`: callers are believed. None: nothing is kept."""
     if not traced and not adopt:
         return None
-    role = LINKED if not adopt else ADOPTED if traced else PASSED
+    return _Reader(traced, adopt).read
 
-    def read(head: RequestHead) -> Arrival | None:
+
+class _Reader:
+    __slots__ = ("_adopt", "_role", "_traced")
+
+    def __init__(self, traced: bool, adopt: bool) -> None:
+        self._traced = traced
+        self._adopt = adopt
+        self._role = LINKED if not adopt else ADOPTED if traced else PASSED
+
+    def read(self, head: RequestHead) -> Arrival | None:
+        """Once for all requests of a connection that have the same fields."""
+        fields = head.fields
+        if fields is None:
+            return self._read(head)
+        known = fields.arrived
+        if known is None or known.by is not self or known.scheme != head.scheme:
+            known = fields.arrived = Arrived(self, head.scheme, self._read(head))
+        return known.arrival
+
+    def _read(self, head: RequestHead) -> Arrival | None:
         headers = head.headers
         parent = read_traceparent(headers.getall("traceparent")) if "traceparent" in headers else None
-        if parent is None and not traced:
+        if parent is None and not self._traced:
             return None
         seen = _seen(head.scheme, head.version, head.host, headers.get("User-Agent", "")[:MAX_AGENT])
         if parent is None:
             return seen
-        state = read_tracestate(headers.getall("tracestate", ())) if adopt else ""
-        return Arrival(*seen[:4], role, parent, state)
-
-    return read
+        state = read_tracestate(headers.getall("tracestate", ())) if self._adopt else ""
+        return Arrival(*seen[:4], self._role, parent, state)
 
 
 @lru_cache(maxsize=1024)

@@ -5,10 +5,13 @@ before is forwarded, and let in, as if it had been the first of its connection.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import admission
 from gateway.call import Call
 from gateway.head import Fields, RequestHead
 from gateway.holds.rewrite import Rewrite
@@ -17,6 +20,8 @@ from gateway.identity.verify import Provider
 from gateway.pipeline import Step
 from gateway.plan import RequestShape
 from gateway.policies.jwt import compile_jwt
+from gateway.routing import Router, Rule
+from gateway.telemetry.trace import arrivals
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.headers import HOP_BY_HOP, OURS, compile_drops, request_bytes
@@ -100,3 +105,44 @@ def test_a_token_that_was_let_in_is_still_asked_what_each_route_asks_and_for_its
 
 def who_of(call: Call) -> str | None:
     return call.identity.consumer if call.identity is not None else None
+
+
+def routers() -> list[Any]:
+    """Of two configurations: in the second the routes have changed their places."""
+    paths = ["/a/{x}", "/{y}/b", "/c", "/**"]
+    plans = [SimpleNamespace(route=str(number), cors=None, max_body=10) for number in range(4)]
+    return [Router((Rule(None, path, ()), cast(Any, plan)) for path, plan in zip(paths, order, strict=True))
+            for order in (plans, plans[::-1])]  # fmt: skip
+
+
+PATHS = st.sampled_from(["/a/1", "/a/2", "/a/b", "/1/b", "/c", "/d", "*"])
+METHODS = st.sampled_from(["GET", "POST", "OPTIONS", "TRACE"])
+
+
+@given(st.lists(st.tuples(METHODS, PATHS, st.integers(0, 1)), min_size=2, max_size=12))
+def test_every_request_is_routed_by_its_own_path_and_method_and_the_routes_of_now(
+    requests: list[tuple[str, str, int]],
+) -> None:
+    both, kept = routers(), fields_of("x")
+    for method, path, which in requests:
+        found = []
+        for fields in (None, kept):
+            head = head_of(path, method=method)
+            head.fields = fields
+            call = call_of(head)
+            verdict = admission.route(call, head, cast(Any, SimpleNamespace(router=both[which])))
+            found.append((verdict, call.plan, call.params, head.params))
+        assert found[0] == found[1]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["http", "https"]), st.booleans()), min_size=2, max_size=8))
+def test_every_request_shows_the_scheme_it_came_by(requests: list[tuple[str, bool]]) -> None:
+    readers, kept = [arrivals(True, False), arrivals(True, True)], fields_of("x")
+    for scheme, adopts in requests:
+        read, seen = readers[adopts], []
+        assert read is not None
+        for fields in (None, kept):
+            head = request("x", fields)
+            head.scheme = scheme
+            seen.append(read(head))
+        assert seen[0] == seen[1]
