@@ -31,8 +31,8 @@ _SERVED = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
     """Writes `plan` and `params`; 404, 405 with Allow, 421, 413, or the answer to a CORS preflight."""
-    router, fields = snapshot.router, head.fields
-    known = fields.routed if fields is not None else None
+    router, repeats = snapshot.router, head.repeats
+    known = repeats.routed if repeats is not None else None
     if known is not None and known.router is router and known.path == head.path and known.method == head.method:
         _write_route(call, head, known.found)
         return None  # it has no body: that is known of these fields
@@ -40,8 +40,8 @@ def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
     found = router.find(host, head.path, head.method)
     if isinstance(found, NotFound) or head.method in _UNUSUAL:
         return _route_unusual(call, head, router, host, found)
-    if fields is not None and found.params is not None:
-        fields.routed = Routed(router, head.method, head.path, found)
+    if repeats is not None and found.params is not None:
+        repeats.routed = Routed(router, head.method, head.path, found)
     _write_route(call, head, found)
     return refusals.TOO_LARGE if head.length is not None and head.length > found.plan.max_body else None
 
@@ -49,7 +49,7 @@ def route(call: Call, head: RequestHead, snapshot: Snapshot) -> Verdict:
 def _write_route(call: Call, head: RequestHead, found: Found) -> None:
     call.plan, call.params = plan, head.params = found
     if plan.cors is not None:
-        call.origin = head.headers.get("Origin") if head.fields is None else head.fields.origin
+        call.origin = head.headers.get("Origin")
 
 
 def _route_unusual(call: Call, head: RequestHead, router: Router, host: str, found: Found | NotFound) -> Verdict:

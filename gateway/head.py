@@ -67,16 +67,16 @@ class Arrived(NamedTuple):
 
 class Fields:
     """The header fields of a request without a body, and what was made of them: what the next request on the connection
-    mostly repeats, byte for byte. Kept between ordinary calls only, and never while a poll is parked."""
+    mostly repeats, byte for byte. Kept between ordinary calls only, and never while a poll is parked; and whatever is
+    made of them only once they were repeated, for polls do not get that far."""
 
-    __slots__ = ("arrived", "block", "forwarded", "headers", "host", "origin", "raw_headers", "routed", "token")
+    __slots__ = ("arrived", "block", "forwarded", "headers", "host", "raw_headers", "routed", "token")
 
     def __init__(self, block: bytes, host: str, headers: CIMultiDictProxy[str], raw_headers: RawHeaders) -> None:
         self.block = block  # from behind the request line, with the empty line
         self.host = host
         self.headers = headers
         self.raw_headers = raw_headers
-        self.origin = headers.get("Origin")
         self.arrived: Arrived | None = None
         self.routed: Routed | None = None
         self.forwarded: Forwarded | None = None
@@ -93,7 +93,7 @@ class RequestHead:
 
     __slots__ = (
         "_args", "chunked", "content", "expect", "fields", "framing", "headers", "host", "keep_alive", "known",
-        "length", "method", "params", "path", "query", "raw_headers", "scheme", "version",
+        "length", "method", "params", "path", "query", "raw_headers", "repeats", "scheme", "version",
     )  # fmt: skip
 
     def __init__(
@@ -127,7 +127,8 @@ class RequestHead:
         self.params: dict[str, str] | None = None  # what the route's path template captured
         self.content: Content | None = None  # the body, where the dialect has to read it
         self.known: Known | None = None  # what was learnt from earlier answers, where the dialect asks for it
-        self.fields: Fields | None = None  # where they may be known from the request before, or to the next
+        self.fields: Fields | None = None  # where the next request may have the same
+        self.repeats: Fields | None = None  # where the request before had
         self._args: tuple[tuple[str, str], ...] | None = None
 
     @property

@@ -175,7 +175,7 @@ def _again(line: re.Match[bytes], fields: Fields, scheme: str) -> RequestHead:
         _METHODS[method], path.decode("ascii"), query.decode("ascii"), fields.host, fields.headers, fields.raw_headers,
         scheme=scheme,
     )  # fmt: skip
-    head.fields = fields
+    head.fields = head.repeats = fields
     return head
 
 

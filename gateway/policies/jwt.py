@@ -81,7 +81,7 @@ class Identify:
         head = call.head
         if head is None:
             return self._missing
-        token = head.fields.token if head.fields is not None else None
+        token = head.repeats.token if head.repeats is not None else None
         if self._remembers is not None and token is not None and token.by is self:
             known = self._remembers.recall(token.digest, self._wall())
             if known is not None:
@@ -102,8 +102,8 @@ class Identify:
             return _refusal(self._realm, 401, found.slug, found.detail, "invalid_token")
         call.identity = found  # also when it is forbidden: the record then says who was refused
         refusal = self._permit(found)
-        if head.fields is not None and digest is not None:
-            head.fields.token = Verified(self, digest, found if refusal is None else None)
+        if head.repeats is not None and digest is not None:
+            head.repeats.token = Verified(self, digest, found if refusal is None else None)
         return refusal
 
 

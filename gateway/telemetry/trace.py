@@ -87,12 +87,12 @@ class _Reader:
 
     def read(self, head: RequestHead) -> Arrival | None:
         """Once for all requests of a connection that have the same fields."""
-        fields = head.fields
-        if fields is None:
+        repeats = head.repeats
+        if repeats is None:
             return self._read(head)
-        known = fields.arrived
+        known = repeats.arrived
         if known is None or known.by is not self or known.scheme != head.scheme:
-            known = fields.arrived = Arrived(self, head.scheme, self._read(head))
+            known = repeats.arrived = Arrived(self, head.scheme, self._read(head))
         return known.arrival
 
     def _read(self, head: RequestHead) -> Arrival | None:

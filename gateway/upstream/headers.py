@@ -83,8 +83,8 @@ def request_bytes(call: Call, plan: Plan, head: RequestHead, endpoint: Endpoint,
     if wish.header is not None or body is not None or call.upgrade is not None:
         lines += _changed(call, head, shape, wish, body)
         lines.append(_added(call, shape))
-    elif head.fields is not None:
-        lines.append(_repeated(call, head, head.fields, shape))
+    elif head.repeats is not None:
+        lines.append(_repeated(call, head, head.repeats, shape))
     else:
         lines.append(_lines(_end_to_end(head, shape)))
         if head.chunked:

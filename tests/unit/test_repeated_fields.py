@@ -47,7 +47,7 @@ CALLERS = [
 
 def request(text: str, fields: Fields | None) -> RequestHead:
     head = head_of("/a", ("X-One", "1"), ("Authorization", f"Bearer {text}"))
-    head.fields = fields
+    head.repeats = fields
     return head
 
 
@@ -128,7 +128,7 @@ def test_every_request_is_routed_by_its_own_path_and_method_and_the_routes_of_no
         found = []
         for fields in (None, kept):
             head = head_of(path, method=method)
-            head.fields = fields
+            head.repeats = fields
             call = call_of(head)
             verdict = admission.route(call, head, cast(Any, SimpleNamespace(router=both[which])))
             found.append((verdict, call.plan, call.params, head.params))
