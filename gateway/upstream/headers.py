@@ -196,12 +196,14 @@ def _told(call: Call, what: str) -> str | None:
         return call.conn.certificate
     if identity is None:
         return None
-    if what.startswith("claims."):
-        return _claim_text(identity.claims.get(what[7:]))
-    return identity.consumer if what == "consumer" else identity.tenant
+    if what == "consumer":
+        return identity.consumer
+    return identity.tenant if what == "tenant" else _claim_text(identity.claims.get(what[7:]))
 
 
 def _claim_text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
         return " ".join(str(item) for item in value)
     if isinstance(value, bool):
