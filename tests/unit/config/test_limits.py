@@ -209,7 +209,7 @@ def test_every_limit_has_a_name_of_its_own_for_clients(tmp_path: Path) -> None:
 def test_limits_per_address_are_steps_before_identity(tmp_path: Path) -> None:
     first, _ = plans(tmp_path)
     assert [rate.per for rate in first.rates] == ["consumer", "claim:team"]
-    assert [step.__qualname__.partition(".")[0] for step in first.steps] == ["Screen", "compile_jwt"]
+    assert [step.__qualname__.partition(".")[0] for step in first.steps] == ["Screen", "Identify"]
 
 
 def test_caps_compile_to_what_was_written(tmp_path: Path) -> None:
