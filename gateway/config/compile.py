@@ -133,6 +133,8 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
     secrets = [*places, *(str(place) for place in (merged.hold.secret if merged.hold else ()))]
     rates, caps = sorted(compile_rates(merged), key=lambda rate: not rate.early), compile_caps(merged)
     late = tuple(rate for rate in rates if not rate.early)
+    lasting = merged.hold is not None or merged.websocket is not None
+    counting = [cap for cap in caps if lasting or not cap.polls]
     return Plan(
         route=route.name,
         path=route.match.path,
@@ -141,7 +143,7 @@ def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], ups
         rates=late,
         shown=Shown(rates, screen.store) if rates else None,
         caps=caps,
-        asked=screen.store.prepare(late, caps) if late or caps else None,
+        asked=screen.store.prepare(late, counting) if late or counting else None,
         hold=compile_hold(merged.hold, merged.dialect, route.match.path) if merged.hold is not None else None,
         request=_request_shape(config, merged, environ),
         response=_response_shape(merged, environ),
