@@ -34,7 +34,7 @@ def test_descriptors_memory_and_ports(config: Config, monkeypatch: pytest.Monkey
     assert files.startswith("2 workers, each: 20000 files may be open: 1000 are kept")
     assert files.endswith("so 9500 connections are served; 19000 in all")
     assert memory == (
-        "a parked poll takes about 5 KiB: 9500 are 46 MiB a worker, 92 MiB in all, beside 75 MiB for each of 3 "
+        "a parked poll takes about 4 KiB: 9500 are 37 MiB a worker, 74 MiB in all, beside 75 MiB for each of 3 "
         "processes"
     )
     assert ports == (
