@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from aiohttp.http_parser import HttpRequestParser, HttpResponseParser
     from aiohttp.streams import StreamReader
 
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+
 
 class BadBodyError(Exception):
     """A message body whose framing is broken: nothing after it on the connection can be trusted."""
@@ -91,7 +93,6 @@ class ChunkScanner:
 
     MAX_LINE = 1024  # a chunk's size and extensions, or one trailer field
     MAX_TRAILERS = 8192
-    _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 
     def __init__(self, passed: list[bytes] | None = None) -> None:
         self.passed = passed
@@ -136,7 +137,7 @@ class ChunkScanner:
             if self.ended and self.passed is not None:
                 self.passed.append(b"0\r\n\r\n")
             return
-        match = self._SIZE.fullmatch(line)
+        match = _CHUNK_SIZE.fullmatch(line)
         if match is None:
             raise BadBodyError("bad chunk size")
         length = int(match.group(1), 16)

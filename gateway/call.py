@@ -49,11 +49,11 @@ class Lease:
 class Try(NamedTuple):
     """An attempt that brought no answer, or none that counts. Instants in loop seconds."""
 
-    endpoint: Endpoint
+    endpoint: "Endpoint"
     began: float
     ended: float
     sent: bool
-    outcome: Outcome
+    outcome: "Outcome"
     status: int = 0
 
 

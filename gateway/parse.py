@@ -41,7 +41,7 @@ _MOST_FIELDS = 2048  # bytes of header fields that a connection keeps for its ne
 _NEVER_PAUSE = 1 << 20  # a stream is emptied after every feed of at most 256 KiB, so it never pauses anyone
 
 
-class MissingParserError(RuntimeError):
+class MissingParserError(Exception):
     """aiohttp was installed without its C parser, whose pure-Python twin is not safe enough for a proxy."""
 
 

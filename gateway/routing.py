@@ -29,7 +29,7 @@ class Rule(NamedTuple):
 
 
 class Found(NamedTuple):
-    plan: Plan
+    plan: "Plan"
     params: dict[str, str] | None
 
 
@@ -53,7 +53,7 @@ class _Node:
 
 
 class _Leaf(NamedTuple):
-    plan: Plan
+    plan: "Plan"
     names: tuple[str, ...]
 
 

@@ -710,7 +710,7 @@ class Serve:
         if plan.upstream.sessions is not None:
             plan.upstream.sessions.answered(call, head, now)
         ends = [(now + plan.upgrade.max_time, "max"), (admission.token_end(call, now, self._clock.wall()), "token")]
-        self._bound_by_drain(plan, now, lambda *end: ends.append(end))
+        self._bound_by_drain(plan, now, lambda at, why: ends.append((at, why)))
         call.deadline, call.clamped_by = min(ends)
         fresh = plan.shown.lines(call, now) if plan.shown is not None else END
         call.up = call.conn.switch(head, plan.response.drops, plan.response.add, fresh, up, data)

@@ -17,7 +17,7 @@ from gateway.holds.words import did_you_mean
 Check = Callable[["str | None"], bool]
 
 ORDER = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
-OPERATORS = ("present", "absent", "==", "!=", "<", ">", "<=", ">=", "in", "not in", "matches")
+OPERATORS: tuple[str, ...] = ("present", "absent", "==", "!=", "<", ">", "<=", ">=", "in", "not in", "matches")
 _ALIASES = {"=": "==", "is": "==", "equals": "==", "exists": "present", "missing": "absent", "contains": "matches"}
 _HINT = "write present, absent, == VALUE, != VALUE, > NUMBER, in (A, B), not in (A, B) or matches REGEX"
 _PARTS = re.compile(r"(==|!=|<=|>=|<|>|not\s+in\b|[^\s(\"]+)\s*(.*)", re.DOTALL)

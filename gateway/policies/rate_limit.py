@@ -124,13 +124,13 @@ class Shown:
     """What clients are told of a plan's limits: `RateLimit-Policy` and `RateLimit`
     (draft-ietf-httpapi-ratelimit-headers). A caller who was not identified is told of no limit of a consumer."""
 
-    __slots__ = ("_all", "_asked", "_form", "_signed", "_store", "limits")
+    __slots__ = ("_all", "_asked", "_by_consumer", "_form", "_store", "limits")
 
     def __init__(self, limits: Sequence[RateLimit], store: Store) -> None:
         self.limits = tuple(limits)
         # Where every limit is meant for every call that gets through, one format serves them all.
         self._all = len(limits) if not any(limit.applies for limit in limits) else None
-        self._signed = any(limit.signed for limit in limits)
+        self._by_consumer = any(limit.signed for limit in limits)
         self._form = _lines(limits)
         self._store = store
         self._asked = store.prepare(limits, ())
@@ -139,7 +139,7 @@ class Shown:
         """Ready header lines and the END of a head; read from the store now, for others may have called since."""
         keys = call.charges
         if len(keys) != self._all:  # it did not get through, or a limit is not meant for everybody
-            if self._all is None or (self._signed and call.identity is None):
+            if self._all is None or (self._by_consumer and call.identity is None):
                 return self._some(call, now)
             keys += tuple([limit.payer(call) for limit in self.limits[len(keys) :]])
         return self._form % self._asked.levels(keys, now, call.started)

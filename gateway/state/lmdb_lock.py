@@ -23,6 +23,10 @@ _lockf = fcntl.lockf
 UNLOCK = fcntl.LOCK_UN
 
 
+class StateError(OSError):
+    """The memory for the state cannot be had; the text says what to do."""
+
+
 class StuckError(lmdb.Error):
     """Somebody has the lock and does not give it back."""
 

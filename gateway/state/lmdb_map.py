@@ -13,17 +13,13 @@ from pathlib import Path
 import lmdb
 
 from gateway.state.lmdb_crowd import Crowd
-from gateway.state.lmdb_lock import NOW, UNLOCK, Lock
+from gateway.state.lmdb_lock import NOW, UNLOCK, Lock, StateError
 from gateway.state.lmdb_table import Instants, Txn
 
 MAX_KEYS = 200_000  # of rates, and as many pollers that may evict nobody
 SMALLEST = 64 * 1024  # bytes of a file that is only begun
 A_KEY, A_ROW = 512, 256  # bytes of the file for each there may be: twice what they take at worst
 LOOK = 16  # rows a process adds before it looks again how many there are
-
-
-class StateError(OSError):
-    """The memory for the state cannot be had; the text says what to do."""
 
 
 class Map:

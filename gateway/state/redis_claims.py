@@ -7,8 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from gateway.state.redis_desk import Ask, read
-from gateway.state.redis_errors import kind_of
-from gateway.state.redis_session import LostError
+from gateway.state.redis_errors import LostError, kind_of
 from gateway.state.redis_trial import trial
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import hiredis
 import orjson
 
-from gateway.state.redis_errors import kind_of
-from gateway.state.redis_session import LostError, Reply, Session
+from gateway.state.redis_errors import LostError, kind_of
+from gateway.state.redis_session import Reply, Session
 from gateway.state.redis_words import Script
 
 if TYPE_CHECKING:

@@ -59,6 +59,10 @@ REMEDIES = {
 }  # fmt: skip
 
 
+class LostError(ConnectionError):
+    """The connection is gone; the text says why."""
+
+
 def kind_of(error: BaseException | str) -> str:
     """One of REMEDIES."""
     text = str(error)

@@ -17,9 +17,9 @@ import orjson
 
 from gateway.state.redis_advice import advice
 from gateway.state.redis_claims import Claims
-from gateway.state.redis_errors import kind_of, sentence
+from gateway.state.redis_errors import LostError, kind_of, sentence
 from gateway.state.redis_neighbours import Neighbours, nodes
-from gateway.state.redis_session import LostError, Reply, Session
+from gateway.state.redis_session import Reply, Session
 from gateway.state.redis_words import Script, packed
 
 if TYPE_CHECKING:

@@ -17,6 +17,8 @@ from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from gateway.state.redis_errors import LostError
+
 if TYPE_CHECKING:
     from gateway.config.states import StateUrl
 
@@ -26,10 +28,6 @@ MOST_UNREAD = 4 * 1024 * 1024  # bytes that wait to be sent: then the server is 
 
 Reply = Any  # bytes, a list, a number, or a hiredis.ReplyError as a value
 Told = Callable[[Reply], None]
-
-
-class LostError(ConnectionError):
-    """The connection is gone; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

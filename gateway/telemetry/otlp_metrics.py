@@ -52,8 +52,8 @@ class Pusher:
         self._reasons = Reasons()
         self._exporter = self._make()
         self._due: SimpleQueue[tuple[int, list[Reading]] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._send_all, name="otlp-metrics", daemon=True)
-        self._thread.start()
+        self._background = threading.Thread(target=self._send_all, name="otlp-metrics", daemon=True)
+        self._background.start()
         self._handle = loop.call_later(self._every, self._push)
 
     def _make(self) -> OTLPMetricExporter:
@@ -86,7 +86,7 @@ class Pusher:
 
     def close(self, within: float) -> None:
         """Waits until the last reading is sent, but not longer than that."""
-        self._thread.join(within)
+        self._background.join(within)
         self._exporter.shutdown()
         self._reasons.close()
 

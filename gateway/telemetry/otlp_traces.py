@@ -58,8 +58,8 @@ class Traces:
         self._closed = False
         self._failing = False
         self._reasons = Reasons()
-        self._thread = threading.Thread(target=self._send_all, name="traces", daemon=True)
-        self._thread.start()
+        self._background = threading.Thread(target=self._send_all, name="traces", daemon=True)
+        self._background.start()
 
     def settled(self, call: Call, record: dict[str, object], sample: Sample, base: float) -> bool:
         """Makes the spans of a call if they shall be kept; whether it did. `base` is Unix seconds at loop second 0."""
@@ -98,7 +98,7 @@ class Traces:
 
     def close(self, within: float) -> None:
         """Waits a bounded time for a sender that hangs, and not at all for a collector that is known to be gone."""
-        self._thread.join(0 if self._failing else within)
+        self._background.join(0 if self._failing else within)
         self._closed = True
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
         self._reasons.close()

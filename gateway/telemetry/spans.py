@@ -58,7 +58,7 @@ NOBODY = Arrival()
 class Attempt(NamedTuple):
     """One attempt as its span shows it; instants in loop seconds. `error` is "" where nothing went wrong."""
 
-    endpoint: Endpoint
+    endpoint: "Endpoint"
     began: float
     ended: float
     status: int

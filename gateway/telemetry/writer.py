@@ -37,8 +37,8 @@ class Writer:
         self._queued = 0
         self._lock = threading.Lock()
         self._batches: SimpleQueue[bytes | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._write_all, name="call-log", daemon=True)
-        self._thread.start()
+        self._background = threading.Thread(target=self._write_all, name="call-log", daemon=True)
+        self._background.start()
 
     def put(self, batch: bytes, count: int) -> None:
         """Takes a batch of so many lines, or drops it when the sink is too far behind."""
@@ -54,7 +54,7 @@ class Writer:
         self._batches.put(None)
 
     def wait(self, seconds: float) -> None:
-        self._thread.join(max(seconds, 0.0))
+        self._background.join(max(seconds, 0.0))
 
     def _write_all(self) -> None:
         complain = once_a_second(tell)

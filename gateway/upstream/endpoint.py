@@ -37,7 +37,7 @@ class Endpoint:
         self.host = host
         self.port = port
         self.weight = weight
-        self.share: float = weight  # its part of the calls just now: see `slow_start`
+        self.share = float(weight)  # its part of the calls just now: see `slow_start`
         self.tls = tls
         self.server_name = server_name
         self.prefix = prefix  # put before every path

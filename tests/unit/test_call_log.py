@@ -60,7 +60,7 @@ def drain(reader: int, log: CallLog) -> bytes:
                 data += piece
         except BlockingIOError:
             return False
-        return not log._writers[0]._thread.is_alive()
+        return not log._writers[0]._background.is_alive()
 
     until_sync(closed, "the writer ends")
     return data

@@ -189,7 +189,7 @@ async def test_a_collector_that_is_known_to_be_gone_is_not_waited_for(otlp: Coll
         traces(gw).finish()
         await until(lambda: otlp.asked == 2)
         await asyncio.to_thread(traces(gw).close, 3600.0)
-        assert traces(gw)._thread.is_alive()
+        assert traces(gw)._background.is_alive()
         otlp.gate.set()
 
 
@@ -222,9 +222,9 @@ async def test_the_end_leaves_a_sender_behind_that_is_still_waiting(
             await raw.ask(get())
             traces(gw).flush()
             await until(lambda: otlp.asked == 1)
-        assert traces(gw)._thread.is_alive()
+        assert traces(gw)._background.is_alive()
         otlp.gate.set()
-        await until(lambda: not traces(gw)._thread.is_alive(), "it ends when it is answered")
+        await until(lambda: not traces(gw)._background.is_alive(), "it ends when it is answered")
 
 
 @OWN_LOOP

@@ -11,8 +11,8 @@ from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionE
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.config.states import parse_state
-from gateway.state.redis_errors import REMEDIES, kind_of, sentence
-from gateway.state.redis_session import LostError, Where
+from gateway.state.redis_errors import REMEDIES, LostError, kind_of, sentence
+from gateway.state.redis_session import Where
 
 WHERE = Where(parse_state("redis://localhost"), "gateway", "hunter2")
 

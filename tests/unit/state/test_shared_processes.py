@@ -23,7 +23,8 @@ from gateway.call import Call
 from gateway.state.bucket import Rate
 from gateway.state.bus import Room
 from gateway.state.keeper import Keeper
-from gateway.state.lmdb_map import Map, StateError
+from gateway.state.lmdb_lock import StateError
+from gateway.state.lmdb_map import Map
 from gateway.state.shared import SharedStore
 from gateway.state.shared_outage import OnFailure
 from gateway.state.store import Demand, Denied, Tokens
