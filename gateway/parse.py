@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import lru_cache
+from typing import Any
 
 from aiohttp import hdrs, http_exceptions, http_parser
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_parser import HttpRequestParser, HttpResponseParser, RawRequestMessage, RawResponseMessage
+from aiohttp.http_parser import HttpRequestParser, HttpResponseParser
 
 from gateway.bodies import Body, ChunkedBody, CloseBody, LengthBody
 from gateway.head import Fields, RequestHead, ResponseHead
@@ -39,6 +40,9 @@ _REMEMBERED = 512  # response heads, each of at most _REMEMBERED_SIZE bytes
 _REMEMBERED_SIZE = 1024
 _MOST_FIELDS = 2048  # bytes of header fields that a connection keeps for its next request
 _NEVER_PAUSE = 1 << 20  # a stream is emptied after every feed of at most 256 KiB, so it never pauses anyone
+
+Message = Any  # what the C parsers make: like http_parser's RawRequestMessage and RawResponseMessage, but neither
+Read = tuple[RequestHead, Body | None] | Refusal
 
 
 class MissingParserError(Exception):
@@ -80,9 +84,7 @@ class Parsers:
         # a second: each is read once. A hit takes 0.2 us, reading takes 6.
         self._remembered = lru_cache(maxsize=_REMEMBERED)(self._read_response)
 
-    def request(
-        self, raw: bytes, scheme: str, before: Fields | None = None
-    ) -> tuple[RequestHead, Body | None] | Refusal:
+    def request(self, raw: bytes, scheme: str, before: Fields | None = None) -> Read:
         """Reads one request head, complete with its CRLFCRLF. Sizes were checked by the caller. `before`: the fields of
         the request before on this connection; one that repeats them costs a fifth of what reading them does."""
         line = _USUAL_LINE.match(raw)
@@ -99,7 +101,7 @@ class Parsers:
                 head.fields = Fields(block, head.host, head.headers, head.raw_headers)
         return read
 
-    def _read_unusual(self, raw: bytes, scheme: str) -> tuple[RequestHead, Body | None] | Refusal:
+    def _read_unusual(self, raw: bytes, scheme: str) -> Read:
         line = _REQUEST_LINE.match(raw)
         if line is None:
             return MALFORMED
@@ -107,10 +109,8 @@ class Parsers:
             return BAD_VERSION
         return self._read_request(raw, scheme, None)
 
-    def _read_request(
-        self, raw: bytes, scheme: str, target: Target | None
-    ) -> tuple[RequestHead, Body | None] | Refusal:
-        parser = HttpRequestParser(
+    def _read_request(self, raw: bytes, scheme: str, target: Target | None) -> Read:
+        parser: Any = HttpRequestParser(
             self._flow, self._loop, _NEVER_PAUSE, max_line_size=_NO_LIMIT, max_field_size=_NO_LIMIT,
             max_headers=_NO_LIMIT, auto_decompress=False,
         )  # fmt: skip
@@ -155,7 +155,7 @@ class Parsers:
             return "malformed head"
         return _response_head(messages[0][0])
 
-    def _response_parser(self, with_body: bool) -> HttpResponseParser:
+    def _response_parser(self, with_body: bool) -> Any:
         return HttpResponseParser(
             self._flow, self._loop, _NEVER_PAUSE, max_line_size=_NO_LIMIT, max_field_size=_NO_LIMIT,
             max_headers=_NO_LIMIT, auto_decompress=False, read_until_eof=True, response_with_body=with_body,
@@ -179,7 +179,7 @@ def _again(line: re.Match[bytes], fields: Fields, scheme: str) -> RequestHead:
     return head
 
 
-def _request_head(message: RawRequestMessage, scheme: str, target: Target | None) -> RequestHead | Refusal:
+def _request_head(message: Message, scheme: str, target: Target | None) -> RequestHead | Refusal:
     """What the C parser let pass and a proxy must not. It has already refused a second Host, Content-Length or
     Transfer-Encoding field. `target` where it is known already."""
     headers = message.headers
@@ -212,7 +212,7 @@ def _request_head(message: RawRequestMessage, scheme: str, target: Target | None
     )  # fmt: skip
 
 
-def _connect(message: RawRequestMessage, scheme: str) -> RequestHead:
+def _connect(message: Message, scheme: str) -> RequestHead:
     """CONNECT has an authority for a target; it is refused by method, so nothing else of it matters."""
     minor = message.version.minor
     return RequestHead(
@@ -228,7 +228,7 @@ def _host(value: str | None, authority: str | None, minor: int) -> str | None:
     return None if authority is not None and authority != host else host
 
 
-def _response_head(message: RawResponseMessage) -> ResponseHead | str:
+def _response_head(message: Message) -> ResponseHead | str:
     headers = message.headers
     if len(message.raw_headers) > MAX_FIELDS:
         return "too many fields"

@@ -97,7 +97,7 @@ class Plan:
 
     route: str
     path: str  # the template, a bounded label
-    upstream: "Upstream"
+    upstream: Upstream
     request: RequestShape
     response: ResponseShape
     steps: tuple[Step, ...] = ()
@@ -132,7 +132,7 @@ class EdgeLimits:
     max_headers: int = 128
     max_body: int = 10 * 1024 * 1024
     per_address: int | None = None  # connections
-    exempt: "Networks" = ()  # addresses that many clients share
+    exempt: Networks = ()  # addresses that many clients share
     proxy_protocol: bool = False  # connections come from trusted proxies, and begin with a PROXY header
     front_idle_timeout: float | None = None  # the edge in front of us gives up after this
 
@@ -141,12 +141,12 @@ class EdgeLimits:
 class Snapshot:
     """Router and plans of one configuration."""
 
-    router: "Router"
+    router: Router
     plans: tuple[Plan, ...]
     edge: EdgeLimits
     upstreams: dict[str, Upstream]  # those that run, or will
     fresh: dict[str, Upstream] = field(default_factory=dict)  # what they shall be like: adopted when this goes live
-    trusted: "Networks" = ()  # proxies whose X-Forwarded-For is believed
+    trusted: Networks = ()  # proxies whose X-Forwarded-For is believed
     secret_prefixes: tuple[str, ...] = ()  # how paths with a secret in them begin
     log_values: frozenset[str] = frozenset()  # query names whose values may be logged
     log_peer: str = "full"  # how much of a client's address may be: "full", "network", "none"
