@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from gateway import __version__
+from gateway.built import VERSION
 from gateway.config.problems import ConfigError
 from gateway.options import DEFAULT_CONFIG, ConfigCommand, Port, config_option
 
@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.version_option(__version__, prog_name="gateway", message="%(prog)s %(version)s")
+@click.version_option(VERSION, prog_name="gateway", message="%(prog)s %(version)s")
 def cli() -> None:
     """An API gateway for long-poll endpoints. Begin with: gateway demo"""
 
