@@ -10,17 +10,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from gateway.config.states import StateUrl
 from gateway.state.redis_errors import LostError
-
-if TYPE_CHECKING:
-    from gateway.config.states import StateUrl
 
 LOOK_AGAIN = 0.005  # seconds: an answer may lie unread because it is this process that was busy
 NOTHING = object()  # no whole answer has come yet

@@ -57,8 +57,8 @@ class LeastHeld:
         heap, counts = self._heap, self._counts
         while heap:
             entry = heap[0]
-            known, _, endpoint = entry
-            if counts[endpoint] is not entry:
+            known, turn, endpoint = entry
+            if counts[endpoint][1] != turn:  # compiled, a tuple is not one and the same object
                 heappop(heap)
                 continue
             self._turn += 1
