@@ -16,10 +16,11 @@ import jwt
 from tests.bench.load import ClosedLoop, Crowd
 from tests.bench.measure import CONNECTIONS, park, settle, short_requests
 from tests.bench.process import MeasureError, spawn
-from tests.bench.profile.full import KIND, full
 from tests.bench.proxies import AUDIENCE, ISSUER, LOAD_CORE, SECRET, Ports, Stage, stage, wires
 from tests.bench.upstream import addresses
 from tests.bench.wire import request
+
+from .full import KIND, full
 
 SHORT, POLL = "/now", "/poll?for=0.01"
 DRAWN = 2000  # requests of a turn, each of somebody else
