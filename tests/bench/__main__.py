@@ -19,6 +19,7 @@ import click
 import orjson
 import uvloop
 
+from . import built
 from .asks import asks
 from .choosing import choosing
 from .measure import MEASURES as OF_CALLS
@@ -98,7 +99,8 @@ writes one JSON line per call, the naive proxy does neither. "limits:" is what t
 with a consumer for each token; "telemetry:" what traces (1 % of news) and metrics by consumer add.
 "never": not within {patience:g} s.
 Python {python}, {cores} cores; load average at the start {load_average:.2f}; a fixed piece of Python took
-{speed_before:.0f} ms on the proxy's core before and {speed_after:.0f} ms after: runs compare where these do.\
+{speed_before:.0f} ms on the proxy's core before and {speed_after:.0f} ms after: runs compare where these do.
+{built}\
 """
 
 
@@ -109,7 +111,7 @@ def _report(scale: Scale, samples: Samples, machine: dict[str, float | str], pat
     figures["gateway"] |= added("telemetry", alone, samples.get("watched", []))
     figures["gateway"] |= compared(samples)
     click.echo(render(scale, figures["gateway"], figures["naive"]))
-    click.echo(NOTE.format(patience=scale.patience, **machine))
+    click.echo(NOTE.format(patience=scale.patience, built=built.said(), **machine))
     if path is not None:
         table = lay_out(scale, figures["gateway"], figures["naive"])
         data = {"table": table, "samples": samples, "machine": machine}
@@ -132,17 +134,20 @@ def _machine() -> dict[str, float | str]:
 @click.option("--repeat", type=int, help="Runs, 1 by default, 3 with --peers; the tables show medians.")
 @click.option("--quick", is_flag=True, help="5 s of idling instead of 30 s, fewer requests, one wake.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write every figure to this file.")
+@click.option("--interpreted", is_flag=True, help="Measure the sources, not their compiled copy.")
 @click.option("--peers", is_flag=True, help="Compare with nginx, HAProxy and others that are installed.")
 @click.option("--docs", type=click.Path(path_type=Path), help="With --peers: write the page, and a plot beside it.")
 def main(
-    only: str | None, proxies: str | None, polls: int, repeat: int | None, quick: bool, path: Path | None, peers: bool,
-    docs: Path | None,
+    only: str | None, proxies: str | None, polls: int, repeat: int | None, quick: bool, path: Path | None,
+    interpreted: bool, peers: bool, docs: Path | None,
 ) -> None:  # fmt: skip
     """Measure the gateway and a naive aiohttp proxy, or with --peers everything that people run in its place."""
     if sys.platform != "linux":
         raise click.ClickException("the bench reads /proc: run it on Linux")
     if docs is not None and not peers:
         raise click.BadParameter("--docs is the page of a comparison: add --peers")
+    if interpreted:
+        built.use_sources()
     scale = replace(Scale(), polls=polls)
     scale = scale.quick() if quick else scale
     if peers:

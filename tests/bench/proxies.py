@@ -20,6 +20,7 @@ import jwt
 
 from tests.kit.redis_server import program
 
+from . import built
 from .load import Control
 from .process import Process, free_ports, spawn
 from .wire import request
@@ -190,7 +191,7 @@ def _run(ports: Ports, directory: Path, extra: str, now: list[str], poll: list[s
             poll=json.dumps(poll), server=server, state=f"[state]\n{state}\n" if state else "",
         )
     )  # fmt: skip
-    return [sys.executable, "-m", "gateway", "run", "-c", str(path)]
+    return built.gateway("run", "-c", str(path))
 
 
 def naive(ports: Ports, directory: Path) -> list[str]:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 
 import click
 
+from tests.bench import built
 from tests.bench.process import MeasureError
 from tests.bench.wire import raise_descriptors
 
@@ -72,8 +73,9 @@ def _chosen(only: str | None) -> list[str]:
 @click.command()
 @click.option("--only", help="Names of cases, or how they begin, separated by commas.")
 @click.option("--list", "listed", is_flag=True, help="Say which cases there are, and run none.")
+@click.option("--interpreted", is_flag=True, help="Break the sources, not their compiled copy.")
 @click.option("--keep", is_flag=True, help="Keep each case's directory: configuration, call log, output.")
-def main(only: str | None, listed: bool, keep: bool) -> None:
+def main(only: str | None, listed: bool, interpreted: bool, keep: bool) -> None:
     """Break things at full size and check what must hold then."""
     names = _chosen(only)
     if listed:
@@ -82,6 +84,8 @@ def main(only: str | None, listed: bool, keep: bool) -> None:
         return
     if sys.platform != "linux":
         raise click.ClickException("make chaos reads /proc: run it on Linux")
+    if interpreted:
+        built.use_sources()
     raise_descriptors()
     failed, broken = [], []
     for name in names:
@@ -98,7 +102,7 @@ def main(only: str | None, listed: bool, keep: bool) -> None:
                 sys.exit(130)
         broken += [name] * broke
         failed += [f"{name}: {line}" for line in sheet.failed]
-    click.echo(f"{len(names)} cases; {len(failed)} checks failed, {len(broken)} cases broke")
+    click.echo(f"{len(names)} cases; {len(failed)} checks failed, {len(broken)} cases broke. {built.said()}")
     for line in [*failed, *(f"{name}: BROKE" for name in broken)]:
         click.echo(f"  {line}")
     sys.exit(2 if broken else 1 if failed else 0)

@@ -5,11 +5,11 @@ takes the old one's place. The first two are as those of one process; nobody may
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
+from tests.bench import built
 from tests.bench.load import Crowd
 from tests.bench.measure import park
 from tests.bench.process import spawn
@@ -44,7 +44,7 @@ async def replaced(sheet: Sheet, folder: Path, polls: int = 1000, hold: float = 
             await park(on, crowd, wire)
             sheet.step(f"{polls:,} polls held for {hold:g} s, 100 probes a second; gateway run --replace")
             began, old = time.monotonic(), workers(on)
-            argv = [sys.executable, "-m", "gateway", "run", "--replace", "-c", str(folder / "gateway.toml")]
+            argv = built.gateway("run", "--replace", "-c", str(folder / "gateway.toml"))
             with spawn("new", argv, None, folder) as new:
                 ended = await on.proxy.ended(hold + 20)
                 sheet.within("the old process has ended after", ended, hold + 5)

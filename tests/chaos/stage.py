@@ -15,6 +15,7 @@ from typing import TypedDict, Unpack
 
 import orjson
 
+from tests.bench import built
 from tests.bench.load import Control, Crowd
 from tests.bench.process import MeasureError, Process, free_ports, spawn
 from tests.bench.proxies import AUDIENCE, ISSUER, SECRET, Ports, Stage, tokens
@@ -171,7 +172,7 @@ def gateway(
     path: Path, name: str = "gateway", env: Mapping[str, str] | None = None, before: Sequence[str] = ()
 ) -> Iterator[Process]:
     """`gateway run`; `before` is put before the command (a shell that lowers a limit), output is in NAME.out."""
-    argv = [*before, sys.executable, "-m", "gateway", "run", "-c", str(path)]
+    argv = [*before, *built.gateway("run", "-c", str(path))]
     with spawn(name, argv, None, path.parent, env) as process:
         yield process
 

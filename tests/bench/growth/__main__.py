@@ -13,6 +13,7 @@ import sys
 import click
 import uvloop
 
+from tests.bench import built
 from tests.bench.process import ROOT, MeasureError, core_speed, pin
 from tests.bench.proxies import LOAD_CORE, PROXY_CORE
 from tests.bench.wire import raise_descriptors
@@ -36,7 +37,8 @@ async def run(names: list[str], rounds: int, seconds: float, small: bool, found:
 def machine() -> str:
     return (
         f"Python {platform.python_version()}, {os.cpu_count()} cores, one for the gateway, one for load and upstream;"
-        f" plain TCP, uvloop.\nA fixed piece of Python took {core_speed(PROXY_CORE):.0f} ms on the gateway's core."
+        f" plain TCP, uvloop.\nA fixed piece of Python took {core_speed(PROXY_CORE):.0f} ms on the gateway's core. "
+        f"{built.said()}"
     )
 
 
@@ -53,14 +55,17 @@ def _chosen(only: str | None) -> list[str]:
 @click.option("--rounds", type=click.IntRange(1), default=7, show_default=True, help="The tables show medians.")
 @click.option("--seconds", type=float, default=0.7, show_default=True, help="Of each figure in each round.")
 @click.option("--quick", is_flag=True, help="Two small sizes of each.")
+@click.option("--interpreted", is_flag=True, help="Measure the sources, not their compiled copy.")
 @click.option("--docs", is_flag=True, help="Write docs/growth.md and its plots; only with everything that grows.")
-def main(only: str | None, rounds: int, seconds: float, quick: bool, docs: bool) -> None:
+def main(only: str | None, rounds: int, seconds: float, quick: bool, interpreted: bool, docs: bool) -> None:
     """Measure whether a request costs the same with little as with much."""
     if sys.platform != "linux":
         raise click.ClickException("the bench reads /proc: run it on Linux")
     names = _chosen(only)
     if docs and (only or quick):
         raise click.UsageError("--docs wants everything at full size; leave out --only and --quick")
+    if interpreted:
+        built.use_sources()
     raise_descriptors()
     pin(LOAD_CORE)
     gc.disable()  # a pause of the load would be measured as the gateway's

@@ -5,11 +5,13 @@ clients, and limits that are counted in the memory of the machine.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from tests.kit.certificates import make_certificate
 
+from .. import built
 from ..proxies import AUDIENCE, ISSUER, SECRET, Ports
 from ..proxies import naive as naive_command
 from .peer import Limits, Peer
@@ -108,7 +110,8 @@ policies = ["signed-in", "web", "small", "free-plan", "inside"]
 TLS = 'tls = {{ cert = "file:{cert}", key = "file:{key}" }}'
 
 
-def _run(ports: Ports, directory: Path, limits: Limits, state: str = "memory://", server: str = "") -> list[str]:
+def _run(ports: Ports, directory: Path, limits: Limits, state: str = "memory://", server: str = "",
+         start: Callable[..., list[str]] = built.gateway) -> list[str]:  # fmt: skip
     (directory / "secret").write_text(SECRET)
     path = directory / "gateway.toml"
     path.write_text(
@@ -117,11 +120,16 @@ def _run(ports: Ports, directory: Path, limits: Limits, state: str = "memory://"
             directory=directory, state=state, issuer=ISSUER, audience=AUDIENCE, **limits._asdict(),
         )
     )  # fmt: skip
-    return [sys.executable, "-m", "gateway", "run", "-c", str(path)]
+    return start("run", "-c", str(path))
 
 
 def command(ports: Ports, directory: Path, limits: Limits) -> list[str]:
     return _run(ports, directory, limits)
+
+
+def interpreted(ports: Ports, directory: Path, limits: Limits) -> list[str]:
+    """From the sources: what compiling them is worth."""
+    return _run(ports, directory, limits, start=built.interpreted)
 
 
 def over_tls(ports: Ports, directory: Path, limits: Limits) -> list[str]:
@@ -156,6 +164,7 @@ OVER_TLS = replace(GATEWAY, name="gateway-tls", command=over_tls, tls=True, rema
 SHARED = replace(
     GATEWAY, name="gateway-shared", command=shared, remark="two workers on the one core, limits in shared://"
 )
+INTERPRETED = replace(GATEWAY, name="gateway-interpreted", command=interpreted, remark="from its sources, not compiled")
 NAIVE = Peer(
     name="naive",
     package="",

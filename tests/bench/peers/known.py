@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .caddy import CADDY
-from .gateway import GATEWAY, NAIVE, OVER_TLS, SHARED
+from .gateway import GATEWAY, INTERPRETED, NAIVE, OVER_TLS, SHARED
 from .haproxy import HAPROXY
 from .nginx import NGINX
 from .peer import Peer
@@ -11,6 +11,6 @@ from .traefik import TRAEFIK
 from .varnish import VARNISH
 
 PEERS: dict[str, Peer] = {
-    peer.name: peer for peer in (GATEWAY, HAPROXY, NGINX, NAIVE, TRAEFIK, CADDY, VARNISH, OVER_TLS, SHARED)
+    peer.name: peer for peer in (GATEWAY, HAPROXY, NGINX, NAIVE, TRAEFIK, CADDY, VARNISH, OVER_TLS, SHARED, INTERPRETED)
 }
-OURS = ("gateway", "gateway-tls", "gateway-shared")
+OURS = ("gateway", "gateway-tls", "gateway-shared", "gateway-interpreted")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from .. import built
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -25,6 +27,7 @@ class Machine:
         return (
             f"{_field('/proc/cpuinfo', 'model name')}, {cores} cores, {memory} of memory, Linux {platform.release()}; "
             f"Python {platform.python_version()}, {libraries}; {datetime.date.today().isoformat()}. "
+            f"{built.said()} "
             f"Load average at the start {self.load_average:.2f}; a fixed piece of Python took {before:.0f} ms on the "
             f"proxy's core before and {after:.0f} ms after: a run in which these differ says little."
         )

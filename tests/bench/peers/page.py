@@ -64,7 +64,8 @@ request asks every one.
 {less}
 
 `gateway-tls`: clients speak TLS 1.3, so a held poll has a TLS session too. `gateway-shared`: two workers on the one
-core, whose limits are counted in `shared://`, the memory of the machine ([state.md](state.md)).
+core, whose limits are counted in `shared://`, the memory of the machine ([state.md](state.md)). `gateway-interpreted`:
+from its sources, as `pip install` has it ([compiled.md](compiled.md)); every other gateway of this page is compiled.
 
 ## The machine
 

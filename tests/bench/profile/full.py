@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.bench.peers.gateway import GATEWAY
+from tests.bench.peers.gateway import GATEWAY, interpreted
 from tests.bench.peers.peer import POLL, Limits
 from tests.bench.peers.playing import minted
 from tests.bench.proxies import Command, Ports, Stage, stage
 
 
 def full(ports: Ports, directory: Path) -> list[str]:
-    """Its command."""
-    return GATEWAY.command(ports, directory, Limits())
+    """Its command. From the sources: of what is compiled no function is seen."""
+    return interpreted(ports, directory, Limits())
 
 
 @asynccontextmanager
