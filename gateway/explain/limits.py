@@ -4,7 +4,6 @@ under it. What is counted is what the real rules say of the call; only the words
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -32,12 +31,14 @@ def limit_stories(merged: Merged, call: Call, head: RequestHead, mask: Mask) -> 
     """Each limit of the route with what it counts under. `head` is the request as it came."""
     plan = call.plan
     assert plan is not None
-    before = copy.copy(call)  # as it was before it was forwarded: some keys stand in the head
-    before.head = head
     named: list[tuple[LimitName, Table]] = [*merged.rate_limits, *merged.hold_caps, *merged.concurrency_caps]
     tables = {name.key: (name, table) for name, table in named}
     rules: list[Rate | Cap] = [*(plan.shown.limits if plan.shown is not None else ()), *plan.caps]
-    return [_told(merged, rule, *tables[rule.limit], before, mask) for rule in rules]
+    sent, call.head = call.head, head  # as it was before it was forwarded: some keys stand in the head
+    try:
+        return [_told(merged, rule, *tables[rule.limit], call, mask) for rule in rules]
+    finally:
+        call.head = sent
 
 
 def counted(found: list[tuple[Pair, LimitStory]], asking: Asking) -> tuple[tuple[LimitStory, ...], str]:

@@ -44,13 +44,20 @@ def image() -> Iterator[Path]:
 
 
 def made(root: Path) -> Path:
-    done = build(ROOT, BUILD, root, lambda command: command.replace(" install ", " install --no-deps "))
+    done = build(ROOT, BUILD, root, shortened)
     if "No matching distribution found for hatchling" in done.stderr:
         pytest.skip("the package index, which has the build tool, is out of reach")
     assert done.returncode == 0, done.stderr
     (site,) = (root / "opt/longpoll-gateway/lib").glob("python*/site-packages")
     (site / "of-the-tests.pth").write_text(sysconfig.get_path("purelib"))
     return root
+
+
+def shortened(command: str) -> str:
+    """Without what is fetched, and without compiling: `make test` does that, and test_compiled.py looks at it."""
+    if command.startswith("apt-get"):
+        return "true"
+    return command.replace("HATCH_BUILD_HOOK_ENABLE_CUSTOM=1", "").replace(" install ", " install --no-deps ")
 
 
 def started(image: Path, command: list[str], **environ: str) -> subprocess.Popen[bytes]:
