@@ -35,34 +35,34 @@ class Known(NamedTuple):
 class Routed(NamedTuple):
     """Where a path with captures in it led, by which router: whoever asks again mostly asks for the same."""
 
-    router: Router
+    router: "Router"
     method: str
     path: str
-    found: Found
+    found: "Found"
 
 
 class Forwarded(NamedTuple):
     """Lines that go on to the upstream, and what they were made by."""
 
-    shape: RequestShape
-    identity: Identity | None
+    shape: "RequestShape"
+    identity: "Identity | None"
     lines: bytes
 
 
 class Verified(NamedTuple):
     """A token that was found good: by which step, under which digest it is remembered, and whom that step let in."""
 
-    by: object
+    by: "object"
     digest: bytes
-    admitted: Identity | None
+    admitted: "Identity | None"
 
 
 class Arrived(NamedTuple):
     """What a call shows of a head, who read it there, and by which scheme that came."""
 
-    by: object
+    by: "object"
     scheme: str
-    arrival: Arrival | None
+    arrival: "Arrival | None"
 
 
 class Fields:
