@@ -104,7 +104,7 @@ async def test_who_takes_nothing_is_left_and_who_reads_is_not_kept_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "PERIOD", 0.01)
-    monkeypatch.setattr(stream, "PATIENCE", 0.3)
+    monkeypatch.setattr(stream, "PATIENCE", 2.0)
     monkeypatch.setattr(stream, "written", lambda _: b"event: overview\ndata: {%b}\n\n" % (b" " * 300_000))
     async with gateway(config(1), tmp_path) as gw, client(gw.admin_port) as reading:
         await watch(reading)
