@@ -62,9 +62,9 @@ compiled: $(COMPILED)/.made
 $(COMPILED)/.made: $(COMPILE) $(SOURCES)
 	@command -v cc > /dev/null || { echo 'Error: no C compiler; on Debian and Ubuntu: apt install gcc libc6-dev' >&2; exit 1; }
 	@echo 'Compiling the gateway (a minute or two) ..'
-	@rm -rf $(COMPILED) build/wheel
+	@rm -rf build/wheel
 	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 $(PIP) wheel -qq --no-deps --no-build-isolation --wheel-dir build/wheel .
-	@$(PIP) install -qq --no-deps --target $(COMPILED) build/wheel/*.whl
+	@rm -rf $(COMPILED) && $(PIP) install -qq --no-deps --target $(COMPILED) build/wheel/*.whl
 	@touch $@
 
 bench: $(TEST) $(FAST) $(if $(findstring --peers,$(ARGS)),$(PEERS))
