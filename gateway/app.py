@@ -128,7 +128,9 @@ class App:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
         clients, upstreams = self._pollers = open_poller(loop), open_poller(loop)  # no crowd is before the other
-        self._telemetry = Telemetry(loop, self._clock, self._timers, config, self._part)
+        self._telemetry = Telemetry(
+            loop, self._clock, self._timers, config, self._part, lambda: upstreams is not None and upstreams.crowded
+        )
         self.members.changed = self._look_after
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after, upstreams)
         self._limits = Limits(loop, self._timers, self._store)

@@ -28,12 +28,13 @@ class Poller:
     """Who is told first of a batch can close nobody else's socket in the same turn: descriptors are closed in turns of
     their own (`Transport`), or one of a batch could stand for a newer connection by then."""
 
-    __slots__ = ("_epoll", "_watched", "loop", "vector", "view")
+    __slots__ = ("_epoll", "_watched", "crowded", "loop", "vector", "view")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.view = memoryview(bytearray(PIECE))  # what is read into; the bytes are taken out before another reads
         self.vector = (self.view,)
+        self.crowded = False  # when last looked, there was more than is told in a turn
         self._epoll = select.epoll()
         self._watched: list[Watched | None] = []  # by descriptor
         loop.add_reader(self._epoll.fileno(), self._ready)
@@ -57,7 +58,9 @@ class Poller:
 
     def _ready(self) -> None:
         """What is not told now, or was to come after somebody failed, is still so in the next turn."""
-        for descriptor, events in self._epoll.poll(0, MOST):
+        happened = self._epoll.poll(0, MOST)
+        self.crowded = len(happened) == MOST
+        for descriptor, events in happened:
             one = self._watched[descriptor]
             if one is not None:
                 one.happened(events)

@@ -5,6 +5,7 @@ that counts, traces or records. Nothing here may end a call differently, or keep
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -32,15 +33,19 @@ if TYPE_CHECKING:
 
 
 TOGETHER = 64  # calls: what is done for each of them in a row costs a third of what it does alone, in cold caches
-WITHIN = 0.05  # seconds in which it is done at the latest
+WITHIN = 0.05  # seconds in which it is done at the latest, but
+CROWD_WITHIN = 0.25  # while a crowd is being answered: news that waits for records comes half as late again
+MOST = 8192  # calls kept meanwhile
+AT_ONCE = 256  # of those behind a crowd in one turn of the loop: 4 ms
 
 
 class Telemetry:
     """Begins with the process and outlives every reload; `close()` writes out what is left."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, clock: Clock, timers: Timers, config: Config, part: Part = ALONE
-    ) -> None:
+        self, loop: asyncio.AbstractEventLoop, clock: Clock, timers: Timers, config: Config, part: Part = ALONE,
+        crowded: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         self._worker = part.number if part.workers > 1 else None  # stands in every line, if there are others
         self._loop = loop
         self._clock = clock
@@ -49,9 +54,11 @@ class Telemetry:
         self._table = table = config.telemetry
         self._resource: Resource | None = None
         self._pusher: Pusher | None = None
-        self._ended: list[Call] = []
+        self._crowded = crowded  # whether more answers wait for their turn
+        self._ended: deque[Call] = deque()
+        self._since = 0.0  # loop seconds: when the first of them ended
         self._snapshot: Snapshot | None = None  # under which they ended
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: asyncio.Handle | None = None
         self._tallies = Tallies(Lag(loop), label_consumers=table.consumer_label)
         self.traces: Traces | None = None
         self.arrives = arrivals(table.otlp is not None, table.trust_incoming)
@@ -83,25 +90,41 @@ class Telemetry:
     def settled(self, call: Call, snapshot: Snapshot) -> None:
         """A call ended: it is kept with others for a moment, and then all are counted and recorded. The path of every
         call."""
-        self._ended.append(call)
+        ended = self._ended
+        ended.append(call)
         self._snapshot = snapshot
-        if len(self._ended) >= TOGETHER:
-            self.catch_up()
+        if len(ended) >= TOGETHER and (len(ended) >= MOST or not self._crowded()):
+            self._keep_some(TOGETHER)
         elif self._handle is None:
-            self._handle = self._loop.call_later(WITHIN, self.catch_up)
+            self._since = self._timers.now()
+            self._handle = self._loop.call_later(WITHIN, self._due)
 
     def catch_up(self) -> None:
         """Counts and records every call that has ended."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        ended, self._ended = self._ended, []
+        self._keep_some(len(self._ended))
+
+    def _due(self) -> None:
+        """Some are kept for long enough, unless news comes first; and behind a crowd the loop turns now and then."""
+        self._handle = None
+        if self._crowded() and self._timers.now() - self._since < CROWD_WITHIN:
+            self._handle = self._loop.call_later(WITHIN, self._due)
+            return
+        self._keep_some(AT_ONCE)
+        if self._ended:
+            self._handle = self._loop.call_soon(self._due)
+
+    def _keep_some(self, most: int) -> None:
+        """The first of them."""
+        ended = self._ended
         wall, now = self._clock.wall(), self._timers.now()
-        for call in ended:
+        for _ in range(min(most, len(ended))):
             try:
-                self._keep(call, wall, now)
+                self._keep(ended.popleft(), wall, now)
             except Exception as error:  # a bug in one must not lose the others
                 self._loop.call_exception_handler({"message": "a call was not recorded", "exception": error})
+        if not ended and self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
     def _keep(self, call: Call, wall: float, now: float) -> None:
         """`wall` and `now` are of the same instant, after the call's end."""
