@@ -37,7 +37,7 @@ from gateway.operating import Operator
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.policies.rate_limit import Screen
-from gateway.poller import Poller, open_poller
+from gateway.poller import CROWD, Poller, open_poller
 from gateway.ramp import Ramp
 from gateway.reloading import Reloads
 from gateway.serve import Serve
@@ -57,6 +57,7 @@ logger = logging.getLogger("gateway")
 GC_THRESHOLDS = (50_000, 50, 1000)  # a full collection over parked polls stops the loop: let it be rare
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "notice": logging.INFO, "warning": logging.WARNING,
           "error": logging.ERROR}  # fmt: skip
+ANSWERS = CROWD  # of upstreams, told in one turn of the loop: 3 ms, so that nobody waits for the end of a crowd
 AFTER_DRAIN = 0.5  # seconds for the last bytes of the last answers to leave
 BETWEEN_POLLS = 1.0  # seconds a draining gateway waits for the next poll of a client that was just answered
 
@@ -127,9 +128,14 @@ class App:
         if built.tls is not None and "uvloop" not in type(loop).__module__:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
-        clients, upstreams = self._pollers = open_poller(loop), open_poller(loop)  # no crowd is before the other
+        clients, upstreams = self._pollers = open_poller(loop), open_poller(loop, ANSWERS)  # no crowd is before another
         self._telemetry = Telemetry(
-            loop, self._clock, self._timers, config, self._part, lambda: upstreams is not None and upstreams.crowded
+            loop,
+            self._clock,
+            self._timers,
+            config,
+            self._part,
+            lambda: any(each is not None and each.crowded for each in self._pollers),
         )
         self.members.changed = self._look_after
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after, upstreams)

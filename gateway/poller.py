@@ -10,7 +10,8 @@ from typing import Protocol
 
 from gateway.sockets import PIECE
 
-MOST = 64  # events in one turn of the loop: 3 ms of answers, so that nobody else waits for a crowd
+MOST = 512  # events in one turn of the loop; what requests of one turn ask of a store is one question
+CROWD = 64  # so many of them are a crowd
 IN, OUT = 1, 4  # EPOLLIN and EPOLLOUT, as globals
 
 
@@ -28,13 +29,14 @@ class Poller:
     """Who is told first of a batch can close nobody else's socket in the same turn: descriptors are closed in turns of
     their own (`Transport`), or one of a batch could stand for a newer connection by then."""
 
-    __slots__ = ("_epoll", "_watched", "crowded", "loop", "vector", "view")
+    __slots__ = ("_epoll", "_most", "_watched", "crowded", "loop", "vector", "view")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: int = MOST) -> None:
         self.loop = loop
+        self._most = most
         self.view = memoryview(bytearray(PIECE))  # what is read into; the bytes are taken out before another reads
         self.vector = (self.view,)
-        self.crowded = False  # when last looked, there was more than is told in a turn
+        self.crowded = False  # when it was last told of anything, it was told of a crowd
         self._epoll = select.epoll()
         self._watched: list[Watched | None] = []  # by descriptor
         loop.add_reader(self._epoll.fileno(), self._ready)
@@ -58,8 +60,8 @@ class Poller:
 
     def _ready(self) -> None:
         """What is not told now, or was to come after somebody failed, is still so in the next turn."""
-        happened = self._epoll.poll(0, MOST)
-        self.crowded = len(happened) == MOST
+        happened = self._epoll.poll(0, self._most)
+        self.crowded = len(happened) >= CROWD
         for descriptor, events in happened:
             one = self._watched[descriptor]
             if one is not None:
@@ -74,6 +76,6 @@ class Poller:
         self._epoll.close()
 
 
-def open_poller(loop: asyncio.AbstractEventLoop) -> Poller | None:
+def open_poller(loop: asyncio.AbstractEventLoop, most: int = MOST) -> Poller | None:
     """None where there is no epoll: then connections are the loop's own."""
-    return Poller(loop) if hasattr(select, "epoll") else None
+    return Poller(loop, most) if hasattr(select, "epoll") else None
