@@ -54,7 +54,10 @@ class Transport(asyncio.Transport):
         """Takes a connected socket, which must not block, over from its object, tells the protocol, and reads."""
         transport = cls(poller, sock.detach(), protocol)
         protocol.connection_made(transport)
-        transport.resume_reading()
+        try:
+            transport.resume_reading()
+        except (OSError, ValueError):  # the system watches no more sockets, or the poller is closed
+            transport.abort()
 
     def __del__(self) -> None:
         if self._descriptor >= 0:  # the loop ended before its turn came
