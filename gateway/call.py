@@ -46,6 +46,9 @@ class Lease:
         raise NotImplementedError
 
 
+NO_LEASES: tuple[Lease, ...] = ()  # to a compiler `()` itself is a type that has room for none
+
+
 class Try(NamedTuple):
     """An attempt that brought no answer, or none that counts. Instants in loop seconds."""
 
@@ -123,7 +126,7 @@ class Call:
         self.wire: bytes | None = None  # the head as forwarded: until it is sent, or while it may be sent again
         self.wait_sent: float | None = None  # seconds
         self.cursor: str | None = None
-        self.leases: tuple[Lease, ...] = ()
+        self.leases = NO_LEASES
         self.status = 0
         self.bytes_out = 0
         self.sample: tuple[ResponseHead, bytes] | None = None  # a short answer, until its end

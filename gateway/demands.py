@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gateway import refusals
+from gateway.call import NO_LEASES
 from gateway.pipeline import Refusal
 from gateway.policies.rate_limit import later, limited
 from gateway.state.store import Demand, Denied, Place, Tokens
@@ -42,7 +43,7 @@ def paid(call: Call, plan: Plan, since: int = 0) -> Iterator[tuple[RateLimit, To
 
 def release(call: Call) -> None:
     """Gives back everything the call has borrowed."""
-    leases, call.leases = call.leases, ()
+    leases, call.leases = call.leases, NO_LEASES
     for lease in leases:
         lease.release()
 

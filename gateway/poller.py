@@ -25,9 +25,20 @@ class Watched(Protocol):
         """Nobody watches any more."""
 
 
+class Reader(Protocol):
+    """The protocol of such a connection, whether it is an asyncio.Protocol or a BufferedProtocol to a loop."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
+    def data_received(self, data: bytes) -> None: ...
+    def eof_received(self) -> bool | None: ...
+    def connection_lost(self, exc: Exception | None) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+
+
 class Poller:
-    """Who is told first of a batch can close nobody else's socket in the same turn: descriptors are closed in turns of
-    their own (`Transport`), or one of a batch could stand for a newer connection by then."""
+    """Of a batch, an event may be of a descriptor that was closed since and stands for a newer connection by now: so
+    whoever is told of something goes and looks, and may find nothing."""
 
     __slots__ = ("_epoll", "_most", "_watched", "crowded", "loop", "vector", "view")
 

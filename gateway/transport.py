@@ -7,24 +7,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from gateway.poller import IN, OUT, Poller
+from gateway.poller import IN, OUT, Poller, Reader
 from gateway.sockets import Lent, borrowed
 
 OPEN, CLOSING, LOST = range(3)  # CLOSING: what is unsent still leaves
 HIGH = 64 * 1024  # bytes unsent, where nobody says another limit
-
-
-class Reader(Protocol):
-    """The protocol of such a connection, whether it is an asyncio.Protocol or a BufferedProtocol to a loop."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
-    def data_received(self, data: bytes) -> None: ...
-    def eof_received(self) -> bool | None: ...
-    def connection_lost(self, exc: Exception | None) -> None: ...
-    def pause_writing(self) -> None: ...
-    def resume_writing(self) -> None: ...
 
 
 _NOBODY = asyncio.Protocol()
@@ -224,6 +213,8 @@ class Transport(asyncio.Transport):
         self._state = LOST
         self._watch(0)
         self._unsent = None
+        if error is None:
+            self._release()  # the peer is told now: whoever takes its place may be sent in this very turn
         self._poller.loop.call_soon(self._lost, error)
 
     def _lost(self, error: Exception | None) -> None:
@@ -231,7 +222,12 @@ class Transport(asyncio.Transport):
             self._protocol.connection_lost(error)
         finally:
             self._protocol = _NOBODY
-            descriptor, self._descriptor = self._descriptor, -1
+            self._release()
+
+    def _release(self) -> None:
+        """After an error only in `_lost`: there is still something to be read, perhaps (`left_in`)."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
             os.close(descriptor)
 
     # -- what else a transport is asked --------------------------------------------------------------------------

@@ -63,11 +63,11 @@ class Content:
     def form(self) -> tuple[tuple[str, str], ...]:
         """Names and values of a urlencoded form, in order; () for every other type, and for one of too many fields."""
         if self._form is None:
-            self._form = ()
+            text = ""
             if self.media == FORM:
                 self.malformed = self.raw.count(b"&") >= MOST_FIELDS
                 text = "" if self.malformed else self.raw.decode("utf-8", "surrogateescape")
-                self._form = parse_query(text)
+            self._form = parse_query(text)
         return self._form
 
     @property

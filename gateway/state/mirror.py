@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from gateway.call import Lease
+from gateway.call import NO_LEASES, Lease
 from gateway.demands import release
 from gateway.state.bucket import Rate
 from gateway.state.memory import MemoryStore
@@ -136,14 +136,14 @@ class Alone:
             self._split = parts
             rates = [_Portion(rate.limit, _split(rate.rate, parts), rate.payer) for rate in self._rates]
             self._asked = self._mirror.memory.prepare(rates, [_Corner(cap, parts) for cap in self._caps])
-        before, call.leases = call.leases, ()
+        before, call.leases = call.leases, NO_LEASES
         denied = self._asked.take(call, now, yields)
         if denied is not None and denied.victim is not None:  # then that is `yields`: nobody else is ended here
             release(denied.victim)
             denied = self._asked.take(call, now)
-        own: tuple[Lease, ...] = call.leases
+        own = call.leases
         call.leases = before
-        if len(own):
+        if own:
             who = call.poller
             places = [cap.place(key, who) for cap in self._caps if (key := cap.payer(call)) is not None]
             for lease in own:

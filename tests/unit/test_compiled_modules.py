@@ -69,6 +69,27 @@ def test_fields_of_tuples_have_types_that_are_there_or_stand_in_quotes() -> None
     assert wrong == []
 
 
+def test_no_field_is_given_an_empty_tuple_that_has_no_type() -> None:
+    """Whoever reads the field later in that function is said to read a tuple of nothing, whatever was put there."""
+    given = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in COMPILED
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        for into, value in pairs(target, node.value)
+        if isinstance(into, ast.Attribute) and isinstance(value, ast.Tuple) and not value.elts
+    ]
+    assert given == []
+
+
+def pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+    """What goes where in an assignment."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        return list(zip(target.elts, value.elts, strict=True))
+    return [(target, value)]
+
+
 def test_what_is_compiled_is_called_by_no_word_of_c() -> None:
     """`self._signed` becomes `__signed` in C."""
     words = {"_signed", "_thread", "_inline", "_const", "_volatile", "_restrict", "_attribute", "_extension", "_asm"}

@@ -45,7 +45,7 @@ async def test_every_call_is_in_the_files_and_on_standard_output_once(tmp_path: 
             await until(lambda: len(printed(gw)) == CALLS, "all are printed")
             assert {record["id"] for record in printed(gw)} == {record["id"] for record in records}
             pid = gw.kill(1)
-            await until(lambda: 1 in gw.workers and gw.workers[1].pid != pid, "another worker 1")
+            await until(lambda: (again := gw.workers.get(1)) is not None and again.pid != pid, "another worker 1")
             await gw.until_serving(3)
             await ask(gw, CALLS)
             gw.sync_records(2 * CALLS)
