@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..built import ROOT
 from ..measure import Scale
 from .comparing import Comparison
 from .known import OURS
@@ -112,8 +113,8 @@ def versions(done: Comparison) -> list[str]:
 
 def _configured(done: Comparison, name: str) -> str:
     told = done.told[name]
-    # a program's name is enough: where it is on that machine is nobody's business
-    words = [Path(word).name if word.startswith("/") and str(told.directory) not in word else word
-             for word in told.command]  # fmt: skip
+    # a program's name is enough: where things are on that machine is nobody's business
+    here = [word.replace(str(told.directory), ".").replace(str(ROOT), ".") for word in told.command]
+    words = [Path(word).name if word.startswith("/") else word for word in here]
     files = "\n".join(f"`{file}`\n\n```\n{text.rstrip()}\n```\n" for file, text in told.files.items())
     return ONE.format(name=name, command=" ".join(words), files=files)
