@@ -4,6 +4,7 @@ goes to another call, everything given back.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,20 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.plan import Plan
     from gateway.policies.rate_limit import RateLimit
+    from gateway.state.store import Taken
+
+
+def take(plan: Plan, call: Call, now: float, yields: Call | None = None) -> Taken | asyncio.Future[Taken]:
+    """All that the plan still demands of the call, or nothing (`Asked.take`). Who has paid by now was asked for
+    what comes before identity, in a step of its own."""
+    asked = plan.asked if call.charges else plan.at_once
+    return asked.take(call, now, yields) if asked is not None else None
 
 
 def demands_of(plan: Plan, call: Call) -> list[Demand]:
-    """What the plan demands of the call, spelled out."""
-    spelled = [*(rate.demand(call) for rate in plan.rates), *(cap.demand(call) for cap in plan.caps)]
+    """What the plan still demands of the call, spelled out."""
+    early = () if call.charges else plan.early
+    spelled = [*(rate.demand(call) for rate in (*early, *plan.rates)), *(cap.demand(call) for cap in plan.caps)]
     return [demand for demand in spelled if demand is not None]
 
 

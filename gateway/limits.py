@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway import refusals, verdicts
 from gateway.asking import Asking
-from gateway.demands import demands_of, denial, evict, paid, release
+from gateway.demands import demands_of, denial, evict, paid, release, take
 from gateway.holds import budget
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Reply
@@ -67,8 +67,8 @@ class Limits:
         """Everything the plan demands of the call, or nothing: a Refusal, the Spot at which it shall wait, or an Asking
         where the store has yet to say: then `serve.on_turn` follows, and `told`."""
         now = self._timers.now()
-        if call.up is None and not self._lines.open and not self._orders and plan.asked is not None:  # as nearly always
-            denied = plan.asked.take(call, now)
+        if call.up is None and not self._lines.open and not self._orders:  # as nearly always
+            denied = take(plan, call, now)
             return self._denied(call, plan, plan, _now(denied), now) if denied is not None else None
         asking = plan if call.up is None else self._rules.now(plan)  # in line meanwhile the rules may have changed
         ahead = self._ahead(call, asking) if self._lines.open else None
@@ -77,9 +77,8 @@ class Limits:
         return self._take(call, plan, asking, now)
 
     def _take(self, call: Call, plan: Plan, asking: Plan, now: float) -> Refusal | Spot | Asking | None:
-        assert asking.asked is not None
         yields = self.pollers.giving_way(call, plan.upstream.name) if self._orders else None
-        taken = asking.asked.take(call, now, yields)
+        taken = take(asking, call, now, yields)
         if taken is None:
             return None
         if not isinstance(taken, asyncio.Future):
@@ -143,17 +142,16 @@ class Limits:
     def _make_room(self, call: Call, plan: Plan, denied: Denied, now: float) -> Denied | None:
         """Each cap may make room by ending its oldest poll, and an older poll of the same poller makes room by giving
         way. Who is ended loses its place at once but is told last: a poll it has sent ahead must not take it back."""
-        assert plan.asked is not None
         victims: list[Call] = []
         yields = self.pollers.giving_way(call, plan.upstream.name) if isinstance(denied.demand, Place) else None
-        room = _now(plan.asked.take(call, now, yields)) if yields is not None else denied
+        room = _now(take(plan, call, now, yields)) if yields is not None else denied
         while room is not None and room.victim is not None and len(victims) < len(plan.caps):
             assert isinstance(room.demand, Place)
             victims.append(room.victim)
             if room.victim is not yields:
                 self._store.evicted(room.demand, room.victim.poller, now)
             release(room.victim)
-            room = _now(plan.asked.take(call, now, yields))
+            room = _now(take(plan, call, now, yields))
         for victim in victims:
             if victim is yields:
                 self.pollers.supersede(victim, call)

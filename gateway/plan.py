@@ -101,10 +101,12 @@ class Plan:
     request: RequestShape
     response: ResponseShape
     steps: tuple[Step, ...] = ()
+    early: tuple[RateLimit, ...] = ()  # asked in a step before identity, of callers who are not known yet
     rates: tuple[RateLimit, ...] = ()  # asked with everything else a call demands
     shown: Shown | None = None  # those asked before identity, then these, as clients are told of them
     caps: tuple[Cap, ...] = ()
-    asked: Asked | None = None  # `rates` and `caps`, made ready by the store
+    asked: Asked | None = None  # `rates` and `caps`, made ready by the store: of whom `early` was asked before
+    at_once: Asked | None = None  # the same and `early`, of everybody else
     hold: HoldPlan | None = None
     cors: Cors | None = None
     upgrade: Upgrades | None = None  # the changes of protocol that are let through

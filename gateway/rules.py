@@ -33,10 +33,12 @@ class Rules:
     def now(self, plan: Plan) -> Plan:
         """That plan with its rates and caps as they are now."""
         if id(plan) not in self._renewed:
+            early = tuple([self._rule(rate) for rate in plan.early])
             rates = tuple([self._rule(rate) for rate in plan.rates])
             caps = tuple([self._rule(cap) for cap in plan.caps])
-            asked = self._store.prepare(rates, caps)
-            self._renewed[id(plan)] = (plan, replace(plan, rates=rates, caps=caps, asked=asked))
+            asked, at_once = self._store.prepare(rates, caps), self._store.prepare((*early, *rates), caps)
+            renewed = replace(plan, early=early, rates=rates, caps=caps, asked=asked, at_once=at_once)
+            self._renewed[id(plan)] = (plan, renewed)
         return self._renewed[id(plan)][1]
 
     def _rule(self, rule: Rule) -> Rule:

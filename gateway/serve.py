@@ -182,7 +182,7 @@ class Serve:
         self._demand(call, plan, verdict)
 
     def _demand(self, call: Call, plan: Plan, verdict: Verdict) -> None:
-        if verdict is None and plan.asked is not None:
+        if verdict is None and plan.at_once is not None:
             taken = self._limits.take(call, plan)
             if taken is not None:
                 if isinstance(taken, (Spot, Asking)):

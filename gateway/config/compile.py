@@ -7,28 +7,25 @@ from __future__ import annotations
 import ipaddress
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway.config.dialect import compile_hold
 from gateway.config.limits import compile_caps, compile_rates
 from gateway.config.merge import Merged, merge_route
-from gateway.config.references import read_secret, read_text
+from gateway.config.references import read_secret
+from gateway.config.steps import Environ, compile_provider, compile_steps
 from gateway.config.upstreams import compile_upstream
-from gateway.identity.keys import KeySet
 from gateway.identity.places import credential_cookies, credential_headers
 from gateway.identity.verify import Provider
 from gateway.networks import Networks
-from gateway.pipeline import Step
 from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot, Sse
-from gateway.policies.allow_list import compile_allow_list
 from gateway.policies.cors import OWNED, compile_cors
 from gateway.policies.headers import HeaderRules, compile_header_rules
-from gateway.policies.jwt import compile_jwt
 from gateway.policies.rate_limit import Screen, Shown
 from gateway.policies.retry import compile_retry
-from gateway.policies.sse import compile_sse, last_event
+from gateway.policies.sse import compile_sse
 from gateway.policies.websocket import Upgrades, compile_upgrades
 from gateway.routing import Router, Rule
 from gateway.state.memory import MemoryStore
@@ -40,7 +37,6 @@ if TYPE_CHECKING:
     from gateway.config.settings import Config
     from gateway.upstream.balance import Upstream
 
-Environ = Mapping[str, str]
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -54,7 +50,7 @@ def compile_config(
     Raises ValueError ("what; remedy") for what only reading files can show.
     """
     merged = [merge_route(config, route) for route in config.routes]
-    providers = {name: _provider(name, table, merged, environ) for name, table in config.jwt.items()}
+    providers = {name: compile_provider(name, table, merged, environ) for name, table in config.jwt.items()}
     fresh = {name: compile_upstream(name, table) for name, table in config.upstreams.items()}
     upstreams = {name: live.get(name, made) for name, made in fresh.items()}
     screen = screen or Screen(MemoryStore(), time.monotonic)
@@ -105,45 +101,27 @@ def _log_values(config: Config) -> frozenset[str]:
     return frozenset(config.log.query_values) - secret
 
 
-def _provider(name: str, table: schema.JwtProvider, merged: Iterable[Merged], environ: Environ) -> Provider:
-    keys, where = table.keys, f"[jwt.{name}]"
-    if keys.secret is not None:
-        found = KeySet.from_secret(read_secret(keys.secret, environ).encode(), table.algorithms, where)
-    elif keys.public_key is not None:
-        found = KeySet.from_public_key(read_text(keys.public_key).encode(), table.algorithms, str(keys.public_key))
-    elif keys.jwks is not None:
-        found = KeySet.from_jwks(read_text(keys.jwks), table.algorithms, str(keys.jwks))
-    else:
-        raise ValueError(f"{where}.keys: names no key to verify with; write secret, public_key or jwks")
-    kept = {claim for each in merged if each.jwt is not None for claim in each.jwt.claims}
-    kept |= {claim for each in merged for claim in each.upstream.identity.claims}
-    counted = [table for each in merged for _, table in (*each.rate_limits, *each.hold_caps, *each.concurrency_caps)]
-    kept |= {claim for table in counted for claim in table.when_claims}
-    kept |= {table.per[6:] for table in counted if table.per.startswith("claim:")}
-    return Provider(
-        name, table.issuer, table.audience, table.algorithms, found, table.leeway, table.consumer, table.tenant,
-        table.require, frozenset(kept),
-    )  # fmt: skip
-
-
 def _plan(config: Config, merged: Merged, providers: Mapping[str, Provider], upstream: Upstream,
           wall: Callable[[], float], environ: Environ, screen: Screen) -> Plan:  # fmt: skip
     route = merged.route
     places = _credential_places(config, merged)
     secrets = [*places, *(str(place) for place in (merged.hold.secret if merged.hold else ()))]
     rates, caps = sorted(compile_rates(merged), key=lambda rate: not rate.early), compile_caps(merged)
-    late = tuple(rate for rate in rates if not rate.early)
+    early, late = tuple(rate for rate in rates if rate.early), tuple(rate for rate in rates if not rate.early)
     lasting = merged.hold is not None or merged.websocket is not None
     counting = [cap for cap in caps if lasting or not cap.polls]
+    asked = screen.store.prepare(late, counting) if late or counting else None
     return Plan(
         route=route.name,
         path=route.match.path,
         upstream=upstream,
-        steps=_steps(merged, providers, config, wall, screen),
+        steps=compile_steps(merged, early, providers, config, wall, screen),
+        early=early,
         rates=late,
         shown=Shown(rates, screen.store) if rates else None,
         caps=caps,
-        asked=screen.store.prepare(late, counting) if late or counting else None,
+        asked=asked,
+        at_once=screen.store.prepare(rates, counting) if early else asked,
         hold=compile_hold(merged.hold, merged.dialect, route.match.path) if merged.hold is not None else None,
         request=_request_shape(config, merged, environ),
         response=_response_shape(merged, environ),
@@ -172,23 +150,6 @@ def _sse(merged: Merged) -> Sse | None:
 def _credential_places(config: Config, merged: Merged) -> list[str]:
     names = merged.jwt.provider if merged.jwt is not None else ()
     return [str(place) for name in names for place in config.jwt[name].from_]
-
-
-def _steps(
-    merged: Merged, providers: Mapping[str, Provider], config: Config, wall: Callable[[], float], screen: Screen
-) -> tuple[Step, ...]:
-    """SCREEN before IDENTIFY: a stranger is turned away before any signature is checked."""
-    steps: list[Step] = [compile_allow_list(table.addresses) for table in merged.allow_lists]
-    early = [rate for rate in compile_rates(merged) if rate.early]
-    if early:
-        steps.append(screen.step(early))
-    if merged.jwt is not None:
-        chosen = [providers[name] for name in merged.jwt.provider]
-        sources = [tuple(str(place) for place in config.jwt[name].from_) for name in merged.jwt.provider]
-        steps.append(compile_jwt(chosen, sources, merged.jwt.scopes, merged.jwt.claims, merged.route.name, wall))
-    if merged.sse is not None:
-        steps.append(last_event)
-    return tuple(steps)
 
 
 def _request_shape(config: Config, merged: Merged, environ: Environ) -> RequestShape:

@@ -22,7 +22,7 @@ from gateway.identity.places import (
     without_cookie,
 )
 from gateway.outcome import Outcome
-from gateway.pipeline import Refusal, Step, Verdict
+from gateway.pipeline import Refusal, Verdict
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -47,8 +47,8 @@ def compile_jwt(
     claims: Wanted,
     realm: str,
     wall: Callable[[], float],
-) -> Step:
-    """The step that identifies a call. `sources` are the places of each provider, in the order of `providers`.
+) -> Identify:
+    """What identifies a call, as a step. `sources` are the places of each provider, in the order of `providers`.
 
     The first place that holds a token decides; the providers that list this place are asked. Query
     parameters that may hold a token are taken out of the call wherever it was found. `claims` maps a claim to
@@ -56,7 +56,7 @@ def compile_jwt(
     and for a claim that some provider does not keep.
     """
     _check_kept(providers, claims)
-    return Identify(providers, sources, scopes, claims, realm, wall).identify
+    return Identify(providers, sources, scopes, claims, realm, wall)
 
 
 class Identify:
@@ -81,6 +81,8 @@ class Identify:
         head = call.head
         if head is None:
             return self._missing
+        if call.identity is not None:  # `knows` said so
+            return None
         token = head.repeats.token if head.repeats is not None else None
         if self._remembers is not None and token is not None and token.by is self:
             known = self._remembers.recall(token.digest, self._wall())
@@ -88,6 +90,34 @@ class Identify:
                 call.identity = known
                 return None if known is token.admitted else self._permit(known)
         return self._look(call, head)
+
+    def knows(self, call: Call) -> bool:
+        """Whether the caller is known without a look at any signature, and let in: that is written on the call then."""
+        head, remembers = call.head, self._remembers
+        if head is None or remembers is None:
+            return False
+        token = head.repeats.token if head.repeats is not None else None
+        if token is None or token.by is not self:
+            token = self._recognise(head, call.params, remembers)
+            if token is None:
+                return False
+        known = remembers.recall(token.digest, self._wall())
+        if known is None or known is not token.admitted:
+            return False
+        call.identity = known
+        return True
+
+    def _recognise(self, head: RequestHead, params: Params, remembers: Provider) -> Verified | None:
+        """A token that came before, over another connection."""
+        _, tokens = _first_tokens(self._places, head, params)
+        digest = digest_of(tokens[0]) if len(tokens) == 1 else None
+        known = remembers.recall(digest, self._wall())
+        if digest is None or known is None:
+            return None
+        token = Verified(self, digest, known if self._permit(known) is None else None)
+        if head.repeats is not None:
+            head.repeats.token = token
+        return token
 
     def _look(self, call: Call, head: RequestHead) -> Verdict:
         """Finds the token, and has it verified."""

@@ -1,5 +1,6 @@
 """The kind `rate_limit`: how many calls a time. A limit per address or per route is asked before any signature is
-checked, the others with everything else a call demands. An empty poll that was held to its end may cost nothing.
+checked; the others, and all where none must be checked, with everything else a call demands. An empty poll that was
+held to its end may cost nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class RateLimit:
     payer: Payer
     refund_empty: bool
     delay: bool  # a poll waits for its token, out of its own hold
-    early: bool  # asked before identity, in a transaction of its own
+    early: bool  # asked before identity, in a transaction of its own, where the caller is not known yet
     signed: bool  # asked after the caller was identified
 
     def demand(self, call: Call) -> Tokens | None:
@@ -79,11 +80,14 @@ class Screen:
         self.store = store
         self._now = now
 
-    def step(self, limits: Sequence[RateLimit]) -> Step:
-        """Asks all of them at once: one that refuses must not have cost the others anything."""
+    def step(self, limits: Sequence[RateLimit], knows: Callable[[Call], bool] | None = None) -> Step:
+        """Asks all of them at once: one that refuses must not have cost the others anything. A call without a body
+        whose caller is known goes on: it is asked with all else it demands, before anything is done for it."""
         take, now = self.store.prepare(limits, ()).take, self._now
 
         def screen(call: Call) -> Verdict | asyncio.Future[Verdict]:
+            if knows is not None and call.framing is None and knows(call):
+                return None
             taken = take(call, now())
             if isinstance(taken, asyncio.Future):
                 return _said(taken)

@@ -17,7 +17,7 @@ def limits_of(store: Store, rates: tuple[RateLimit, ...], caps: tuple[Cap, ...])
     """What a plan is told of its limits."""
     shown = Shown(rates, store) if rates else None
     asked = store.prepare(rates, caps) if rates or caps else None
-    return {"rates": rates, "caps": caps, "shown": shown, "asked": asked}
+    return {"rates": rates, "caps": caps, "shown": shown, "asked": asked, "at_once": asked}
 
 
 def plan_of(upstream: Upstream, **changes: Any) -> Plan:

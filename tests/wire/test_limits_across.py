@@ -122,7 +122,8 @@ async def test_a_line_is_as_long_as_it_may_be_for_all_gateways_together(
         assert [(await raw.ask(bob())).status for raw in (fourth, fifth)] == [429, 429]
         await second.close()
         await until(lambda: not in_line(other))
-        await stands(one, fifth, bob())
+        await stands(other, fourth, bob())  # over the same way as the word that one has left
+        assert (await fifth.ask(bob())).status == 429
 
 
 async def test_a_place_goes_on_when_its_client_leaves_at_the_other_gateway(

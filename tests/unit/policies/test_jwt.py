@@ -32,7 +32,7 @@ def refused(call: Call, *providers: Any, sources: Any = None, **rules: Any) -> R
         rules.get("realm", "updates"),
         lambda: NOW,
     )
-    verdict = step(call)
+    verdict = step.identify(call)
     assert verdict is None or isinstance(verdict, Refusal)
     assert not isinstance(verdict, Reply)
     return verdict
