@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.kit.ports import free_port
@@ -131,9 +131,12 @@ class Process:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def kill(self) -> None:
-        """Ends the process and its descendants now; harmless when it has ended."""
+        """Ends the process and its descendants now; harmless when it has ended. Workers have groups of their own, and
+        would go on for seconds: what they share with the next process that is measured would seem to be its own."""
         if self._popen.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            for pid in tree(self.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self._popen.wait()
 
     def printed(self) -> list[str]:
