@@ -135,7 +135,7 @@ class App:
             self._timers,
             config,
             self._part,
-            lambda: any(each is not None and each.crowded for each in self._pollers),
+            self._pollers,
         )
         self.members.changed = self._look_after
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after, upstreams)

@@ -7,7 +7,8 @@ from __future__ import annotations
 from heapq import nlargest
 from itertools import islice
 
-MOST = 1000  # consumers that outlive a clearing; twice as many are counted before one
+MOST = 1000  # consumers that outlive a clearing
+BETWEEN = 4  # times as many are counted before one: clearing after twice as many cost each newcomer half as much again
 
 
 class Consumers(dict[str, list[float]]):
@@ -32,7 +33,7 @@ class Consumers(dict[str, list[float]]):
         return nlargest(most, self.items(), key=lambda each: each[1][0])
 
     def _enter(self, consumer: str) -> list[float]:
-        if len(self) >= 2 * self._most:
+        if len(self) >= BETWEEN * self._most:
             self._clear()
         if self._floor:
             self._given[consumer] = self._floor

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.machine.part import ALONE, Part
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.clock import Clock, Timers
     from gateway.config.settings import Config
     from gateway.plan import Snapshot
+    from gateway.poller import Poller
     from gateway.telemetry.instruments import Gauges
     from gateway.telemetry.otlp_metrics import Pusher
     from gateway.telemetry.otlp_traces import Traces
@@ -44,7 +45,7 @@ class Telemetry:
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, clock: Clock, timers: Timers, config: Config, part: Part = ALONE,
-        crowded: Callable[[], bool] = lambda: False,
+        pollers: Sequence[Poller | None] = (),
     ) -> None:  # fmt: skip
         self._worker = part.number if part.workers > 1 else None  # stands in every line, if there are others
         self._loop = loop
@@ -54,7 +55,7 @@ class Telemetry:
         self._table = table = config.telemetry
         self._resource: Resource | None = None
         self._pusher: Pusher | None = None
-        self._crowded = crowded  # whether more answers wait for their turn
+        self._pollers = tuple(pollers)
         self._ended: deque[Call] = deque()
         self._since = 0.0  # loop seconds: when the first of them ended
         self._snapshot: Snapshot | None = None  # under which they ended
@@ -98,6 +99,10 @@ class Telemetry:
         elif self._handle is None:
             self._since = self._timers.now()
             self._handle = self._loop.call_later(WITHIN, self._due)
+
+    def _crowded(self) -> bool:
+        """Whether more calls and answers wait for their turn."""
+        return any(poller is not None and poller.crowded for poller in self._pollers)
 
     def catch_up(self) -> None:
         """Counts and records every call that has ended."""

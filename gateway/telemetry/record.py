@@ -23,6 +23,7 @@ VERSION = 1  # of the schema; a field may be added under the same number, never 
 MAX_TEXT = 512  # characters of anything a client could make long
 MAX_ARGS = 32
 MAX_METHOD = 32
+REPEATED = 256  # characters of a query of which it is remembered what is shown
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 
 
@@ -130,14 +131,25 @@ def shown_path(call: Call, secret_prefixes: tuple[str, ...] = ()) -> str:
 
 
 def _query(call: Call, allowed: frozenset[str]) -> tuple[list[str], dict[str, str]]:
-    args = parse_query(call.query[:8192])[:MAX_ARGS]
+    if call.params or len(call.query) > REPEATED:
+        return _names_and_values(call, call.query, allowed)
+    return _repeated(call.query, allowed)
+
+
+@lru_cache(maxsize=512)  # those who wait for the same ask alike: this saves 0.6 us of 0.8
+def _repeated(query: str, allowed: frozenset[str]) -> tuple[list[str], dict[str, str]]:
+    return _names_and_values(None, query, allowed)
+
+
+def _names_and_values(call: Call | None, query: str, allowed: frozenset[str]) -> tuple[list[str], dict[str, str]]:
+    args = parse_query(query[:8192])[:MAX_ARGS]
     names = [_text(call, paths.without_tokens(name), 64) for name, _ in args]
     return names, {clean(name): _text(call, value) for name, value in args if name in allowed} if allowed else {}
 
 
-def _text(call: Call, text: str, most: int = MAX_TEXT) -> str:
-    """What a client wrote, as it may be shown."""
-    if call.params:
+def _text(call: Call | None, text: str, most: int = MAX_TEXT) -> str:
+    """What a client wrote, as it may be shown. A call without captures of its path need not be known."""
+    if call is not None and call.params:
         text = paths.beside_path(text, call.plan, call.params)
     return clean(text[:most])
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from gateway.upstream.http1 import UpstreamConnection
 
 FRESH = 1.0  # seconds: an idle connection younger than this may carry what must not be repeated
-MAX_IDLE = 4096  # idle connections kept per endpoint, for the next polls of those who were woken; more are closed
+# Idle connections kept per endpoint, for the next polls of those who were woken: as many as a process parks. Of all
+# that are open `Dialer.most_open` is the bound, and those that rest give way to new ones.
+MAX_IDLE = 16_384
 
 
 class Endpoint:

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.telemetry.consumers import Consumers
+from gateway.telemetry.consumers import BETWEEN, Consumers
 
 
 @given(st.lists(st.sampled_from("abcdefghijkl"), max_size=300), st.integers(1, 4))
@@ -15,9 +15,9 @@ def test_never_more_than_there_were_nor_more_than_there_is_room_for(calls: list[
     consumers, exact = Consumers(most), Counter(calls)
     for name in calls:
         consumers.count(name, 0.5)
-    assert len(consumers) <= 2 * most
+    assert len(consumers) <= BETWEEN * most
     assert all(entry[0] <= exact[name] and entry[1] == entry[0] / 2 for name, entry in consumers.items())
-    if len(exact) <= 2 * most:
+    if len(exact) <= BETWEEN * most:
         assert {name: entry[0] for name, entry in consumers.items()} == exact
 
 
