@@ -5,7 +5,7 @@ functions on the Call and the Snapshot, run in this order by `serve`; each retur
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway import refusals
 from gateway.clock import NEVER
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
     from gateway.plan import Plan, Snapshot
 
-_NEVER_SERVED = frozenset({"CONNECT", "TRACE"})
-_UNUSUAL = _NEVER_SERVED | {"OPTIONS"}
+_NEVER_SERVED: Final = frozenset({"CONNECT", "TRACE"})
+_UNUSUAL: Final = _NEVER_SERVED | {"OPTIONS"}
 _SERVED = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 

@@ -37,7 +37,7 @@ from gateway.operating import Operator
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.policies.rate_limit import Screen
-from gateway.poller import CROWD, Poller, open_poller
+from gateway.poller import CROWD, MOST, Poller, open_pollers
 from gateway.ramp import Ramp
 from gateway.reloading import Reloads
 from gateway.serve import Serve
@@ -128,7 +128,7 @@ class App:
         if built.tls is not None and "uvloop" not in type(loop).__module__:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
-        clients, upstreams = self._pollers = open_poller(loop), open_poller(loop, ANSWERS)  # no crowd is before another
+        clients, upstreams = self._pollers = open_pollers(loop, MOST, ANSWERS)  # no crowd is before another
         self._telemetry = Telemetry(
             loop,
             self._clock,

@@ -5,13 +5,13 @@ them were its own, so that not one byte of the next message is ever read as part
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import HttpRequestParser, HttpResponseParser
     from aiohttp.streams import StreamReader
 
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 
 
 class BadBodyError(Exception):

@@ -9,10 +9,10 @@ import heapq
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-NEVER = float("inf")
-TICK = 0.05  # seconds; a deadline fires at most this much late
+NEVER: Final = float("inf")
+TICK: Final = 0.05  # seconds; a deadline fires at most this much late
 
 
 @dataclass(frozen=True, slots=True)

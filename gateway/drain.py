@@ -5,8 +5,9 @@ be answered here is told. Pure; `serve` and `app` act on it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-SPREAD = 0.8  # share of the window over which polls are ended; the rest is for what is then still under way
+SPREAD: Final = 0.8  # share of the window over which polls are ended; the rest is for what is then still under way
 
 
 @dataclass(frozen=True, slots=True)

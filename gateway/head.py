@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote_plus, unquote_plus
 
 from multidict import CIMultiDictProxy
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from gateway.routing import Found, Router
     from gateway.telemetry.trace import Arrival
 
-_NEEDS_ESCAPING = re.compile(r"[^!-~\w]|[&=+%#]")  # what would make another parameter of it
-END = b"\r\n"  # the empty line that ends a head
+_NEEDS_ESCAPING: Final = re.compile(r"[^!-~\w]|[&=+%#]")  # what would make another parameter of it
+END: Final = b"\r\n"  # the empty line that ends a head
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 

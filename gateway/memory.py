@@ -9,7 +9,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from gateway.head import Known
 from gateway.holds.budget import LONGEST
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from gateway.plan import Plan
     from gateway.state.notes import Notes
 
-MOST = 100_000  # entries of each kind
-LONGEST_TEXT = 256  # characters of a key that stand for themselves, and of a value that is remembered
-KEEP_LAST = 3600.0  # seconds since the last answer, or poll, of a poller
-RENEW = 0.75  # of the time a note is kept: with less left it is written again when it is used
-_SWEEP = 2  # old entries looked at for each that is put: more than come, so that a table shrinks by itself
+MOST: Final = 100_000  # entries of each kind
+LONGEST_TEXT: Final = 256  # characters of a key that stand for themselves, and of a value that is remembered
+KEEP_LAST: Final = 3600.0  # seconds since the last answer, or poll, of a poller
+RENEW: Final = 0.75  # of the time a note is kept: with less left it is written again when it is used
+_SWEEP: Final = 2  # old entries looked at for each that is put: more than come, so that a table shrinks by itself
 
 Key = tuple["str | bytes | bool", ...]
 V = TypeVar("V")

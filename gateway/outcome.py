@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Blame(StrEnum):
@@ -75,11 +76,11 @@ class Ending:
     level: str = "info"
 
 
-_QUIET = Ending(share="empty")
-_ANSWER = Ending(sign=Sign.ANSWER)
-_CLIENT = Ending(Blame.DOWNSTREAM)
-_REFUSED = Ending(Blame.DOWNSTREAM, level="notice")
-_UPSTREAM = Ending(Blame.UPSTREAM, Sign.STRIKE, share="error", level="warning")
+_QUIET: Final = Ending(share="empty")
+_ANSWER: Final = Ending(sign=Sign.ANSWER)
+_CLIENT: Final = Ending(Blame.DOWNSTREAM)
+_REFUSED: Final = Ending(Blame.DOWNSTREAM, level="notice")
+_UPSTREAM: Final = Ending(Blame.UPSTREAM, Sign.STRIKE, share="error", level="warning")
 
 ENDINGS: dict[Outcome, Ending] = {
     Outcome.ANSWERED: _ANSWER,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import hdrs, http_exceptions, http_parser
 from aiohttp.base_protocol import BaseProtocol
@@ -23,23 +23,23 @@ from gateway.sockets import Inbox
 from gateway.target import USUAL, Target, canonical_host, parse_target
 
 # What nearly every request line is: it needs no parser, and its target is its own canon.
-_USUAL_LINE = re.compile(rb"(GET|POST|PUT|DELETE|PATCH|HEAD) " + USUAL.encode("ascii") + rb" HTTP/1\.1\r\n")
-_METHODS = {name.encode("ascii"): name for name in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD")}
-_REQUEST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} [\x21-\xff]+ HTTP/([0-9]\.[0-9])\r\n")
+_USUAL_LINE: Final = re.compile(rb"(GET|POST|PUT|DELETE|PATCH|HEAD) " + USUAL.encode("ascii") + rb" HTTP/1\.1\r\n")
+_METHODS: Final = {name.encode("ascii"): name for name in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD")}
+_REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} [\x21-\xff]+ HTTP/([0-9]\.[0-9])\r\n")
 # What an upstream's head must be: the C parser lets it send bare LF, folded lines and controls, and each would split a
 # response for somebody if it were relayed. Possessive, so that a malformed head costs one pass.
-_RESPONSE_HEAD = re.compile(
+_RESPONSE_HEAD: Final = re.compile(
     rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*+)?\r\n"
     rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
 )
-_KEEP_ALIVE = re.compile(r"\btimeout=(\d{1,6})", re.IGNORECASE)
-_DIGITS = re.compile(r"[0-9]{1,18}")
-MAX_FIELDS = 256  # of an answer
-_NO_LIMIT = 1 << 30  # sizes are decided by own counts before a parser is fed
-_REMEMBERED = 512  # response heads, each of at most _REMEMBERED_SIZE bytes
-_REMEMBERED_SIZE = 1024
-_MOST_FIELDS = 2048  # bytes of header fields that a connection keeps for its next request
-_NEVER_PAUSE = 1 << 20  # a stream is emptied after every feed of at most 256 KiB, so it never pauses anyone
+_KEEP_ALIVE: Final = re.compile(r"\btimeout=(\d{1,6})", re.IGNORECASE)
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
+MAX_FIELDS: Final = 256  # of an answer
+_NO_LIMIT: Final = 1 << 30  # sizes are decided by own counts before a parser is fed
+_REMEMBERED: Final = 512  # response heads, each of at most _REMEMBERED_SIZE bytes
+_REMEMBERED_SIZE: Final = 1024
+_MOST_FIELDS: Final = 2048  # bytes of header fields that a connection keeps for its next request
+_NEVER_PAUSE: Final = 1 << 20  # a stream is emptied after every feed of at most 256 KiB, so it never pauses anyone
 
 Message = Any  # what the C parsers make: like http_parser's RawRequestMessage and RawResponseMessage, but neither
 Read = tuple[RequestHead, Body | None] | Refusal
@@ -53,14 +53,14 @@ def _bad(slug: str, detail: str, status: int = 400, outcome: Outcome = Outcome.B
     return Refusal(outcome, status, slug, detail, close=True)
 
 
-MALFORMED = _bad("malformed_request", "The request is not well-formed HTTP/1.1.")
-BAD_HOST = _bad("bad_host", "The request needs exactly one valid Host that agrees with its target.")
-BAD_TARGET = _bad("bad_target", "The request target is malformed or can be read in more than one way.")
-TWO_CREDENTIALS = _bad("two_credentials", "The request carries more than one Authorization field.")
-BAD_VERSION = _bad("http_version", "Only HTTP/1.1 and HTTP/1.0 are spoken here.", 505)
-BAD_METHOD = _bad("unknown_method", "The method is not known to this server.", 501)
-BAD_ENCODING = _bad("transfer_encoding", "The only transfer coding understood here is chunked.", 501)
-BAD_EXPECT = _bad("expectation", "The only expectation understood here is 100-continue.", 417)
+MALFORMED: Final = _bad("malformed_request", "The request is not well-formed HTTP/1.1.")
+BAD_HOST: Final = _bad("bad_host", "The request needs exactly one valid Host that agrees with its target.")
+BAD_TARGET: Final = _bad("bad_target", "The request target is malformed or can be read in more than one way.")
+TWO_CREDENTIALS: Final = _bad("two_credentials", "The request carries more than one Authorization field.")
+BAD_VERSION: Final = _bad("http_version", "Only HTTP/1.1 and HTTP/1.0 are spoken here.", 505)
+BAD_METHOD: Final = _bad("unknown_method", "The method is not known to this server.", 501)
+BAD_ENCODING: Final = _bad("transfer_encoding", "The only transfer coding understood here is chunked.", 501)
+BAD_EXPECT: Final = _bad("expectation", "The only expectation understood here is 100-continue.", 417)
 
 
 class Parsers:

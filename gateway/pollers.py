@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway import refusals, verdicts
 from gateway.call import Lease, State
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from gateway.holds.plan import HoldPlan
     from gateway.state.notes import Notes
 
-LONGEST = 256  # characters of a key; what is longer is told by its digest
-MOST_RESTING = 100_000  # pollers remembered that had nothing; beyond it the oldest may come back as they like
-_EMPTY = frozenset({Outcome.EMPTY, Outcome.BLANK, Outcome.OVERRUN})
-_LOSER = Reply(Outcome.CONFLICT, 409)
+LONGEST: Final = 256  # characters of a key; what is longer is told by its digest
+MOST_RESTING: Final = 100_000  # pollers remembered that had nothing; beyond it the oldest may come back as they like
+_EMPTY: Final = frozenset({Outcome.EMPTY, Outcome.BLANK, Outcome.OVERRUN})
+_LOSER: Final = Reply(Outcome.CONFLICT, 409)
 
 
 def key_of(hold: HoldPlan, head: RequestHead) -> str | None:

@@ -4,7 +4,7 @@ version of this software."""
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -13,8 +13,8 @@ from gateway.pipeline import HeaderList, Refusal
 if TYPE_CHECKING:
     from gateway.holds.plan import OwnWords
 
-_TYPE = "urn:longpoll-gateway:"
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_TYPE: Final = "urn:longpoll-gateway:"
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 _NO_STORE = (b"Cache-Control", b"no-store")
 
 

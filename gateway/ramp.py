@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiolimiter import AsyncLimiter
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gateway.clock import Timers
     from gateway.pipeline import Refusal
 
-QUIET = 30.0  # seconds in which nobody had to wait: then those who were to come back have come
-AT_ONCE = 0.02  # seconds whose polls are let in together: a loop's clock is too coarse for thousands a second
+QUIET: Final = 30.0  # seconds in which nobody had to wait: then those who were to come back have come
+AT_ONCE: Final = 0.02  # seconds whose polls are let in together: a loop's clock is too coarse for thousands a second
 
 
 class Early:

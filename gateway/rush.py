@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.upstream.http1 import UpstreamConnection
 
-MOST = 64  # in one turn: 3 ms
-LOOK = 16  # after so many it is looked whether the loop has turned, which costs a handle
+MOST: Final = 64  # in one turn: 3 ms
+LOOK: Final = 16  # after so many it is looked whether the loop has turned, which costs a handle
 
 
 class Rush:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -94,4 +94,4 @@ class Reading:
         """The client is not told to stop: what it still sends is thrown away."""
 
 
-READING = Reading()
+READING: Final = Reading()

@@ -11,11 +11,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Final
 
-VANISHED_AFTER = 90.0  # seconds of silence after which a peer has vanished, where nothing else is said
-PROBES = 4
-UNSENT = 128 * 1024  # bytes that a kernel takes from us before the peer has room for them
-PIECE = 32 * 1024  # bytes that are read at once: no more of an answer waits here for a client that takes nothing
+VANISHED_AFTER: Final = 90.0  # seconds of silence after which a peer has vanished, where nothing else is said
+PROBES: Final = 4
+UNSENT: Final = 128 * 1024  # bytes that a kernel takes from us before the peer has room for them
+PIECE: Final = 32 * 1024  # bytes that are read at once: no more of an answer waits here for a client that takes nothing
 
 
 class Inbox:

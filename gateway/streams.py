@@ -4,7 +4,7 @@ due when. Pure, with `now` handed in; `serve` acts on it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.clock import NEVER
 from gateway.outcome import Outcome
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from gateway.head import ResponseHead
     from gateway.plan import Sse
 
-HEARTBEAT = b":\n\n"  # a comment and an empty line: to no reader an event
-SPREAD = 0.1  # share of `max_time` by which a stream ends sooner, or all that began together would come back together
+HEARTBEAT: Final = b":\n\n"  # a comment and an empty line: to no reader an event
+# Share of `max_time` by which a stream ends sooner, or all that began together would come back together.
+SPREAD: Final = 0.1
 _ENDS = (b"\n\n", b"\r\r", b"\n\r\n", b"\n\r")  # an empty line; lines end in any of CRLF, LF and CR
-_OUTCOMES = {"drain": Outcome.DRAINED}  # why a stream was ended; EXPIRED for every other reason
+_OUTCOMES: Final = {"drain": Outcome.DRAINED}  # why a stream was ended; EXPIRED for every other reason
 
 
 def is_stream(head: ResponseHead) -> bool:

@@ -6,21 +6,21 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 # The usual case: nothing to decode, no empty or dot segment, no parameter. One match and the path is its own canon.
-_SEGMENTS = r"(?:/[A-Za-z0-9\-_~!$&'()*+,=:@][A-Za-z0-9\-._~!$&'()*+,=:@]*)*/?"
-_PLAIN = re.compile(_SEGMENTS)
-USUAL = rf"({_SEGMENTS})(?:\?([!$-~]*))?"  # a whole target that is its own canon, if its path is not empty
-_USUAL = re.compile(USUAL)
-_PATH = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,=:@/]|%[0-9A-Fa-f]{2})+")
-_ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
-_AMBIGUOUS = re.compile("%(?:2f|5c|3b|0[0-9a-f]|1[0-9a-f]|7f|25[0-9a-f]{2})", re.IGNORECASE)
-_QUERY = re.compile(r"[!$-~]*")  # visible ASCII without " and #; what a browser leaves raw is let through
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_HOST = re.compile(r"(?:\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9._\-]{0,252}))(?::[0-9]{1,5})?", re.IGNORECASE)
-_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_SEGMENTS: Final = r"(?:/[A-Za-z0-9\-_~!$&'()*+,=:@][A-Za-z0-9\-._~!$&'()*+,=:@]*)*/?"
+_PLAIN: Final = re.compile(_SEGMENTS)
+USUAL: Final = rf"({_SEGMENTS})(?:\?([!$-~]*))?"  # a whole target that is its own canon, if its path is not empty
+_USUAL: Final = re.compile(USUAL)
+_PATH: Final = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,=:@/]|%[0-9A-Fa-f]{2})+")
+_ESCAPE: Final = re.compile("%([0-9A-Fa-f]{2})")
+_AMBIGUOUS: Final = re.compile("%(?:2f|5c|3b|0[0-9a-f]|1[0-9a-f]|7f|25[0-9a-f]{2})", re.IGNORECASE)
+_QUERY: Final = re.compile(r"[!$-~]*")  # visible ASCII without " and #; what a browser leaves raw is let through
+_UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_HOST: Final = re.compile(r"(?:\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9._\-]{0,252}))(?::[0-9]{1,5})?", re.IGNORECASE)
+_ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Target(NamedTuple):

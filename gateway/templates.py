@@ -5,10 +5,10 @@ may be `**`. Pure; whether a template is well written is for `config.texts` to s
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-TAIL = "**"
-_CAPTURE = re.compile(r"([^{}]*)\{([^{}]*)\}([^{}]*)")
+TAIL: Final = "**"
+_CAPTURE: Final = re.compile(r"([^{}]*)\{([^{}]*)\}([^{}]*)")
 
 
 class Capture(NamedTuple):

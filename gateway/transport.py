@@ -7,36 +7,23 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from gateway.poller import IN, OUT, Poller, Reader
-from gateway.sockets import Lent, borrowed
+from gateway.sending import CLOSING, LOST, OPEN, Sending
+from gateway.sockets import Lent
 
-OPEN, CLOSING, LOST = range(3)  # CLOSING: what is unsent still leaves
-HIGH = 64 * 1024  # bytes unsent, where nobody says another limit
-
-
-_NOBODY = asyncio.Protocol()
+_NOBODY: Final = asyncio.Protocol()
 
 
-class Transport(asyncio.Transport):
+class Transport(Sending):
     """Made by `attach`."""
 
-    __slots__ = (
-        "_choked", "_descriptor", "_ended", "_ends", "_high", "_mask", "_poller", "_protocol", "_state", "_unsent",
-    )  # fmt: skip
+    __slots__ = ("_ended",)
 
     def __init__(self, poller: Poller, descriptor: int, protocol: Reader) -> None:
-        self._poller = poller
-        self._descriptor = descriptor
-        self._protocol = protocol
-        self._state = OPEN
-        self._mask = 0
-        self._high = HIGH
-        self._unsent: bytearray | None = None
-        self._choked = False  # the protocol was told to pause
+        super().__init__(poller, descriptor, protocol)
         self._ended = False  # nothing more comes
-        self._ends = False  # nothing more is to be sent, once all that is unsent has left
 
     @classmethod
     def attach(cls, poller: Poller, sock: socket.socket, protocol: Reader) -> None:
@@ -93,87 +80,8 @@ class Transport(asyncio.Transport):
         """A bug in the protocol costs this connection, and is told as a loop tells of it."""
         context = {"message": "a protocol failed", "exception": error, "transport": self, "protocol": self._protocol}
         self._poller.loop.call_exception_handler(context)
+        self.leaves()
         self._end(error)
-
-    # -- writing -------------------------------------------------------------------------------------------------
-
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        """What the kernel does not take is kept, and the protocol told to pause where that is too much."""
-        if self._ends:
-            raise RuntimeError("nothing can be written after write_eof()")
-        if self._state != OPEN or not data:
-            return
-        if self._unsent is None:
-            try:
-                sent = os.write(self._descriptor, data)
-            except BlockingIOError:
-                sent = 0
-            except OSError as error:
-                self._end(error)
-                return
-            if sent == len(data):
-                return
-            self._unsent = bytearray(memoryview(data)[sent:])
-            self._watch(self._mask | OUT)
-        else:
-            self._unsent += data
-        self._weigh()
-
-    def _flush(self) -> None:
-        unsent = self._unsent
-        if unsent is None:
-            return
-        try:
-            del unsent[: os.write(self._descriptor, unsent)]
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._end(error)
-            return
-        if not unsent:
-            self._unsent = None
-            self._watch(self._mask & ~OUT)
-        self._weigh()
-        if self._unsent is None and self._state == CLOSING:
-            self._end(None)
-        elif self._unsent is None and self._ends and self._state == OPEN:
-            self._shut()
-
-    def _weigh(self) -> None:
-        """Tells the protocol when too much is unsent, and when little enough is."""
-        size = self.get_write_buffer_size()
-        try:
-            if size > self._high and not self._choked:
-                self._choked = True
-                self._protocol.pause_writing()
-            elif self._choked and size <= self._high // 4:
-                self._choked = False
-                self._protocol.resume_writing()
-        except Exception as error:
-            self._fault(error)
-
-    def write_eof(self) -> None:
-        """Raises OSError where the peer has left."""
-        if self._state != OPEN or self._ends:
-            return
-        self._ends = True
-        if self._unsent is None:
-            self._shut()
-
-    def _shut(self) -> None:
-        with borrowed(self._descriptor) as sock:
-            sock.shutdown(socket.SHUT_WR)
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def get_write_buffer_size(self) -> int:
-        return len(self._unsent) if self._unsent is not None else 0
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """`low` is always a quarter of `high`."""
-        self._high = HIGH if high is None else high
-        self._weigh()
 
     # -- reading, and the end ------------------------------------------------------------------------------------
 
@@ -191,6 +99,7 @@ class Transport(asyncio.Transport):
         return self._state != OPEN
 
     def close(self) -> None:
+        self.leaves()
         if self._state != OPEN:
             return
         if self._unsent is None:
@@ -200,6 +109,7 @@ class Transport(asyncio.Transport):
             self._watch(OUT)
 
     def abort(self) -> None:
+        self.leaves()
         self._end(None)
 
     def _watch(self, mask: int) -> None:

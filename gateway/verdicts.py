@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway import refusals
 from gateway.clock import NEVER
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from gateway.head import ResponseHead
     from gateway.holds.plan import HoldPlan, Recalled
 
-FULL_TIME = 0.9  # share of the granted hold after which an empty answer was not given early
-LESSON = 4096  # bytes of an answer that may teach something: who begins a session says little
-_RAN_OUT = frozenset({Outcome.BLANK, Outcome.OVERRUN, Outcome.EXPIRED, Outcome.DRAINED})
+FULL_TIME: Final = 0.9  # share of the granted hold after which an empty answer was not given early
+LESSON: Final = 4096  # bytes of an answer that may teach something: who begins a session says little
+_RAN_OUT: Final = frozenset({Outcome.BLANK, Outcome.OVERRUN, Outcome.EXPIRED, Outcome.DRAINED})
 _SILENT = ("body_idle", "hold_over", "overdue")  # notes of `of_cut`
-UNFINISHED = "unfinished"  # the note of a call that had no answer in time, but whose body had not come whole either
-_BLANKS = {"token": Outcome.EXPIRED, "drain": Outcome.DRAINED}  # why a hold ended early; BLANK for every other reason
+# The note of a call that had no answer in time, but whose body had not come whole either.
+UNFINISHED: Final = "unfinished"
+# Why a hold ended early; BLANK for every other reason.
+_BLANKS: Final = {"token": Outcome.EXPIRED, "drain": Outcome.DRAINED}
 
 
 def of_status(status: int) -> Outcome:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiolimiter import AsyncLimiter
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from gateway.clock import Timers
     from gateway.state.bucket import Rate
 
-PACE = 0.05  # seconds from one call to the next at most, when there are tokens for both
-SHORTEST_SLEEP = 0.001  # seconds; what a loop's clock can tell apart
-TURN = 1.0  # seconds: the guess of who is told to come back because others wait before him for a place
+PACE: Final = 0.05  # seconds from one call to the next at most, when there are tokens for both
+SHORTEST_SLEEP: Final = 0.001  # seconds; what a loop's clock can tell apart
+TURN: Final = 1.0  # seconds: the guess of who is told to come back because others wait before him for a place
 
 
 class Spot:

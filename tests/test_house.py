@@ -67,6 +67,7 @@ BEHAVIOUR = [
     "parse",
     "rush",
     "poller",
+    "sending",
     "transport",
     "serve",
     "limits",

@@ -5,9 +5,10 @@ Nothing is unmasked, put together or looked into: bytes pass as they came. Pure.
 from __future__ import annotations
 
 from random import getrandbits
+from typing import Final
 
-_UNKNOWN = 127  # a length in one byte that says nothing yet
-CLOSE = 0x88  # the first byte of a Close frame: it is never fragmented
+_UNKNOWN: Final = 127  # a length in one byte that says nothing yet
+CLOSE: Final = 0x88  # the first byte of a Close frame: it is never fragmented
 
 
 def frame_end(data: bytes, at: int) -> int:

@@ -5,7 +5,7 @@ every byte: nothing is made, kept or looked up for a message but where a WebSock
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.clock import Timers
 from gateway.edge.frames import CLOSE, close_frame, frame_end, walk
@@ -13,7 +13,7 @@ from gateway.edge.frames import CLOSE, close_frame, frame_end, walk
 if TYPE_CHECKING:
     from gateway.edge.tunnel import Tunnel
 
-_HEADER = -1  # in `left`: the header of a frame has not come to its end
+_HEADER: Final = -1  # in `left`: the header of a frame has not come to its end
 
 
 class Half(asyncio.Protocol):

@@ -7,13 +7,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.networks import Networks, within
 from gateway.policies.keys import counted
 
-AWAY = 32  # connections that are being turned away at once; the headroom of descriptors has place for them
-SPARE = 20  # one of so many connections is kept for calls that are not held
+AWAY: Final = 32  # connections that are being turned away at once; the headroom of descriptors has place for them
+SPARE: Final = 20  # one of so many connections is kept for calls that are not held
 
 
 class Shed(StrEnum):

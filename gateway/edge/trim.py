@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.clock import NEVER
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gateway.clock import Timers
     from gateway.edge.room import Room
 
-EVERY = 5.0  # seconds between two looks
-MANY = 1000  # connections that have left
+EVERY: Final = 5.0  # seconds between two looks
+MANY: Final = 1000  # connections that have left
 
 
 def malloc_trim() -> Callable[[int], int] | None:

@@ -6,7 +6,7 @@ a WebSocket that is said in a Close frame, between two frames of what passes.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.clock import NEVER, Timers
 from gateway.edge.halves import Frames, Half
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from gateway.edge.http1 import Downstream
     from gateway.upstream.http1 import UpstreamConnection
 
-CLOSING = 5.0  # seconds a side has for its part of an end: to take what is left for it, to answer a Close, to close
+# Seconds a side has for its part of an end: to take what is left for it, to answer a Close, to close.
+CLOSING: Final = 5.0
 
 
 class Tunnel:

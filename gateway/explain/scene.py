@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from gateway.plan import Snapshot
     from gateway.state.store import Capped, Denied, Keys, Metered
 
-_CONNECTIONS = 4  # per endpoint: for the request, its replay, and others like it
-_GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
-_BEGINNING = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+_CONNECTIONS: Final = 4  # per endpoint: for the request, its replay, and others like it
+_GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_BEGINNING: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Unused(MemoryStore):

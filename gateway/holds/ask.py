@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.head import RequestHead
 from gateway.holds import content, units
@@ -14,10 +14,10 @@ from gateway.holds.plan import NONE, UNBOUNDED, AskPlace, HoldPlan
 from gateway.holds.rewrite import Rewrite, put, put_all
 from gateway.holds.stated import differ, rivals, seconds, stated
 
-MALFORMED = "malformed_ask"  # notes of a record
-REPEATED = "repeated_ask"
-ENDLESS = "unbounded_ask"
-OVER_MAX = "over_max"  # reason of a refusal
+MALFORMED: Final = "malformed_ask"  # notes of a record
+REPEATED: Final = "repeated_ask"
+ENDLESS: Final = "unbounded_ask"
+OVER_MAX: Final = "over_max"  # reason of a refusal
 _EVERYWHERE = ("query", "header", "header-item")  # every request has room for those
 _BODY = ("form", "json")
 _DIGESTS = ("Content-Digest", "Repr-Digest", "Digest", "Content-MD5")
@@ -42,8 +42,8 @@ class Ask(NamedTuple):
     plan: HoldPlan | None = None
 
 
-NOT_A_POLL = Ask(poll=False, held=False)
-_NOT_HELD = Ask(poll=True, held=False)
+NOT_A_POLL: Final = Ask(poll=False, held=False)
+_NOT_HELD: Final = Ask(poll=True, held=False)
 
 
 def read(plan: HoldPlan, head: RequestHead) -> Ask:

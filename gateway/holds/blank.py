@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from gateway.head import RequestHead
 from gateway.holds.places import is_token
@@ -16,10 +17,10 @@ from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Reply
 
 _NO_BODY = (204, 304)  # RFC 9110 sections 15.3.5 and 15.4.5
-_WRITTEN_BY_US = frozenset(
+_WRITTEN_BY_US: Final = frozenset(
     {"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "trailer", "te"}
 )
-_FIELD_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_FIELD_VALUE: Final = re.compile(r"[\x20-\x7e\t]*")
 
 
 def compile_template(

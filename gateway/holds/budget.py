@@ -5,18 +5,18 @@ when a healthy upstream must have answered. Belongs here: pure functions of numb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.clock import NEVER
 from gateway.holds import units
 from gateway.holds.plan import UNWRITABLE, HoldPlan
 
-LONGEST = units.LONGEST_HOLD
-FRONT_MARGIN = 1.0  # seconds by which a hold ends before the edge in front of us would give up
-OVERRUNS_FORGIVEN = 2  # in a row on one endpoint; the next is a strike
-_SLACK = 0.1  # of the margin: what admission may take before the wish is shortened for it
-_SLACK_MOST = 0.5  # seconds
-_HAIR = 1e-6  # seconds; what binary fractions lose
+LONGEST: Final = units.LONGEST_HOLD
+FRONT_MARGIN: Final = 1.0  # seconds by which a hold ends before the edge in front of us would give up
+OVERRUNS_FORGIVEN: Final = 2  # in a row on one endpoint; the next is a strike
+_SLACK: Final = 0.1  # of the margin: what admission may take before the wish is shortened for it
+_SLACK_MOST: Final = 0.5  # seconds
+_HAIR: Final = 1e-6  # seconds; what binary fractions lose
 
 
 class Grant(NamedTuple):

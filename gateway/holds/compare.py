@@ -7,6 +7,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import orjson
 
@@ -16,12 +17,19 @@ from gateway.holds.words import did_you_mean
 
 Check = Callable[["str | None"], bool]
 
-ORDER = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
+ORDER: Final = {"<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge}
 OPERATORS: tuple[str, ...] = ("present", "absent", "==", "!=", "<", ">", "<=", ">=", "in", "not in", "matches")
-_ALIASES = {"=": "==", "is": "==", "equals": "==", "exists": "present", "missing": "absent", "contains": "matches"}
-_HINT = "write present, absent, == VALUE, != VALUE, > NUMBER, in (A, B), not in (A, B) or matches REGEX"
-_PARTS = re.compile(r"(==|!=|<=|>=|<|>|not\s+in\b|[^\s(\"]+)\s*(.*)", re.DOTALL)
-_PLACE = re.compile(rf"(?:{'|'.join(KINDS)}):\S+")
+_ALIASES: Final = {
+    "=": "==",
+    "is": "==",
+    "equals": "==",
+    "exists": "present",
+    "missing": "absent",
+    "contains": "matches",
+}
+_HINT: Final = "write present, absent, == VALUE, != VALUE, > NUMBER, in (A, B), not in (A, B) or matches REGEX"
+_PARTS: Final = re.compile(r"(==|!=|<=|>=|<|>|not\s+in\b|[^\s(\"]+)\s*(.*)", re.DOTALL)
+_PLACE: Final = re.compile(rf"(?:{'|'.join(KINDS)}):\S+")
 
 
 def compile_check(text: str, whole: str) -> Check:

@@ -13,12 +13,12 @@ from gateway.head import RequestHead, parse_query
 from gateway.holds import splice
 from gateway.holds.pointer import ABSENT
 
-MALFORMED = "malformed_body"  # notes of a record
-TOO_LONG = "body_not_read"
-FORM = "application/x-www-form-urlencoded"
-MOST_FIELDS = 1000  # of a form: more are no poll
+MALFORMED: Final = "malformed_body"  # notes of a record
+TOO_LONG: Final = "body_not_read"
+FORM: Final = "application/x-www-form-urlencoded"
+MOST_FIELDS: Final = 1000  # of a form: more are no poll
 _UNSAID: Final = object()
-_TOO_DEEP = "[...]"  # the text of a value that nests too deep to be written down
+_TOO_DEEP: Final = "[...]"  # the text of a value that nests too deep to be written down
 
 
 def media_type(head: RequestHead) -> str:

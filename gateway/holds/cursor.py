@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import orjson
 
@@ -16,9 +17,9 @@ from gateway.holds.pointer import compile_pointers
 
 Response = Callable[[ResponseHead, bytes], "str | None"]
 
-LONGEST = 256  # characters kept: a cursor lives as long as its call is parked
-_RESPONSE = re.compile(r"(?:(max|min|last)\()?json:(/[^\s()]*|)\)?( ?\+ ?1)?")
-_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
+LONGEST: Final = 256  # characters kept: a cursor lives as long as its call is parked
+_RESPONSE: Final = re.compile(r"(?:(max|min|last)\()?json:(/[^\s()]*|)\)?( ?\+ ?1)?")
+_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,20}")
 
 
 def compile_cursor(request: str | Sequence[str] | None) -> Callable[[RequestHead], str | None]:

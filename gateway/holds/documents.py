@@ -5,6 +5,7 @@ heartbeat`. Belongs here: what they mean for one value and for all that a `*` fi
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import orjson
 
@@ -15,7 +16,7 @@ from gateway.holds.pointer import ABSENT, compile_pointer, compile_pointers, has
 JsonTest = Callable[[object], bool]
 
 _OPERATORS = ("empty", *compare.OPERATORS)
-_OPPOSITE = {"absent": "present", "!=": "==", "not in": "in"}
+_OPPOSITE: Final = {"absent": "present", "!=": "==", "not in": "in"}
 
 
 def compile_document_test(pointer: str, text: str, whole: str, *, every: bool = False) -> JsonTest:

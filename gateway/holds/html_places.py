@@ -5,8 +5,9 @@ Belongs here: finding the others, where escaping it is not enough: scripts, styl
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from typing import Final
 
-PROBE = "zqa zqb"  # stands for a value: two words, so that a place without quotes tears it apart
+PROBE: Final = "zqa zqb"  # stands for a value: two words, so that a place without quotes tears it apart
 
 
 def takes_values(page: str) -> bool:

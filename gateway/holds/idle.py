@@ -8,6 +8,7 @@ have, an error whose status no test beside it names. What cannot be judged is ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from gateway.head import RequestHead, ResponseHead
 from gateway.holds import compare
@@ -20,10 +21,10 @@ from gateway.holds.pointer import compile_pointer
 from gateway.holds.words import did_you_mean
 
 NOTHING: Recalled = ()
-LONGEST = 1024  # characters of a request's value that an answer is compared with
+LONGEST: Final = 1024  # characters of a request's value that an answer is compared with
 _KEYS = ("any", "all", "not")
 _SUBJECTS = ("status", "body", "json:", "xml:", "header:", "every")
-_HINT = 'write "status == 204", "body empty", "json:/items == []" or "header:X == VALUE"'
+_HINT: Final = 'write "status == 204", "body empty", "json:/items == []" or "header:X == VALUE"'
 
 Test = Callable[[Answer], "bool | None"]
 

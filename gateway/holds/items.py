@@ -7,13 +7,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 # Commas count only outside quoted strings (RFC 9110 section 5.6.4); possessive, so it never backtracks.
-_ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+"?)++')
-_NAME_VALUE = re.compile(r'\s*([^\s=;,"]+)\s*(?:=\s*("(?:[^"\\]|\\.)*+"|[^;"]*))?')
-_USUAL = 64  # characters of a line that is remembered
-_REMEMBERED = 512  # lines
-_ESCAPED = re.compile(r"\\(.)")
+_ELEMENT: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+"?)++')
+_NAME_VALUE: Final = re.compile(r'\s*([^\s=;,"]+)\s*(?:=\s*("(?:[^"\\]|\\.)*+"|[^;"]*))?')
+_USUAL: Final = 64  # characters of a line that is remembered
+_REMEMBERED: Final = 512  # lines
+_ESCAPED: Final = re.compile(r"\\(.)")
 
 
 def split(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from gateway.holds.plan import OwnWords
 from gateway.holds.substitute import Escape, Parts, check_parts, cut, escape_for, escape_in
@@ -14,9 +15,9 @@ from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Reply
 
 SUBSTITUTIONS = ("status", "detail", "retry_after", "retry_after_ms")
-SOONEST = 1  # seconds, where a refusal does not say when to come back
+SOONEST: Final = 1  # seconds, where a refusal does not say when to come back
 _BODILESS = (204, 304)  # RFC 9110 sections 15.3.5 and 15.4.5
-_MARK = re.compile(r"\{([A-Za-z_][\w-]*)\}")
+_MARK: Final = re.compile(r"\{([A-Za-z_][\w-]*)\}")
 
 
 def compile_own_words(status: int, headers: Mapping[str, str], body: str) -> OwnWords:

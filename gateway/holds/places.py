@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Final
 from urllib.parse import unquote
 
 from gateway.head import RequestHead
@@ -20,8 +21,8 @@ Place = Callable[[RequestHead], str | None]
 
 KINDS = ("query", "header", "header-item", "cookie", "form", "json", "xml", "path", "last")
 BODY_KINDS = ("form", "json", "xml")  # those that look into the body
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_ATTRIBUTE = re.compile(r"@[^\W\d][\w.:-]*")
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ATTRIBUTE: Final = re.compile(r"@[^\W\d][\w.:-]*")
 
 
 def is_token(text: str) -> bool:
@@ -122,7 +123,7 @@ def _last(name: str, text: str) -> Place:
     return lambda head: head.known.headers.get(field) if head.known is not None else None
 
 
-_EXAMPLES = {"header-item": "HEADER/ITEM", "json": "/POINTER", "xml": "@NAME"}
+_EXAMPLES: Final = {"header-item": "HEADER/ITEM", "json": "/POINTER", "xml": "@NAME"}
 _MAKERS: dict[str, Callable[[str, str], Place]] = {
     "query": _query, "header": _header, "header-item": _header_item, "cookie": _cookie, "form": _form, "json": _json,
     "xml": _xml, "path": _path, "last": _last,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.head import RequestHead, ResponseHead
 from gateway.pipeline import HeaderList, Reply
@@ -15,9 +15,9 @@ Recalled = tuple["str | None", ...]  # what an idle test compares answers with, 
 IdleTest = Callable[[ResponseHead, bytes, Recalled], bool]
 Unit = Literal["s", "ms", "duration", "iso"]
 
-NONE = "none"
+NONE: Final = "none"
 UNWRITABLE = ("xml", "session")  # places of a wish where no other can be written
-UNBOUNDED = float("inf")
+UNBOUNDED: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

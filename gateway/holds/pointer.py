@@ -13,7 +13,7 @@ Pointers = Callable[[object], list[object]]
 
 EVERY: Final = "*"
 ABSENT: Final = object()  # what a pointer finds where nothing is
-_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 def compile_pointer(text: str, whole: str) -> Pointer:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
+from typing import Final
 
 from gateway.head import RequestHead
 from gateway.holds.compare import compile_check
@@ -18,7 +19,7 @@ from gateway.holds.words import did_you_mean
 
 _KEYS = ("any", "all", "not")
 _WHOLE: dict[str, Callable[[RequestHead], str]] = {"method": attrgetter("method"), "path": attrgetter("path")}
-_HINT = 'write "query:NAME present", "header:NAME == VALUE", "method == GET" or { any = [..] }'
+_HINT: Final = 'write "query:NAME present", "header:NAME == VALUE", "method == GET" or { any = [..] }'
 
 
 def always(head: RequestHead) -> bool:

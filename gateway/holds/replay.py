@@ -4,7 +4,7 @@ sends again, ends early or shares asks here (docs/holds.md has the same table); 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Replay(NamedTuple):
@@ -18,7 +18,7 @@ class Replay(NamedTuple):
     fresh: bool
 
 
-_LOSES = Replay(again=False, early=False, shared=False, fresh=True)
+_LOSES: Final = Replay(again=False, early=False, shared=False, fresh=True)
 
 REPLAY: dict[str, Replay] = {
     "cursor": Replay(again=True, early=True, shared=True, fresh=False),

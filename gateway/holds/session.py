@@ -19,7 +19,7 @@ from gateway.holds.predicate import compile_when
 
 AnswerPlace = Callable[[ResponseHead, bytes], str | None]
 _DECODER: Final = json.JSONDecoder()
-_HINT = 'write "json:/sid", "header:X-Session", "cookie:sid" or "xml:@sid"'
+_HINT: Final = 'write "json:/sid", "header:X-Session", "cookie:sid" or "xml:@sid"'
 
 
 def compile_session(

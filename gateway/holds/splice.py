@@ -9,23 +9,24 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
+from typing import Final
 
 import orjson
 
 Span = tuple[int, int]
 Edit = tuple[int, int, bytes]  # what stands there instead
 
-MOST = 32  # places that one pointer may lead to; nobody means more
-_TEXT = rb'"(?:[^"\\]++|\\.)*+"'
-_VALUE = rb'(%b|[^\s,\]}\[{"]++|(?=[\[{]))' % _TEXT  # a scalar, or where a list or an object begins
-_MEMBER = re.compile(rb"[\s,]*+(%b)[\s:]*+%b" % (_TEXT, _VALUE), re.DOTALL)
-_ELEMENT = re.compile(rb"[\s,]*+%b" % _VALUE, re.DOTALL)
-_NESTING = re.compile(rb'%b|\[[^\[\]{}"]*+\]|\{[^\[\]{}"]*+\}|[\[\]{}]' % _TEXT, re.DOTALL)
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
-_INDEX = re.compile(r"0|[1-9][0-9]*")
-_PLAIN = re.compile(r"(?![0-9]+$)[\w.$-]+", re.ASCII)  # a name that only \u escapes could spell in another way
+MOST: Final = 32  # places that one pointer may lead to; nobody means more
+_TEXT: Final = rb'"(?:[^"\\]++|\\.)*+"'
+_VALUE: Final = rb'(%b|[^\s,\]}\[{"]++|(?=[\[{]))' % _TEXT  # a scalar, or where a list or an object begins
+_MEMBER: Final = re.compile(rb"[\s,]*+(%b)[\s:]*+%b" % (_TEXT, _VALUE), re.DOTALL)
+_ELEMENT: Final = re.compile(rb"[\s,]*+%b" % _VALUE, re.DOTALL)
+_NESTING: Final = re.compile(rb'%b|\[[^\[\]{}"]*+\]|\{[^\[\]{}"]*+\}|[\[\]{}]' % _TEXT, re.DOTALL)
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_INDEX: Final = re.compile(r"0|[1-9][0-9]*")
+_PLAIN: Final = re.compile(r"(?![0-9]+$)[\w.$-]+", re.ASCII)  # a name that only \u escapes could spell in another way
 _OBJECT, _LIST, _QUOTE = b'{["'
-_OPEN = b"[{"
+_OPEN: Final = b"[{"
 
 
 @lru_cache(maxsize=256)

@@ -21,13 +21,13 @@ from gateway.holds.words import did_you_mean, shown
 Escape = Callable[[str], "str | None"]
 
 LONGEST: Final = 8192  # characters of one value; what is longer is no position anybody gave out
-_MARK = re.compile(r"\{([a-z][a-z-]*):([^{}\"']*)\}")
-_COUNTS = re.compile(r"\s|\+[0-9]+$")
-_PRINTABLE = re.compile(r"[\x20-\x7e]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
-_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_QUOTE = re.compile(r'(?<!\\)(?:\\\\)*"')
-_PROBES = {
+_MARK: Final = re.compile(r"\{([a-z][a-z-]*):([^{}\"']*)\}")
+_COUNTS: Final = re.compile(r"\s|\+[0-9]+$")
+_PRINTABLE: Final = re.compile(r"[\x20-\x7e]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+_JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_QUOTE: Final = re.compile(r'(?<!\\)(?:\\\\)*"')
+_PROBES: Final = {
     "json": "[]",
     "xml": "a &amp; -- b",
     "html": PROBE,

@@ -5,12 +5,12 @@ a text into seconds and writing seconds back. Strict on purpose: what is not pla
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 Unit = Literal["s", "ms", "duration", "iso"]
 
-LONGEST_HOLD = 86_400.0  # seconds: what "never unbounded" means where a dialect lets any wish pass
-LONGEST_TEXT = 32  # characters; a longer one is not a wait anybody meant
+LONGEST_HOLD: Final = 86_400.0  # seconds: what "never unbounded" means where a dialect lets any wish pass
+LONGEST_TEXT: Final = 32  # characters; a longer one is not a wait anybody meant
 SMALLEST: dict[Unit, float] = {
     "s": 1.0,
     "ms": 0.001,
@@ -18,13 +18,15 @@ SMALLEST: dict[Unit, float] = {
     "iso": 0.001,
 }  # the step of each, in seconds
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
-_GO_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
-_GO = re.compile(rf"([+-]?)((?:{_GO_PART.pattern})+)")
-_GO_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_ISO = re.compile(r"([+-]?)P(?=.)(?:([0-9]+)D)?(?:T(?=.)(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+(?:[.,][0-9]*)?)S)?)?")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+_GO_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_GO: Final = re.compile(rf"([+-]?)((?:{_GO_PART.pattern})+)")
+_GO_SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_ISO: Final = re.compile(
+    r"([+-]?)P(?=.)(?:([0-9]+)D)?(?:T(?=.)(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+(?:[.,][0-9]*)?)S)?)?"
+)
 _ISO_SECONDS = (86_400.0, 3600.0, 60.0, 1.0)
-_HAIR = 1e-6  # of a unit: keeps 0.029 s from becoming 28 ms through rounding of binary fractions
+_HAIR: Final = 1e-6  # of a unit: keeps 0.029 s from becoming 28 ms through rounding of binary fractions
 
 
 def number(text: str) -> float | None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from gateway.holds.places import BODY_KINDS, KINDS
 
-_PLAIN = re.compile(r'"(?:[^"\\]|\\.)*"|\smatches\s.*', re.DOTALL)  # texts and regular expressions name no place
-_PLACE = re.compile(rf"(?<![\w:/-])({'|'.join(sorted(KINDS, key=len, reverse=True))}):([^\s(),]*)")
-_MARK = re.compile(rf"\{{({'|'.join(sorted(KINDS, key=len, reverse=True))}):([^{{}}\"']+)\}}")
-_COMPARED = re.compile(r"(?:==|!=|<=|>=|<|>|\bin\b)(.*)", re.DOTALL)
+_PLAIN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\smatches\s.*', re.DOTALL)  # texts and regular expressions name no place
+_PLACE: Final = re.compile(rf"(?<![\w:/-])({'|'.join(sorted(KINDS, key=len, reverse=True))}):([^\s(),]*)")
+_MARK: Final = re.compile(rf"\{{({'|'.join(sorted(KINDS, key=len, reverse=True))}):([^{{}}\"']+)\}}")
+_COMPARED: Final = re.compile(r"(?:==|!=|<=|>=|<|>|\bin\b)(.*)", re.DOTALL)
 
 
 def places_of(condition: object) -> Iterator[str]:

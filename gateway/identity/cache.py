@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from hashlib import sha256
 from itertools import islice
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gateway.identity.claims import Identity
 from gateway.identity.jws import MAX_TOKEN
 
-_SHARED = 4096  # different scope sets and tenants of which one copy is kept
+_SHARED: Final = 4096  # different scope sets and tenants of which one copy is kept
 
 T = TypeVar("T", bound=Hashable)
 

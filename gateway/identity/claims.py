@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-MISSING = object()  # "no such claim", which is not the same as null
-MAX_NAME = 256  # characters of a consumer or tenant
-STAND_IN = "\0"  # before a name that stands in for another; no name has it (`name_of`)
-_EXACT = 2.0**53  # beyond this a float no longer counts whole seconds
+MISSING: Final = object()  # "no such claim", which is not the same as null
+MAX_NAME: Final = 256  # characters of a consumer or tenant
+STAND_IN: Final = "\0"  # before a name that stands in for another; no name has it (`name_of`)
+_EXACT: Final = 2.0**53  # beyond this a float no longer counts whole seconds
 
 
 @dataclass(frozen=True, slots=True)

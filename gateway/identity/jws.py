@@ -5,20 +5,20 @@ header and its signature, and hands out the payload. What the payload claims is 
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.identity.claims import Rejected
 from gateway.identity.keys import KeySet
 from gateway.identity.strict import base64url, json_object
 
-MAX_TOKEN = 8 * 1024  # characters
+MAX_TOKEN: Final = 8 * 1024  # characters
 
-_TOO_LONG = Rejected("token_too_long", f"the token is longer than {MAX_TOKEN} characters")
-_MALFORMED = Rejected("token_malformed", "the token is not a well-formed signed token")
-_ALGORITHM = Rejected("algorithm_not_allowed", "the signature algorithm of the token is not allowed here")
-_CRITICAL = Rejected("token_malformed", "the token demands an extension that is not understood here")
-_KEY_UNKNOWN = Rejected("key_unknown", "no known key fits the token")
-_BAD_SIGNATURE = Rejected("bad_signature", "the signature of the token is not valid")
+_TOO_LONG: Final = Rejected("token_too_long", f"the token is longer than {MAX_TOKEN} characters")
+_MALFORMED: Final = Rejected("token_malformed", "the token is not a well-formed signed token")
+_ALGORITHM: Final = Rejected("algorithm_not_allowed", "the signature algorithm of the token is not allowed here")
+_CRITICAL: Final = Rejected("token_malformed", "the token demands an extension that is not understood here")
+_KEY_UNKNOWN: Final = Rejected("key_unknown", "no known key fits the token")
+_BAD_SIGNATURE: Final = Rejected("bad_signature", "the signature of the token is not valid")
 
 
 class Opened(NamedTuple):

@@ -7,10 +7,11 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
 
-MAX_DEPTH = 16  # of objects and arrays in one another
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[\]{}]")
+MAX_DEPTH: Final = 16  # of objects and arrays in one another
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
 
 
 def base64url(text: str) -> bytes:
@@ -63,4 +64,4 @@ def _check_depth(raw: bytes) -> None:
 
 
 # Made once: json.loads would make a new one for every token.
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

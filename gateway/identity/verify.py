@@ -4,6 +4,8 @@ time is handed in; a remembered token is asked for its end on every use.
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.identity.algorithms import check_algorithms
 from gateway.identity.cache import TokenCache, digest_of
 from gateway.identity.claims import MISSING, Identity, Rejected, instant_of, lookup, name_of, scopes_of
@@ -13,15 +15,15 @@ from gateway.identity.strict import json_object
 
 __all__ = ["MAX_TOKEN", "Identity", "Provider", "Rejected"]
 
-_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})  # RFC 7519 5.1, RFC 9068 2.1
+_TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})  # RFC 7519 5.1, RFC 9068 2.1
 
 
 def _no(slug: str, detail: str) -> Rejected:
     return Rejected(slug, detail, authentic=True)
 
 
-_EXPIRED = _no("token_expired", "the token has expired")
-_TOO_EARLY = _no("token_not_yet_valid", "the token is not valid yet")
+_EXPIRED: Final = _no("token_expired", "the token has expired")
+_TOO_EARLY: Final = _no("token_not_yet_valid", "the token is not valid yet")
 
 
 class Provider:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal, Step, Verdict
@@ -16,11 +16,11 @@ from gateway.pipeline import Refusal, Step, Verdict
 if TYPE_CHECKING:
     from gateway.call import Call
 
-UNIX = "unix"  # the entry that lets in calls over a unix socket, whose peer is ""
+UNIX: Final = "unix"  # the entry that lets in calls over a unix socket, whose peer is ""
 
-REFUSED = Refusal(Outcome.FORBIDDEN, 403, "address_not_allowed", "this address may not call here")
+REFUSED: Final = Refusal(Outcome.FORBIDDEN, 403, "address_not_allowed", "this address may not call here")
 
-_MAPPED = b"\x00" * 10 + b"\xff\xff"  # ::ffff:0:0/96, an IPv4 peer on an IPv6 socket (RFC 4291 2.5.5.2)
+_MAPPED: Final = b"\x00" * 10 + b"\xff\xff"  # ::ffff:0:0/96, an IPv4 peer on an IPv6 socket (RFC 4291 2.5.5.2)
 
 Table = tuple[tuple[int, frozenset[int]], ...]
 """For each prefix length: how far to shift an address, and the networks left after that."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from gateway.head import RequestHead
 from gateway.outcome import Outcome
@@ -16,15 +17,15 @@ from gateway.plan import Cors
 EXPOSED = ("Retry-After", "WWW-Authenticate", "RateLimit", "RateLimit-Policy")
 """What a page may always read of an answer: it cannot back off by fields it does not see."""
 
-OWNED = frozenset({
+OWNED: Final = frozenset({
     b"access-control-allow-credentials", b"access-control-allow-headers", b"access-control-allow-methods",
     b"access-control-allow-origin", b"access-control-expose-headers", b"access-control-max-age",
 })  # fmt: skip
 """For `ResponseShape.drop` of a route with cors: two Allow-Origin fields are as bad as none."""
 
-ANY = "*"
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://[a-z0-9\-._~\[\]:]+")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+ANY: Final = "*"
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.\-]*://[a-z0-9\-._~\[\]:]+")
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")  # what "*" means where browsers do not take it
 _VARY = (b"Vary", b"Origin")
 _PREFLIGHT_VARY = (b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers")

@@ -7,9 +7,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 # RFC 9110 7.6.1 and what message framing and routing stand on; the gateway writes these itself.
-UNTOUCHABLE = frozenset(
+UNTOUCHABLE: Final = frozenset(
     {
         "connection",
         "content-length",
@@ -23,13 +24,13 @@ UNTOUCHABLE = frozenset(
 )
 
 # What the gateway says of a call in each request to an upstream. A rule for one of these would stand beside it.
-SAID = frozenset(
+SAID: Final = frozenset(
     {"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent",
      "gateway-hold"}
 )  # fmt: skip
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
-_VALUE = re.compile(r"[\t\x20-\x7e]*")  # RFC 9110 5.5, without obs-text
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
+_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")  # RFC 9110 5.5, without obs-text
 
 
 @dataclass(frozen=True, slots=True)

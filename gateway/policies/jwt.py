@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from gateway.head import Verified
 from gateway.identity.cache import digest_of
@@ -36,8 +36,8 @@ Wanted: TypeAlias = "Mapping[str, Sequence[object] | str | int]"
 Permit: TypeAlias = "Callable[[Identity], Refusal | None]"
 Places: TypeAlias = "tuple[tuple[Finder, Verifier], ...]"
 
-_OUTCOMES = {400: Outcome.BAD_REQUEST, 401: Outcome.UNAUTHENTICATED, 403: Outcome.FORBIDDEN}
-_NO_ISSUER = Rejected("wrong_issuer", "the token is from an issuer that is not known here")
+_OUTCOMES: Final = {400: Outcome.BAD_REQUEST, 401: Outcome.UNAUTHENTICATED, 403: Outcome.FORBIDDEN}
+_NO_ISSUER: Final = Rejected("wrong_issuer", "the token is from an issuer that is not known here")
 
 
 def compile_jwt(

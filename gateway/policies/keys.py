@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.identity.claims import STAND_IN, texts_of
 
@@ -21,7 +21,7 @@ Payer = Callable[["Call"], "str | None"]
 Applies = Callable[["Call"], bool]
 
 BEFORE_IDENTITY = ("address", "route")
-_MAX_KEY = 256  # characters of a claim that count
+_MAX_KEY: Final = 256  # characters of a claim that count
 
 
 def compile_key(per: str) -> KeyOf:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway import refusals
 from gateway.head import END
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 Now = Callable[[], float]
 
-LIMITED = Refusal(Outcome.RATE_LIMITED, 429, "rate_limited", "More calls than are allowed in this time.", retry_after=1)
+LIMITED: Final = Refusal(
+    Outcome.RATE_LIMITED, 429, "rate_limited", "More calls than are allowed in this time.", retry_after=1
+)
 
 
 @dataclass(frozen=True, slots=True)

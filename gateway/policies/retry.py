@@ -5,7 +5,7 @@ poll asks its dialect's replay class instead; what the kind says of budget and p
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.holds.replay import REPLAY
 from gateway.plan import Plan, Retry
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.head import RequestHead, ResponseHead
 
-KEPT = 16 * 1024  # bytes of a request that are kept until it is answered, to be sent again
-LONGEST = 2.0  # seconds; no pause gets longer by doubling
-RACE = 1.0  # seconds: a connection that was closed before the request came there is lost sooner
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # of the methods that only ask (RFC 9110 9.2.1) those that are served
+KEPT: Final = 16 * 1024  # bytes of a request that are kept until it is answered, to be sent again
+LONGEST: Final = 2.0  # seconds; no pause gets longer by doubling
+RACE: Final = 1.0  # seconds: a connection that was closed before the request came there is lost sooner
+SAFE: Final = frozenset(
+    {"GET", "HEAD", "OPTIONS"}
+)  # of the methods that only ask (RFC 9110 9.2.1) those that are served
 
 
 def compile_retry(

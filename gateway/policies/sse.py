@@ -4,7 +4,7 @@ what happens to a stream is in `streams`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.clock import NEVER
 from gateway.pipeline import Verdict
@@ -13,7 +13,7 @@ from gateway.plan import Sse
 if TYPE_CHECKING:
     from gateway.call import Call
 
-LONGEST_ID = 256  # characters of a Last-Event-ID that are kept
+LONGEST_ID: Final = 256  # characters of a Last-Event-ID that are kept
 
 
 def compile_sse(heartbeat: float | None, idle: float, max_time: float | None, resumes: bool = True) -> Sse:

@@ -10,29 +10,29 @@ from binascii import Error as BadBase64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha1
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.head import RequestHead, ResponseHead
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal
 
-ANY = "*"
-WEBSOCKET = "websocket"
-VERSION = "13"
+ANY: Final = "*"
+WEBSOCKET: Final = "websocket"
+VERSION: Final = "13"
 GOING_AWAY, POLICY_VIOLATION = 1001, 1008  # with what a tunnel is ended (RFC 6455 7.4.1)
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_PROTOCOL = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
-_OWN = frozenset({"h2c", "h2", "http", "tls"})  # what ends at this gateway, whatever an upstream may speak
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PROTOCOL: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
+_OWN: Final = frozenset({"h2c", "h2", "http", "tls"})  # what ends at this gateway, whatever an upstream may speak
 
-BAD_ORIGIN = Refusal(Outcome.FORBIDDEN, 403, "origin_not_allowed", "Pages of this origin may not connect here.")
-BAD_HANDSHAKE = Refusal(
+BAD_ORIGIN: Final = Refusal(Outcome.FORBIDDEN, 403, "origin_not_allowed", "Pages of this origin may not connect here.")
+BAD_HANDSHAKE: Final = Refusal(
     Outcome.BAD_REQUEST, 400, "bad_handshake", "The request is not a well-formed WebSocket handshake.", close=True
 )
-BAD_SUBPROTOCOL = Refusal(
+BAD_SUBPROTOCOL: Final = Refusal(
     Outcome.BAD_REQUEST, 400, "subprotocol_not_allowed", "None of the subprotocols of the request is spoken here."
 )
-BAD_VERSION = Refusal(
+BAD_VERSION: Final = Refusal(
     Outcome.BAD_REQUEST, 426, "websocket_version", "The only version of the WebSocket protocol spoken here is 13.",
     headers=((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")),
 )  # fmt: skip

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import ceil
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-FULL = float("-inf")  # a bucket that was never used
-SLACK = 1e-4  # of a token: what arithmetic on instants may lose; it never adds up
+FULL: Final = float("-inf")  # a bucket that was never used
+SLACK: Final = 1e-4  # of a token: what arithmetic on instants may lose; it never adds up
 
 
 @dataclass(frozen=True, slots=True)

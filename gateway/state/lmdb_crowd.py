@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from gateway.state.lmdb_table import Db, Txn
 
 if TYPE_CHECKING:
     import lmdb
 
-OWNER = 8  # bytes of the id of a process
-NOBODY = bytes(8)  # instead of the digest of a poller that is not asked for
+OWNER: Final = 8  # bytes of the id of a process
+NOBODY: Final = bytes(8)  # instead of the digest of a poller that is not asked for
 
 _u64 = Struct(">Q").pack
 _row = Struct(">Q8sQB8s")  # when it came (the number of the transaction), owner, its number there, may it end, who

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import lockf
 from pathlib import Path
+from typing import Final
 
 import lmdb
 
@@ -16,10 +17,10 @@ from gateway.state.lmdb_crowd import Crowd
 from gateway.state.lmdb_lock import NOW, UNLOCK, Lock, StateError
 from gateway.state.lmdb_table import Instants, Txn
 
-MAX_KEYS = 200_000  # of rates, and as many pollers that may evict nobody
-SMALLEST = 64 * 1024  # bytes of a file that is only begun
+MAX_KEYS: Final = 200_000  # of rates, and as many pollers that may evict nobody
+SMALLEST: Final = 64 * 1024  # bytes of a file that is only begun
 A_KEY, A_ROW = 512, 256  # bytes of the file for each there may be: twice what they take at worst
-LOOK = 16  # rows a process adds before it looks again how many there are
+LOOK: Final = 16  # rows a process adds before it looks again how many there are
 
 
 class Map:

@@ -7,23 +7,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from hashlib import blake2b
 from struct import Struct
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from gateway.state.bucket import FULL
 
 Txn: TypeAlias = Any  # lmdb.Transaction, whose hints allow for buffers where we get bytes
 Db: TypeAlias = Any
 
-SWEEP = 2  # old keys looked at for each new one
-LINGER = 60.0  # seconds for which one that is over stays: who calls now and then does not come and go
-SLICE = 1000  # keys that one transaction forgets
-MOST_DIGESTS = 10_000  # of a limit, kept in each process
-LIMIT = 4  # bytes of a digest that say under which limit
+SWEEP: Final = 2  # old keys looked at for each new one
+LINGER: Final = 60.0  # seconds for which one that is over stays: who calls now and then does not come and go
+SLICE: Final = 1000  # keys that one transaction forgets
+MOST_DIGESTS: Final = 10_000  # of a limit, kept in each process
+LIMIT: Final = 4  # bytes of a digest that say under which limit
 
 _instant = Struct("=d")
 pack = _instant.pack
 unpack = _instant.unpack
-FULL_AT = pack(FULL)  # what stands for a key that is not there
+FULL_AT: Final = pack(FULL)  # what stands for a key that is not there
 
 
 def limit_of(limit: str) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.call import Lease
 from gateway.state import bucket
@@ -20,7 +20,7 @@ from gateway.state.table import Table
 if TYPE_CHECKING:
     from gateway.call import Call
 
-MAX_KEYS = 200_000  # a limit; beyond it the oldest go, which errs on the caller's side. About 45 MB
+MAX_KEYS: Final = 200_000  # a limit; beyond it the oldest go, which errs on the caller's side. About 45 MB
 
 Ends = Callable[["Call", str], None]
 

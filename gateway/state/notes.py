@@ -10,19 +10,19 @@ import struct
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import lmdb
 
 from gateway.state.lmdb_lock import Lock
 
-SIZE = 16 << 20  # bytes of the file
-MOST = 100_000  # notes; the older half goes when there are as many
-LONGEST = 4096  # bytes of a note
-_SMALLEST = 64 * 1024  # bytes of a file that is only begun
-_PAGE = 4096
-_YOUNG = b"young"
-_UNTIL = struct.Struct("<d")
+SIZE: Final = 16 << 20  # bytes of the file
+MOST: Final = 100_000  # notes; the older half goes when there are as many
+LONGEST: Final = 4096  # bytes of a note
+_SMALLEST: Final = 64 * 1024  # bytes of a file that is only begun
+_PAGE: Final = 4096
+_YOUNG: Final = b"young"
+_UNTIL: Final = struct.Struct("<d")
 
 T = TypeVar("T")
 Key = tuple["str | bytes | bool | int", ...]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import hiredis
 import orjson
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.state.redis_words import Mark
     from gateway.state.store import Keys, Place, Taken
 
-MOST = 50  # asks in one call of the script; the server is at work on them while this process takes in the next
+MOST: Final = 50  # asks in one call of the script; the server is at work on them while this process takes in the next
 
 Ask = Sequence[Any]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.call import State
 from gateway.demands import release
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.state.mirror import Lent, Mirror
 
-TRIES = 3  # victims that turn out to be past ending; then the call is refused
+TRIES: Final = 3  # victims that turn out to be past ending; then the call is refused
 
 
 class _Waiting:

@@ -7,14 +7,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 
 if TYPE_CHECKING:
     from gateway.call import Call
 
-MOST_NAMES = 20_000  # kept; a name is made again in a microsecond
+MOST_NAMES: Final = 20_000  # kept; a name is made again in a microsecond
 
 # Of a place: its name, that of the poller where it matters who that is, and how many may wait for one.
 Mark = tuple[str, str, int]

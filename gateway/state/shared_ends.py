@@ -7,8 +7,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Final
 
-LONGEST = 0.25  # seconds
+LONGEST: Final = 0.25  # seconds
 
 Over = Callable[[bytes | None], None]
 

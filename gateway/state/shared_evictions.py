@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.call import State
 from gateway.state.lmdb_crowd import bearer_of, number_of, owner_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.state.shared import SharedStore
     from gateway.state.shared_route import SharedRoute
 
-TRIES = 3  # victims that turn out to be past ending; then the call is refused
+TRIES: Final = 3  # victims that turn out to be past ending; then the call is refused
 
 
 class Taking:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import lmdb
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("gateway")
 
-AGAIN = 0.1  # seconds until it is asked again
-STILL = 1.0  # seconds after which it is not full any more, if nobody has found it so
+AGAIN: Final = 0.1  # seconds until it is asked again
+STILL: Final = 1.0  # seconds after which it is not full any more, if nobody has found it so
 
 OnFailure = Literal["local", "closed", "open"]
 

@@ -4,7 +4,7 @@ be asked, and leases that were lent without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gateway.state.lmdb_map import Map
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gateway.state.shared_lines import Ticket
     from gateway.state.shared_places import Places, Turns
 
-SLICE = 200  # of them in one transaction: others want one too
+SLICE: Final = 200  # of them in one transaction: others want one too
 
 
 class Owed:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.call import State
 from gateway.state.lmdb_crowd import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gateway.state.lmdb_map import Map
     from gateway.state.mirror import Lent, Mirror
 
-MOST_ENDED = 100  # for one call, where a cap was lowered
+MOST_ENDED: Final = 100  # for one call, where a cap was lowered
 
 NOBODYS: frozenset[bytes] = frozenset()
 

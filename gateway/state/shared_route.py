@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import lmdb
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.state.shared import SharedStore
 
-NOTHING = bytes(16)  # the digest of nobody
-MOMENT = 0.05  # seconds
+NOTHING: Final = bytes(16)  # the digest of nobody
+MOMENT: Final = 0.05  # seconds
 
 
 class SharedMeter(Meter):

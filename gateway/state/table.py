@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
-SWEEP = 2  # old keys looked at for each new one: more than come, so that a table shrinks by itself
+SWEEP: Final = 2  # old keys looked at for each new one: more than come, so that a table shrinks by itself
 
 
 class Table:

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from heapq import nlargest
 from itertools import islice
+from typing import Final
 
-MOST = 1000  # consumers that outlive a clearing
-BETWEEN = 4  # times as many are counted before one: clearing after twice as many cost each newcomer half as much again
+MOST: Final = 1000  # consumers that outlive a clearing
+# Times as many are counted before one: clearing after twice as many cost each newcomer half as much again.
+BETWEEN: Final = 4
 
 
 class Consumers(dict[str, list[float]]):

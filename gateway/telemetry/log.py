@@ -7,14 +7,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Final
 
 import orjson
 
 from gateway.telemetry.writer import Sink, Writer
 
-FLUSH_EVERY = 0.1  # seconds from the first line of a batch to its hand-over
-FLUSH_BYTES = 64 * 1024
-CLOSE_WITHIN = 1.8  # seconds the process waits at its end for slow writers; a busy machine makes up to 2 of it
+FLUSH_EVERY: Final = 0.1  # seconds from the first line of a batch to its hand-over
+FLUSH_BYTES: Final = 64 * 1024
+CLOSE_WITHIN: Final = 1.8  # seconds the process waits at its end for slow writers; a busy machine makes up to 2 of it
 
 
 class CallLog:

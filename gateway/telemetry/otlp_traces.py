@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import SpanExportResult
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("gateway")
 
-BATCH = 32  # spans of one export: encoding them keeps the loop waiting, for 1 to 2 ms
-FLUSH_EVERY = 1.0  # seconds from the first span of a batch to its hand-over
-MAX_QUEUED = 2048  # spans handed over and not yet sent; beyond it they are dropped
-REST = 3.0  # times as long as it has worked the sender rests: a storm of errors must not take the core it happens on
-QUIET = 1.0  # seconds between two words about the collector
+BATCH: Final = 32  # spans of one export: encoding them keeps the loop waiting, for 1 to 2 ms
+FLUSH_EVERY: Final = 1.0  # seconds from the first span of a batch to its hand-over
+MAX_QUEUED: Final = 2048  # spans handed over and not yet sent; beyond it they are dropped
+# Times as long as it has worked the sender rests: a storm of errors must not take the core it happens on.
+REST: Final = 3.0
+QUIET: Final = 1.0  # seconds between two words about the collector
 
 
 class Traces:

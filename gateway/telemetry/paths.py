@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from gateway.templates import TAIL, capture, parts_of
@@ -15,12 +15,12 @@ from gateway.templates import TAIL, capture, parts_of
 if TYPE_CHECKING:
     from gateway.plan import Plan
 
-HIDDEN = "***"
+HIDDEN: Final = "***"
 # A JWT is three parts, of which the first is an object. It begins where a word does: a search from the middle of each
 # word on would take for ever with what a hostile client can write.
-TOKEN = re.compile(r"(?:(?<![\w-])|(?<=%[0-9A-Fa-f]{2}))eyJ[\w-]+\.[\w-]+\.[\w-]*")
-_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")  # never escaped in a canonical path
-_LONG = 8  # characters of a secret that is looked for within other parts, too
+TOKEN: Final = re.compile(r"(?:(?<![\w-])|(?<=%[0-9A-Fa-f]{2}))eyJ[\w-]+\.[\w-]+\.[\w-]*")
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]")  # never escaped in a canonical path
+_LONG: Final = 8  # characters of a secret that is looked for within other parts, too
 
 
 def without_tokens(text: str) -> str:

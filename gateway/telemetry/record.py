@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.clock import NEVER
 from gateway.head import parse_query
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.plan import Snapshot
 
-VERSION = 1  # of the schema; a field may be added under the same number, never changed or taken away
-MAX_TEXT = 512  # characters of anything a client could make long
-MAX_ARGS = 32
-MAX_METHOD = 32
-REPEATED = 256  # characters of a query of which it is remembered what is shown
+VERSION: Final = 1  # of the schema; a field may be added under the same number, never changed or taken away
+MAX_TEXT: Final = 512  # characters of anything a client could make long
+MAX_ARGS: Final = 32
+MAX_METHOD: Final = 32
+REPEATED: Final = 256  # characters of a query of which it is remembered what is shown
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 
 

@@ -4,7 +4,7 @@ kept, the same everywhere that the share is the same (OpenTelemetry's TraceIdRat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.outcome import ENDINGS, Outcome
 from gateway.plan import Sample
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.config import schema
 
-ALL = "g"  # sorts behind every digit
+ALL: Final = "g"  # sorts behind every digit
 
 
 def bound(share: float) -> str:

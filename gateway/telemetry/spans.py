@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 Record = dict[str, object]
 Attributes = dict[str, str | int | float]
 
-SCOPE = InstrumentationScope("longpoll-gateway", __version__, "https://opentelemetry.io/schemas/1.37.0")
-METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-SHOWN = {  # a field of the record -> the attribute of the server's span
+SCOPE: Final = InstrumentationScope("longpoll-gateway", __version__, "https://opentelemetry.io/schemas/1.37.0")
+METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+SHOWN: Final = {  # a field of the record -> the attribute of the server's span
     "path": "url.path",
     "status": "http.response.status_code",
     "peer": "client.address",
@@ -50,9 +50,9 @@ SHOWN = {  # a field of the record -> the attribute of the server's span
     "attempts": "longpoll.attempts",
     "note": "longpoll.note",
 }
-KEPT = TraceFlags(TraceFlags.SAMPLED)
+KEPT: Final = TraceFlags(TraceFlags.SAMPLED)
 ERROR, UNSET = Status(StatusCode.ERROR), Status(StatusCode.UNSET)
-NOBODY = Arrival()
+NOBODY: Final = Arrival()
 
 
 class Attempt(NamedTuple):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.head import Arrived
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.head import RequestHead
 
-MAX_AGENT = 256  # characters of a User-Agent that are kept
-MAX_STATE = 512  # characters of a tracestate that travel on (3.3.1.5: at least so many)
-MAX_MEMBERS = 32
-LONG_MEMBER = 128  # characters; longer entries go first
+MAX_AGENT: Final = 256  # characters of a User-Agent that are kept
+MAX_STATE: Final = 512  # characters of a tracestate that travel on (3.3.1.5: at least so many)
+MAX_MEMBERS: Final = 32
+LONG_MEMBER: Final = 128  # characters; longer entries go first
 _NUMBERS = tuple(f"{number:02x}" for number in range(256))
-_PARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-_MEMBER = re.compile(r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
+_PARENT: Final = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_MEMBER: Final = re.compile(r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
 
 
 class Role(IntEnum):
@@ -35,7 +35,10 @@ class Role(IntEnum):
 
 
 # As globals: on CPython 3.11 an enum's attribute costs four times a global.
-NONE, LINKED, ADOPTED, PASSED = Role
+NONE: Final[Role] = Role.NONE
+LINKED: Final[Role] = Role.LINKED
+ADOPTED: Final[Role] = Role.ADOPTED
+PASSED: Final[Role] = Role.PASSED
 
 
 class Arrival(NamedTuple):

@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Final, Protocol
 
-WRITE_BYTES = 1024 * 1024  # after so many bytes no further batch joins a write
-MAX_QUEUED = 16 * 1024 * 1024  # bytes handed over and not yet written; beyond it lines are dropped
+WRITE_BYTES: Final = 1024 * 1024  # after so many bytes no further batch joins a write
+MAX_QUEUED: Final = 16 * 1024 * 1024  # bytes handed over and not yet written; beyond it lines are dropped
 
 
 class Sink(Protocol):

@@ -5,9 +5,10 @@ doubled by those who want to hide it. Arithmetic only; whoever sends again asks 
 from __future__ import annotations
 
 from math import exp
+from typing import Final
 
-WINDOW = 10.0  # seconds over which calls and what was sent again are compared: they fade, nothing is cut off
-FLOOR = 10.0  # may be sent again within a window however few calls there are
+WINDOW: Final = 10.0  # seconds over which calls and what was sent again are compared: they fade, nothing is cut off
+FLOOR: Final = 10.0  # may be sent again within a window however few calls there are
 
 
 class Budget:

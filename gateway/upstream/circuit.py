@@ -5,7 +5,7 @@ answer and never a hold: then nobody waits for what is not there, and one call a
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.call import Lease
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.upstream.endpoint import Endpoint
 
-FAILURES = 5  # connections in a row that could not be had, and every endpoint is among them, those that are out too
-WITHIN = 10.0  # seconds; a row ends when nothing was tried for so long
-AGAIN = 0.5  # seconds in which every endpoint is tried about once while it is open
+# Connections in a row that could not be had, and every endpoint is among them, those that are out too.
+FAILURES: Final = 5
+WITHIN: Final = 10.0  # seconds; a row ends when nothing was tried for so long
+AGAIN: Final = 0.5  # seconds in which every endpoint is tried about once while it is open
 
 
 class Circuit:

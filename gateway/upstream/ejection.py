@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from math import floor
+from typing import Final
 
 from gateway.holds.budget import overrun_answer
 from gateway.outcome import ENDINGS, Outcome, Sign
 
-LONGEST_OUT = 300.0  # seconds to which ejections one after the other grow, unless `for` itself is longer
-_DIED = frozenset({Outcome.UPSTREAM_RESET, Outcome.TRUNCATED})
+LONGEST_OUT: Final = 300.0  # seconds to which ejections one after the other grow, unless `for` itself is longer
+_DIED: Final = frozenset({Outcome.UPSTREAM_RESET, Outcome.TRUNCATED})
 
 
 @dataclass(frozen=True, slots=True)

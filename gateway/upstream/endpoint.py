@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.call import Lease
 from gateway.upstream.resting import Resting
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from gateway.upstream.dial import Dial
     from gateway.upstream.http1 import UpstreamConnection
 
-FRESH = 1.0  # seconds: an idle connection younger than this may carry what must not be repeated
+FRESH: Final = 1.0  # seconds: an idle connection younger than this may carry what must not be repeated
 # Idle connections kept per endpoint, for the next polls of those who were woken: as many as a process parks. Of all
 # that are open `Dialer.most_open` is the bound, and those that rest give way to new ones.
-MAX_IDLE = 16_384
+MAX_IDLE: Final = 16_384
 
 
 class Endpoint:

@@ -7,55 +7,60 @@ from __future__ import annotations
 import errno
 import ssl
 from dataclasses import replace
+from typing import Final
 
 from gateway.outcome import Outcome
 from gateway.pipeline import Refusal
 
-REFUSED = Refusal(
+REFUSED: Final = Refusal(
     Outcome.UPSTREAM_REFUSED, 502, "upstream_refused", "The service behind this gateway cannot be reached."
 )
-UNRESOLVED = Refusal(
+UNRESOLVED: Final = Refusal(
     Outcome.UPSTREAM_REFUSED,
     503,
     "upstream_unresolved",
     "The service behind this gateway has no known address just now.",
     retry_after=2,
 )
-RESET = Refusal(Outcome.UPSTREAM_RESET, 502, "upstream_reset", "The service behind this gateway closed the connection.")
-BAD = Refusal(Outcome.UPSTREAM_BAD, 502, "upstream_bad", "The service behind this gateway sent a malformed answer.")
-TIMEOUT = Refusal(
+RESET: Final = Refusal(
+    Outcome.UPSTREAM_RESET, 502, "upstream_reset", "The service behind this gateway closed the connection."
+)
+BAD: Final = Refusal(
+    Outcome.UPSTREAM_BAD, 502, "upstream_bad", "The service behind this gateway sent a malformed answer."
+)
+TIMEOUT: Final = Refusal(
     Outcome.UPSTREAM_TIMEOUT,
     504,
     "upstream_timeout",
     "The service behind this gateway did not answer in time.",
 )
-CONNECT_TIMEOUT = Refusal(
+CONNECT_TIMEOUT: Final = Refusal(
     Outcome.UPSTREAM_REFUSED,
     504,
     "upstream_connect_timeout",
     "The service behind this gateway cannot be reached in time.",
 )
-TOO_LATE = Refusal(
+TOO_LATE: Final = Refusal(
     Outcome.UPSTREAM_TIMEOUT, 504, "upstream_too_late", "No time was left to ask the service behind this gateway."
 )
-STALE = replace(RESET)  # the connection was used before, and may have been closed before the request came there
-CIRCUIT_OPEN = Refusal(
+STALE: Final = replace(RESET)  # the connection was used before, and may have been closed before the request came there
+CIRCUIT_OPEN: Final = Refusal(
     Outcome.UPSTREAM_REFUSED, 503, "circuit_open", "The service behind this gateway cannot be reached just now."
 )
-COMES_BACK = 5  # seconds over which those are spread who were told so
-OVERLOADED = Refusal(
+COMES_BACK: Final = 5  # seconds over which those are spread who were told so
+OVERLOADED: Final = Refusal(
     Outcome.OVERLOADED,
     503,
     "overloaded",
     "The service behind this gateway holds as many calls as it may.",
     retry_after=5,
 )
-NO_ROOM = Refusal(
+NO_ROOM: Final = Refusal(
     Outcome.OVERLOADED, 503, "overloaded", "This gateway has no room for another call just now.", retry_after=5
 )
-NO_ROOM_TO_HOLD = replace(NO_ROOM, detail="This gateway has no room to hold another poll just now.", close=True)
+NO_ROOM_TO_HOLD: Final = replace(NO_ROOM, detail="This gateway has no room to hold another poll just now.", close=True)
 
-INTERNAL = Refusal(
+INTERNAL: Final = Refusal(
     Outcome.INTERNAL_ERROR, 500, "internal_error", "This gateway failed to handle the request.", close=True
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.call import Try
 from gateway.clock import Timers
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from gateway.poller import Poller
     from gateway.upstream.endpoint import Endpoint
 
-MAX_DIALS = 3  # endpoints tried for one call before it fails
-OPENED = "upstream %s: no endpoint can be reached; until one can, calls get 503 at once"
-CLOSED = "upstream %s: it can be reached again"
+MAX_DIALS: Final = 3  # endpoints tried for one call before it fails
+OPENED: Final = "upstream %s: no endpoint can be reached; until one can, calls get 503 at once"
+CLOSED: Final = "upstream %s: it can be reached again"
 logger = logging.getLogger("gateway")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from gateway.head import END, Fields, Forwarded, RawHeaders, RequestHead, ResponseHead
@@ -22,21 +22,22 @@ if TYPE_CHECKING:
     from gateway.plan import Plan, RequestShape
     from gateway.upstream.endpoint import Endpoint
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
      b"trailer", b"transfer-encoding", b"upgrade", b"http2-settings"}
 )  # fmt: skip
 # What a client may not say to the upstream: the gateway says it, or it ends here.
-OURS = frozenset(
+OURS: Final = frozenset(
     {b"host", b"expect", b"forwarded", b"x-real-ip", b"x-request-id", b"traceparent", b"tracestate", b"baggage",
      b"gateway-hold"}
 )  # fmt: skip
-FORWARDED = b"x-forwarded-"  # nor anything that begins so: -For, but also -Prefix and -Ssl, which frameworks believe
-_KEPT = frozenset({b"content-length", b"content-type", b"host"})  # naming these in Connection changes nothing
+# Nor anything that begins so: -For, but also -Prefix and -Ssl, which frameworks believe.
+FORWARDED: Final = b"x-forwarded-"
+_KEPT: Final = frozenset({b"content-length", b"content-type", b"host"})  # naming these in Connection changes nothing
 Drops = Callable[[bytes], bool]  # whether a field of that name, as it was spelled, ends here
-_PLACE = re.compile(r"\{([^}]*)\}|(?<=/)\*\*$")
-_TOKENS = re.compile(rb"[^\s,]+")
-_VISIBLE = re.compile(r"[ -$&-~]*")  # ASCII without controls, and without the sign of what is encoded
+_PLACE: Final = re.compile(r"\{([^}]*)\}|(?<=/)\*\*$")
+_TOKENS: Final = re.compile(rb"[^\s,]+")
+_VISIBLE: Final = re.compile(r"[ -$&-~]*")  # ASCII without controls, and without the sign of what is encoded
 
 
 @lru_cache(maxsize=256)  # equal routes share one, and what it has decided: 5,000 of them would be strangers to a cache

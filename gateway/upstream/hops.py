@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import Final
 
 from gateway.head import RequestHead
 from gateway.networks import Networks, within
 
-MOST = 32  # hops; nobody honest has so many
+MOST: Final = 32  # hops; nobody honest has so many
 _FIELDS = ("X-Forwarded-For", "Forwarded", "X-Forwarded-Proto")
-_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-_VALUE = r'[!#$%&\'*+\-.^_`|~0-9A-Za-z:\[\]]*|"(?:[^"\\]|\\.)*"'  # a token, and what careless proxies leave unquoted
-_PAIR = re.compile(rf"\s*([A-Za-z]+)=({_VALUE})\s*(?:;|$)")
+_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+# A token, and what careless proxies leave unquoted.
+_VALUE: Final = r'[!#$%&\'*+\-.^_`|~0-9A-Za-z:\[\]]*|"(?:[^"\\]|\\.)*"'
+_PAIR: Final = re.compile(rf"\s*([A-Za-z]+)=({_VALUE})\s*(?:;|$)")
 
 
 def client_of(peer: str, head: RequestHead, trusted: Networks) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from gateway.bodies import BadBodyError, Body, ChunkedBody, CloseBody
 from gateway.call import Call
@@ -21,8 +21,8 @@ from gateway.upstream import failure
 if TYPE_CHECKING:
     from gateway.upstream.endpoint import Endpoint
 
-MAX_HEAD = 64 * 1024  # bytes of an answer's head
-MAX_INFORMATIONAL = 16  # 1xx answers before the real one
+MAX_HEAD: Final = 64 * 1024  # bytes of an answer's head
+MAX_INFORMATIONAL: Final = 16  # 1xx answers before the real one
 
 
 class UpstreamConnection(asyncio.BufferedProtocol):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.memory import RENEW
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.upstream.balance import Upstream
     from gateway.upstream.endpoint import Endpoint
 
-_SINCE = struct.Struct("<d")
+_SINCE: Final = struct.Struct("<d")
 
 
 class SharedPins:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from hashlib import blake2b
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from gateway.upstream.spread import LeastHeld
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from gateway.upstream.affinity import Affinity, Value
     from gateway.upstream.endpoint import Endpoint
 
-SLOTS = 1 << 16  # values are told apart into so many; each is decided once and then looked up
-_PRIME = (1 << 61) - 1
+SLOTS: Final = 1 << 16  # values are told apart into so many; each is decided once and then looked up
+_PRIME: Final = (1 << 61) - 1
 Chance = tuple[int, int, float, "Endpoint"]  # two numbers of its own, its weight, the endpoint
 
 

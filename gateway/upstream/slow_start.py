@@ -4,14 +4,14 @@ are cold, and with nothing to carry it would otherwise get everybody at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.clock import NEVER
 
 if TYPE_CHECKING:
     from gateway.upstream.endpoint import Endpoint
 
-STEPS = 20  # a share grows in so many steps, from the first of them on
+STEPS: Final = 20  # a share grows in so many steps, from the first of them on
 
 
 class SlowStart:

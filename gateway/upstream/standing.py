@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from gateway.clock import NEVER
 from gateway.upstream.ejection import Strikes
 
 EJECTION, HEALTH = "ejection", "health"  # why an endpoint is out: the table that says so
-ILL = frozenset({EJECTION, HEALTH})
+ILL: Final = frozenset({EJECTION, HEALTH})
 
 Kind: TypeAlias = Literal["eject", "probe", "restore"]
 

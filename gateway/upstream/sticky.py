@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.holds.session import compile_answer_place
 from gateway.memory import MOST, Shelf, short
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.upstream.endpoint import Endpoint
     from gateway.upstream.pins import SharedPins
 
-MOVED = "session_moved"  # note of a record
+MOVED: Final = "session_moved"  # note of a record
 
 
 @dataclass(frozen=True, slots=True)
