@@ -74,12 +74,12 @@ class Acceptor:
         where another process takes it."""
         if self._sock.fileno() < 0:
             return
+        self._pause()
         while taking and self._take_batch(BATCH) == BATCH:
             pass
-        self._pause()
+        self._sock.close()  # nothing comes between: who joined the queue since would be lost
         if self._later is not None:
             self._later.cancel()
-        self._sock.close()
 
     def abort(self) -> None:
         """Stops now, handshakes included."""

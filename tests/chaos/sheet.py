@@ -28,7 +28,7 @@ class Sheet:
 
     def within(self, what: str, seconds: float | None, limit: float) -> None:
         """A promise about time; None: it did not come about while the case waited."""
-        seen = "never" if seconds is None else f"{seconds:.2f} s"
+        seen = "never" if seconds is None else f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.2f} s"
         if self._timed or seconds is None:
             self.check(what, seen, seconds is not None and seconds <= limit, f"at most {limit:g} s")
         else:
