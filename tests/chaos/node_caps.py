@@ -5,11 +5,13 @@ Redis. The service counts who got through, whatever the gateways believe.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from pathlib import Path
 
 from tests.bench.load import Crowd
 from tests.bench.measure import percentile
+from tests.bench.process import core_speed
 from tests.bench.wire import request
 
 from .nodes import Nodes, in_redis, nodes, over, plan, refusals, told
@@ -22,7 +24,8 @@ from .waiting import reached
 MAX = 10
 GONE = 15.0  # seconds in which the places of a dead node are free
 PATIENT = 0.05  # seconds for a refusal
-TURNS = 3
+SETTLED = 0.5  # seconds in which both gateways have let in whoever has connected
+TURNS = 5  # the median: the machine has slow moments of its own
 HEARD = 3.0  # seconds in which every node has heard of every other
 PRESSED = 18.0  # seconds of a partition: longer than a node without a heartbeat counts as alive
 
@@ -36,6 +39,7 @@ async def two_nodes(
         sheet.step(f"{polls:,} polls of one consumer over two gateways, at one instant")
         wires = [request(f"/poll?for={hold:g}", token)] * (polls // 2)
         crowds = [await _dialled(node, len(wires)) for node in on.all]
+        sheet.note("a fixed piece of Python takes", f"{core_speed(0):.0f} ms here, of which 100 is a quick machine")
         most = [await _at_once(sheet, crowds, wires, MAX)]
         sheet.check("held at the service", held := await on.held(), held == MAX, f"{MAX}")
         for _ in range(TURNS - 1):  # all places are taken: everybody is refused
@@ -59,6 +63,8 @@ async def two_nodes(
 
 async def _at_once(sheet: Sheet, crowds: list[Crowd], wires: list[bytes], held: int) -> float:
     """Everybody asks; seconds until nearly all who are refused were told so."""
+    await asyncio.sleep(SETTLED)
+    gc.collect()  # of ours, or it falls into what is timed
     for crowd in crowds:
         crowd.ask(wires, slice(None))
     await over(*crowds, held=held)
