@@ -140,7 +140,8 @@ def compared() -> Comparison:
         "haproxy": [{"hold_kib": 8.0}, {"hold_kib": 8.0}, {"short_us": 20.0}],
     }
     told = {
-        name: Told({"conf": f"text of {name}\n"}, [f"/opt/{name}", "/tmp/b/conf"], Path("/tmp/b")) for name in turns
+        name: Told({"conf": f"text of {name} in /tmp/b\n"}, [f"/opt/{name}", "/tmp/b/conf"], Path("/tmp/b"))
+        for name in turns
     }
     peers = {name: replace(PEERS[name], version=()) for name in turns}
     return Comparison(peers, turns, told, ["nginx is not installed (nginx not found): apt-get install nginx"])
@@ -159,7 +160,7 @@ def test_the_page_has_figures_duties_configurations_and_who_is_missing(tmp_path:
     write(tmp_path / "figures.md", compared(), Scale(), 3, MACHINE)
     page = (tmp_path / "figures.md").read_text()
     for part in (
-        "| gateway | 5.00 |", "never", "text of haproxy", "<code>haproxy ./conf</code>", "(figures.svg)",
+        "| gateway | 5.00 |", "never", "text of haproxy in .", "<code>haproxy ./conf</code>", "(figures.svg)",
         "Not compared: nginx is not installed", "81 ms after", "jwt_verify",
     ):  # fmt: skip
         assert part in page

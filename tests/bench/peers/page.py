@@ -11,6 +11,7 @@ from ..measure import Scale
 from .comparing import Comparison
 from .known import OURS
 from .machine import Machine
+from .playing import Told
 from .plot import plot
 from .tables import HOLDS, SHORTS, as_markdown, bars, costs, duties
 
@@ -114,7 +115,12 @@ def versions(done: Comparison) -> list[str]:
 def _configured(done: Comparison, name: str) -> str:
     told = done.told[name]
     # a program's name is enough: where things are on that machine is nobody's business
-    here = [word.replace(str(told.directory), ".").replace(str(ROOT), ".") for word in told.command]
-    words = [Path(word).name if word.startswith("/") else word for word in here]
-    files = "\n".join(f"`{file}`\n\n```\n{text.rstrip()}\n```\n" for file, text in told.files.items())
+    words = [
+        Path(word).name if word.startswith("/") else word for word in (_there(told, each) for each in told.command)
+    ]
+    files = "\n".join(f"`{file}`\n\n```\n{_there(told, text).rstrip()}\n```\n" for file, text in told.files.items())
     return ONE.format(name=name, command=" ".join(words), files=files)
+
+
+def _there(told: Told, text: str) -> str:
+    return text.replace(str(told.directory), ".").replace(str(ROOT), ".")
