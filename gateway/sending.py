@@ -33,7 +33,7 @@ class Sending(asyncio.Transport):
         self._state = OPEN
         self._mask = 0
         self._high = HIGH
-        self._unsent: bytearray | None = None
+        self._unsent: bytes | bytearray | None = None
         self._posted = False  # it leaves with what others write in this turn: the kernel was not asked yet
         self._choked = False  # the protocol was told to pause
         self._ends = False  # nothing more is to be sent, once all that is unsent has left
@@ -58,7 +58,7 @@ class Sending(asyncio.Transport):
             if self._posted and len(self._unsent) > SMALL:
                 self.leaves()
         elif self._poller.outbox.gathers and len(data) <= SMALL:
-            self._unsent = bytearray(data)
+            self._unsent = bytes(data)  # no copy of what is bytes
             self._posted = True
             self._poller.outbox.post(self)
             return
@@ -82,21 +82,23 @@ class Sending(asyncio.Transport):
             self._flush()
 
     def _flush(self) -> None:
-        self._posted, unsent = False, self._unsent
+        self._posted, unsent, sent = False, self._unsent, 0
         if unsent is None:
             return
         try:
-            del unsent[: os.write(self._descriptor, unsent)]
+            sent = os.write(self._descriptor, unsent)
         except BlockingIOError:
             pass
         except OSError as error:
             self._end(error)
             return
-        if unsent:
-            self._watch(self._mask | OUT)
-        else:
+        if sent == len(unsent):
             self._unsent = None
             self._watch(self._mask & ~OUT)
+        else:
+            self._unsent = unsent = bytearray(unsent) if isinstance(unsent, bytes) else unsent
+            del unsent[:sent]
+            self._watch(self._mask | OUT)
         self._weigh()
         if self._unsent is None and self._state == CLOSING:
             self._end(None)
