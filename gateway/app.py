@@ -37,7 +37,7 @@ from gateway.operating import Operator
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.policies.rate_limit import Screen
-from gateway.poller import CROWD, MOST, Poller, open_pollers
+from gateway.poller import MOST, Poller, open_pollers
 from gateway.ramp import Ramp
 from gateway.reloading import Reloads
 from gateway.serve import Serve
@@ -57,7 +57,9 @@ logger = logging.getLogger("gateway")
 GC_THRESHOLDS = (50_000, 50, 1000)  # a full collection over parked polls stops the loop: let it be rare
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "notice": logging.INFO, "warning": logging.WARNING,
           "error": logging.ERROR}  # fmt: skip
-ANSWERS = CROWD  # of upstreams, told in one turn of the loop: 3 ms, so that nobody waits for the end of a crowd
+# Of upstreams, read in one turn of the loop: 3 ms. All of a crowd are read soon, for an ordinary answer may be behind
+# them; those of polls are told some a turn (`rush`).
+ANSWERS = 1024
 AFTER_DRAIN = 0.5  # seconds for the last bytes of the last answers to leave
 BETWEEN_POLLS = 1.0  # seconds a draining gateway waits for the next poll of a client that was just answered
 
@@ -129,14 +131,9 @@ class App:
             logger.warning("TLS without uvloop takes ten times the memory per connection; install uvloop")
         parsers = Parsers(loop)
         clients, upstreams = self._pollers = open_pollers(loop, MOST, ANSWERS)  # no crowd is before another
-        self._telemetry = Telemetry(
-            loop,
-            self._clock,
-            self._timers,
-            config,
-            self._part,
-            self._pollers,
-        )
+        parsers.rush.outbox = upstreams.outbox if upstreams is not None else None
+        crowds = (*self._pollers, parsers.rush)
+        self._telemetry = Telemetry(loop, self._clock, self._timers, config, self._part, crowds)
         self.members.changed = self._look_after
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after, upstreams)
         self._limits = Limits(loop, self._timers, self._store)

@@ -49,9 +49,17 @@ class Outbox:
         """It has something, and nothing before."""
         self._senders.append(sender)
         if len(self._senders) >= TOGETHER:
-            self.send()
+            self._send()
+
+    def gather(self) -> None:
+        """Until `send`."""
+        self.gathers = True
 
     def send(self) -> None:
+        self.gathers = False
+        self._send()
+
+    def _send(self) -> None:
         senders, self._senders = self._senders, []
         for sender in senders:
             sender.leaves()
@@ -106,14 +114,14 @@ class Poller:
         """What is not told now, or was to come after somebody failed, is still so in the next turn."""
         happened = self._epoll.poll(0, self._most)
         self.crowded = len(happened) >= CROWD
-        self.outbox.gathers = len(happened) > 1
+        if len(happened) > 1:
+            self.outbox.gather()
         try:
             for descriptor, events in happened:
                 one = self._watched[descriptor]
                 if one is not None:
                     one.happened(events)
         finally:
-            self.outbox.gathers = False
             self.outbox.send()
 
     def close(self) -> None:

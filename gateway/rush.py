@@ -1,6 +1,6 @@
 """When one event wakes thousands of polls, their answers are one turn of the loop, and whoever comes meanwhile waits
-for its end: 0.4 s with 8,000. Here all are read at once, which takes a tenth of it, and told some a turn, in their
-order: then a new request waits for 30 ms.
+for its end: 0.4 s with 8,000. Here all are read as they come, which takes a tenth of it, and told some a turn, in
+their order: then a new request waits for 12 ms.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gateway.call import Call
+    from gateway.poller import Outbox
     from gateway.upstream.http1 import UpstreamConnection
 
 MOST: Final = 64  # in one turn: 3 ms
@@ -20,12 +21,18 @@ LOOK: Final = 16  # after so many it is looked whether the loop has turned, whic
 class Rush:
     """Polls whose answer has come and waits for its turn."""
 
-    __slots__ = ("_begun", "_loop", "_waiting")
+    __slots__ = ("_begun", "_loop", "_waiting", "outbox")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.outbox: Outbox | None = None  # in which what is written for them is gathered
         self._begun = 0  # since the loop turned, or fewer than LOOK before
         self._waiting: deque[tuple[UpstreamConnection, Call]] = deque()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._waiting)
 
     def keeps(self, connection: UpstreamConnection, call: Call) -> bool:
         """Whether the answer to that poll must wait; its connection is told to `catch_up` then."""
@@ -38,13 +45,17 @@ class Rush:
         return True
 
     def _turned(self) -> None:
-        waiting = self._waiting
+        waiting, outbox = self._waiting, self.outbox
+        if outbox is not None:
+            outbox.gather()
         try:
             for _ in range(min(MOST, len(waiting))):
                 connection, call = waiting.popleft()
                 if connection.call is call:
                     connection.catch_up()
         finally:  # a bug in one call must not keep the answers of the others
+            if outbox is not None:
+                outbox.send()
             if waiting:
                 self._loop.call_soon(self._turned)
             else:

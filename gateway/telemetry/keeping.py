@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.machine.part import ALONE, Part
 from gateway.telemetry import events
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gateway.clock import Clock, Timers
     from gateway.config.settings import Config
     from gateway.plan import Snapshot
-    from gateway.poller import Poller
     from gateway.telemetry.instruments import Gauges
     from gateway.telemetry.otlp_metrics import Pusher
     from gateway.telemetry.otlp_traces import Traces
@@ -41,12 +40,20 @@ MOST: Final = 8192  # calls kept meanwhile
 AT_ONCE: Final = 256  # of those behind a crowd in one turn of the loop: 4 ms
 
 
+class Crowd(Protocol):
+    """Where calls and answers come from."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more of them wait for their turn."""
+
+
 class Telemetry:
     """Begins with the process and outlives every reload; `close()` writes out what is left."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, clock: Clock, timers: Timers, config: Config, part: Part = ALONE,
-        pollers: Sequence[Poller | None] = (),
+        crowds: Sequence[Crowd | None] = (),
     ) -> None:  # fmt: skip
         self._worker = part.number if part.workers > 1 else None  # stands in every line, if there are others
         self._loop = loop
@@ -56,7 +63,7 @@ class Telemetry:
         self._table = table = config.telemetry
         self._resource: Resource | None = None
         self._pusher: Pusher | None = None
-        self._pollers = tuple(pollers)
+        self._crowds = tuple(crowds)
         self._ended: deque[Call] = deque()
         self._since = 0.0  # loop seconds: when the first of them ended
         self._snapshot: Snapshot | None = None  # under which they ended
@@ -103,7 +110,7 @@ class Telemetry:
 
     def _crowded(self) -> bool:
         """Whether more calls and answers wait for their turn."""
-        return any(poller is not None and poller.crowded for poller in self._pollers)
+        return any(crowd is not None and crowd.crowded for crowd in self._crowds)
 
     def catch_up(self) -> None:
         """Counts and records every call that has ended."""

@@ -151,3 +151,30 @@ def test_what_is_no_poll_does_not_wait() -> None:
     come(made._parsers.rush, [Other([]) for _ in range(2 * MOST)])
     made.data_received(NEWS)
     assert line.scene.call.outcome is Outcome.ANSWERED
+
+
+def test_what_is_written_in_a_turn_leaves_when_all_of_it_were_told() -> None:
+    class Box:
+        open = False
+
+        def gather(self) -> None:
+            self.open = True
+
+        def send(self) -> None:
+            self.open = False
+
+    class Writer(Other):
+        def catch_up(self) -> None:
+            super().catch_up()
+            gathered.append(box.open)
+
+    loop, told, gathered, box = HandLoop(), list[Other](), list[bool](), Box()
+    rush = Rush(cast(asyncio.AbstractEventLoop, loop))
+    rush.outbox = cast(Any, box)
+    come(rush, [Writer(told) for _ in range(MOST + 3)])
+    assert rush.crowded
+    while loop.handles:
+        turn, loop.handles = loop.handles, []
+        for handle in turn:
+            handle.callback()
+    assert gathered == [True] * 3 and not box.open and not rush.crowded
