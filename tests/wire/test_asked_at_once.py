@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.across import STATES, Opened, two
-from tests.kit.gateways import InProcess, bearer, hold
+from tests.kit.gateways import InProcess, hold
 from tests.kit.limits import alice, bob, cap, left, limit, limited, polled, statuses, waits
 from tests.kit.raw import client, get
 from tests.kit.upstreams import HoldingUpstream, ScriptedUpstream
@@ -41,13 +41,6 @@ async def test_who_is_known_is_asked_once_for_all_on_any_connection(
             assert (await ask.ask(alice())).status == 200
             assert asked(one) - before == ways
             before = asked(one)
-
-
-async def test_a_call_with_a_body_is_asked_before_it_is_read(tmp_path: Path) -> None:
-    async with ScriptedUpstream() as up, limited(up, tmp_path, limit("1/hour", per='"address"')) as (_, raw):
-        assert (await raw.ask(alice())).status == 200
-        await raw.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + bearer("alice").encode() + b"\r\nContent-Length: 9\r\n\r\n")
-        assert (await raw.read_answer()).status == 429
 
 
 async def test_strangers_and_those_who_are_known_pay_from_one_bucket_of_their_address(tmp_path: Path) -> None:

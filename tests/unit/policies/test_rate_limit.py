@@ -82,6 +82,17 @@ def test_a_screen_that_refuses_has_cost_its_other_limits_nothing() -> None:
     assert demand is not None and store.level(demand, 100.0).left == 8
 
 
+@pytest.mark.parametrize(("known", "framing", "asked"), [
+    (True, None, False), (True, "length", True), (True, "chunked", True), (False, None, True),
+])  # fmt: skip
+def test_a_screen_lets_past_only_who_is_known_and_has_no_body(known: bool, framing: str | None, asked: bool) -> None:
+    call = caller(None)
+    call.framing = framing
+    step = Screen(MemoryStore(), lambda: 100.0).step([limit(per="address")], lambda _: known)
+    assert step(call) is None
+    assert bool(call.charges) is asked
+
+
 @pytest.mark.parametrize("wait", [0.0, 0.001, 0.5, 1.0, 7.0, 59.5, 3600.0])
 def test_nobody_is_told_to_come_back_too_soon_and_not_all_at_once(wait: float) -> None:
     found = {limited(wait).retry_after or 0 for _ in range(300)}
