@@ -15,8 +15,8 @@ from multidict import CIMultiDictProxy
 if TYPE_CHECKING:
     from gateway.holds.content import Content
     from gateway.identity.claims import Identity
-    from gateway.plan import RequestShape
     from gateway.routing import Found, Router
+    from gateway.shapes import RequestShape
     from gateway.telemetry.trace import Arrival
 
 _NEEDS_ESCAPING: Final = re.compile(r"[^!-~\w]|[&=+%#]")  # what would make another parameter of it

@@ -11,7 +11,7 @@ from gateway.outcome import Outcome
 
 if TYPE_CHECKING:
     from gateway.head import ResponseHead
-    from gateway.plan import Sse
+    from gateway.shapes import Sse
 
 HEARTBEAT: Final = b":\n\n"  # a comment and an empty line: to no reader an event
 # Share of `max_time` by which a stream ends sooner, or all that began together would come back together.

@@ -34,8 +34,9 @@ LONG_FILES: dict[str, str] = {
 LONG_FUNCTIONS: dict[str, str] = {}
 
 # Lower layers first; a module may import its own layer and those below it. `app` stands above all.
-NOUNS = ["outcome", "head", "pipeline", "clock", "call", "sides", "plan", "holds.plan", "identity.claims"]
+NOUNS = ["outcome", "head", "pipeline", "clock", "call", "sides", "holds.plan", "identity.claims"]
 PURE = [
+    "shapes",
     "holds",
     "target",
     "routing",
@@ -64,6 +65,7 @@ PURE += [
     "upstream.hops",
 ]
 BEHAVIOUR = [
+    "plan",
     "parse",
     "rush",
     "poller",

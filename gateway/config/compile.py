@@ -20,7 +20,7 @@ from gateway.config.upstreams import compile_upstream
 from gateway.identity.places import credential_cookies, credential_headers
 from gateway.identity.verify import Provider
 from gateway.networks import Networks
-from gateway.plan import Cors, EdgeLimits, Plan, RequestShape, ResponseShape, Retry, Snapshot, Sse
+from gateway.plan import Plan, Snapshot
 from gateway.policies.cors import OWNED, compile_cors
 from gateway.policies.headers import HeaderRules, compile_header_rules
 from gateway.policies.rate_limit import Screen, Shown
@@ -28,6 +28,7 @@ from gateway.policies.retry import compile_retry
 from gateway.policies.sse import compile_sse
 from gateway.policies.websocket import Upgrades, compile_upgrades
 from gateway.routing import Router, Rule
+from gateway.shapes import Cors, EdgeLimits, RequestShape, ResponseShape, Retry, Sse
 from gateway.state.memory import MemoryStore
 from gateway.telemetry.sampling import compile_sample
 from gateway.upstream.headers import FORWARDED, HOP_BY_HOP, OURS, compile_drops

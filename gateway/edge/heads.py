@@ -10,7 +10,7 @@ from gateway import refusals
 from gateway.pipeline import Refusal
 
 if TYPE_CHECKING:
-    from gateway.plan import EdgeLimits
+    from gateway.shapes import EdgeLimits
 
 
 def take_head(buffer: bytes, limits: EdgeLimits) -> tuple[bytes | Refusal | None, bytes]:

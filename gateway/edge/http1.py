@@ -30,9 +30,9 @@ from gateway.upstream.headers import response_head, switch_head
 
 if TYPE_CHECKING:
     from gateway.head import Fields, RequestHead, ResponseHead
-    from gateway.plan import EdgeLimits
     from gateway.poller import Poller
     from gateway.serve import Serve
+    from gateway.shapes import EdgeLimits
     from gateway.upstream.headers import Drops
     from gateway.upstream.http1 import UpstreamConnection
 

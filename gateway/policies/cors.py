@@ -12,7 +12,7 @@ from typing import Final
 from gateway.head import RequestHead
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply
-from gateway.plan import Cors
+from gateway.shapes import Cors
 
 EXPOSED = ("Retry-After", "WWW-Authenticate", "RateLimit", "RateLimit-Policy")
 """What a page may always read of an answer: it cannot back off by fields it does not see."""

@@ -1,5 +1,5 @@
 """The kind `headers`: fields to set and to remove, compiled to the bytes that the shapes of requests and
-answers carry (`gateway.plan`). What frames a message or names its connection cannot be touched.
+answers carry (`gateway.shapes`). What frames a message or names its connection cannot be touched.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from gateway.holds.replay import REPLAY
-from gateway.plan import Plan, Retry
+from gateway.shapes import Retry
 
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.head import RequestHead, ResponseHead
+    from gateway.plan import Plan
 
 KEPT: Final = 16 * 1024  # bytes of a request that are kept until it is answered, to be sent again
 LONGEST: Final = 2.0  # seconds; no pause gets longer by doubling

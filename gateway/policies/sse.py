@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.clock import NEVER
 from gateway.pipeline import Verdict
-from gateway.plan import Sse
+from gateway.shapes import Sse
 
 if TYPE_CHECKING:
     from gateway.call import Call

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from gateway.call import Call
     from gateway.config import schema
-    from gateway.plan import Sample
+    from gateway.shapes import Sample
 
 logger = logging.getLogger("gateway")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.outcome import ENDINGS, Outcome
-from gateway.plan import Sample
+from gateway.shapes import Sample
 from gateway.telemetry.trace import ADOPTED, trace_id
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from gateway.telemetry import trace
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.holds.rewrite import Rewrite
-    from gateway.plan import Plan, RequestShape
+    from gateway.plan import Plan
+    from gateway.shapes import RequestShape
     from gateway.upstream.endpoint import Endpoint
 
 HOP_BY_HOP: Final = frozenset(

@@ -14,11 +14,12 @@ from gateway.holds.idle import compile_idle
 from gateway.holds.plan import HoldPlan
 from gateway.limits import Limits
 from gateway.parse import Parsers
-from gateway.plan import EdgeLimits, Plan, Snapshot
+from gateway.plan import Plan, Snapshot
 from gateway.policies.caps import Cap
 from gateway.policies.rate_limit import RateLimit
 from gateway.routing import Router, Rule
 from gateway.serve import Serve
+from gateway.shapes import EdgeLimits
 from gateway.state.memory import MemoryStore
 from gateway.state.store import Store
 from gateway.upstream.balance import Upstream

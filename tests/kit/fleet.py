@@ -16,9 +16,10 @@ from gateway.clock import Clock, Timers
 from gateway.config.balances import parse_balance
 from gateway.limits import Limits
 from gateway.parse import Parsers
-from gateway.plan import EdgeLimits, Plan, Retry, Snapshot
+from gateway.plan import Plan, Snapshot
 from gateway.routing import Router, Rule
 from gateway.serve import Serve
+from gateway.shapes import EdgeLimits, Retry
 from gateway.state.memory import MemoryStore
 from gateway.upstream.balance import Upstream
 from gateway.upstream.dial import Dial

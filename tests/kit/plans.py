@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.plan import Plan, RequestShape, ResponseShape
+from gateway.plan import Plan
 from gateway.policies.caps import Cap
 from gateway.policies.rate_limit import RateLimit, Shown
+from gateway.shapes import RequestShape, ResponseShape
 from gateway.state.store import Store
 from gateway.upstream.balance import Upstream
 from gateway.upstream.headers import FORWARDED, HOP_BY_HOP, OURS, compile_drops

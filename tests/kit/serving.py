@@ -18,9 +18,10 @@ from gateway.limits import Limits
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Reply, Step
-from gateway.plan import EdgeLimits, Retry, Snapshot
+from gateway.plan import Snapshot
 from gateway.routing import Router, Rule
 from gateway.serve import Serve
+from gateway.shapes import EdgeLimits, Retry
 from gateway.state.memory import MemoryStore
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import Endpoint

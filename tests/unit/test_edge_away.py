@@ -15,7 +15,7 @@ from gateway.edge.accept import Away
 from gateway.edge.http1 import LINGER, Edge
 from gateway.edge.room import Room
 from gateway.parse import Parsers
-from gateway.plan import EdgeLimits
+from gateway.shapes import EdgeLimits
 from tests.kit.crowd import Crowd
 from tests.kit.wires import Wire
 

@@ -13,7 +13,7 @@ import pytest
 from gateway.edge.http1 import LINGER, Downstream, Edge
 from gateway.edge.room import Room
 from gateway.parse import Parsers
-from gateway.plan import EdgeLimits
+from gateway.shapes import EdgeLimits
 from tests.kit.raw import get
 from tests.kit.serving import Scene
 from tests.kit.wires import Wire

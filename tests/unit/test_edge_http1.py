@@ -14,7 +14,7 @@ from gateway.edge.room import Room
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.pipeline import Step
-from gateway.plan import EdgeLimits
+from gateway.shapes import EdgeLimits
 from tests.kit.heads import response
 from tests.kit.raw import get, post
 from tests.kit.serving import Scene

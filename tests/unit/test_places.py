@@ -14,8 +14,8 @@ from gateway.edge.http1 import Downstream, Edge
 from gateway.edge.room import Room
 from gateway.outcome import Outcome
 from gateway.parse import Parsers
-from gateway.plan import EdgeLimits
 from gateway.policies.caps import compile_cap
+from gateway.shapes import EdgeLimits
 from tests.kit.crowd import JSON, Crowd
 from tests.kit.heads import response
 from tests.kit.raw import get, post

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from gateway.call import State
 from gateway.holds.replay import REPLAY
 from gateway.outcome import Outcome
-from gateway.plan import Retry
 from gateway.policies import retry
+from gateway.shapes import Retry
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial
 from gateway.upstream.repeat import Pause

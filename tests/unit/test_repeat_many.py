@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.call import State
 from gateway.holds.replay import REPLAY
-from gateway.plan import Retry
+from gateway.shapes import Retry
 from gateway.upstream import failure
 from gateway.upstream.budget import FLOOR
 from tests.kit.crowd import Caller, Crowd

@@ -18,9 +18,9 @@ from gateway.holds.rewrite import Rewrite
 from gateway.identity.claims import Identity
 from gateway.identity.verify import Provider
 from gateway.pipeline import Step
-from gateway.plan import RequestShape
 from gateway.policies.jwt import compile_jwt
 from gateway.routing import Router, Rule
+from gateway.shapes import RequestShape
 from gateway.telemetry.trace import arrivals
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import Endpoint

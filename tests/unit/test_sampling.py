@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 
 from gateway.config.schema import Sample as Table
 from gateway.outcome import ENDINGS, Outcome
-from gateway.plan import Sample
+from gateway.shapes import Sample
 from gateway.telemetry.sampling import bound, compile_sample, keeps
 from gateway.telemetry.trace import Arrival, Role, outgoing
 from tests.kit.calls import call_of, head_of

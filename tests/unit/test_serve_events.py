@@ -18,10 +18,10 @@ from gateway.call import State
 from gateway.drain import Drain
 from gateway.holds.budget import LONGEST
 from gateway.outcome import Outcome
-from gateway.plan import Retry, Sse
 from gateway.policies.caps import compile_cap
 from gateway.policies.rate_limit import compile_rate_limit
 from gateway.serve import TABLE
+from gateway.shapes import Retry, Sse
 from gateway.state.store import Demand, Denied, Place, Tokens
 from gateway.upstream import failure
 from gateway.upstream.dial import Dial

@@ -15,8 +15,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from gateway.holds.idle import compile_idle
 from gateway.identity.claims import Identity
 from gateway.outcome import Outcome
-from gateway.plan import RequestShape
 from gateway.routing import Rule
+from gateway.shapes import RequestShape
 from gateway.telemetry.record import build
 from gateway.telemetry.spans import Spans
 from gateway.telemetry.trace import ADOPTED, LINKED, Arrival, arrivals

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.clock import NEVER
 from gateway.outcome import Outcome
-from gateway.plan import Sse
+from gateway.shapes import Sse
 from gateway.streams import HEARTBEAT, Stream, is_stream
 from tests.kit.heads import response
 

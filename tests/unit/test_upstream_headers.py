@@ -14,7 +14,7 @@ from gateway.call import Call
 from gateway.head import RequestHead
 from gateway.holds.rewrite import Rewrite
 from gateway.identity.claims import Identity
-from gateway.plan import RequestShape
+from gateway.shapes import RequestShape
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.headers import (

@@ -12,7 +12,7 @@ import pytest
 from gateway.config.clocks import upstream_side
 from gateway.config.compile import compile_config
 from gateway.config.merge import merge_route
-from gateway.plan import Sse
+from gateway.shapes import Sse
 
 from .kit import BASE, ENVIRON, ROUTE, checked, sound
 

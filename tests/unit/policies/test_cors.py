@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.outcome import Outcome
 from gateway.pipeline import HeaderList, Refusal, Reply
-from gateway.plan import Cors
 from gateway.policies.cors import compile_cors, preflight, response_headers
+from gateway.shapes import Cors
 from tests.kit.calls import head_of
 
 APP = "https://app.example.com"
