@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.plan import Snapshot
     from gateway.state.condition import Condition
     from gateway.state.store import Store
+    from gateway.telemetry.consumers import Counted
     from gateway.telemetry.histogram import Histogram
     from gateway.telemetry.tallies import RouteTally, Tallies
 
@@ -176,4 +177,8 @@ def _consumers(tallies: Tallies, census: Census) -> Json:
     ended and how long they were held in all."""
     names = [name for name, _ in census.consumers.most_common(MOST_CONSUMERS)]
     names += [name for name, _ in tallies.consumers.busiest(MOST_CONSUMERS) if name not in census.consumers]
-    return {name: [census.consumers[name], *map(float, tallies.consumers.get(name, (0, 0.0)))] for name in names}
+    return {name: [census.consumers[name], *_counted(tallies.consumers.of(name))] for name in names}
+
+
+def _counted(counted: Counted | None) -> tuple[float, float]:
+    return (float(counted.calls), counted.held) if counted is not None else (0.0, 0.0)

@@ -5,7 +5,6 @@ comes next (space saving, done in batches so that no call ever pays for a search
 from __future__ import annotations
 
 from heapq import nlargest
-from itertools import islice
 from typing import Final
 
 MOST: Final = 1000  # consumers that outlive a clearing
@@ -13,44 +12,56 @@ MOST: Final = 1000  # consumers that outlive a clearing
 BETWEEN: Final = 4
 
 
-class Consumers(dict[str, list[float]]):
-    """Name -> [calls, seconds held]: what was counted since the consumer was taken in, so never too much."""
+class Counted:
+    """What was counted since the consumer was taken in, so never too much. `given`: as many calls it may have made
+    before that."""
 
-    __slots__ = ("_floor", "_given", "_most")
+    __slots__ = ("calls", "given", "held")
+
+    def __init__(self, given: int) -> None:
+        self.calls = 0
+        self.held = 0.0  # seconds
+        self.given = given
+
+
+class Consumers:
+    """Those that are counted, by name, the oldest first."""
+
+    __slots__ = ("_all", "_floor", "_most")
 
     def __init__(self, most: int = MOST) -> None:
+        self._all: dict[str, Counted] = {}
         self._most = most
-        self._floor = 0.0  # calls of the busiest that ever had to go: who comes next may have made as many before
-        self._given: dict[str, float] = {}  # who was taken in with how much of that
+        self._floor = 0  # calls of the busiest that ever had to go: who comes next may have made as many before
+
+    def __len__(self) -> int:
+        return len(self._all)
 
     def count(self, consumer: str, held: float) -> None:
-        entry = self.get(consumer)
-        if entry is None:
-            entry = self._enter(consumer)
-        entry[0] += 1
-        entry[1] += held
+        counted = self._all.get(consumer)
+        if counted is None:
+            if len(self._all) >= BETWEEN * self._most:
+                self._clear()
+            counted = self._all[consumer] = Counted(self._floor)
+        counted.calls += 1
+        counted.held += held
 
-    def busiest(self, most: int) -> list[tuple[str, list[float]]]:
+    def busiest(self, most: int) -> list[tuple[str, Counted]]:
         """Those with the most calls, the busiest first."""
-        return nlargest(most, self.items(), key=lambda each: each[1][0])
+        return nlargest(most, self._all.items(), key=lambda each: each[1].calls)
 
-    def _enter(self, consumer: str) -> list[float]:
-        if len(self) >= BETWEEN * self._most:
-            self._clear()
-        if self._floor:
-            self._given[consumer] = self._floor
-        entry = self[consumer] = [0, 0.0]
-        return entry
+    def of(self, consumer: str) -> Counted | None:
+        """What is known of one."""
+        return self._all.get(consumer)
 
     def _clear(self) -> None:
-        """Without what is given to newcomers, nobody who began late could ever pass those who began early."""
-        weights = {name: entry[0] + self._given.get(name, 0.0) for name, entry in self.items()}
-        going = len(weights) - self._most
-        bound = sorted(weights.values())[going - 1]
-        gone = [name for name, weight in weights.items() if weight < bound]
-        equals = (name for name, weight in weights.items() if weight == bound)
-        gone += islice(equals, going - len(gone))  # the oldest of them
-        for name in gone:
-            del self[name]
-            self._given.pop(name, None)
+        """Without what is given to newcomers, nobody who began late could ever pass those who began early. Who stays is
+        put into a new dictionary: to take all others out of the old one costs twice as much."""
+        found = self._all
+        bound = sorted([each.calls + each.given for each in found.values()])[len(found) - self._most - 1]
+        kept = {name: each for name, each in found.items() if each.calls + each.given > bound}
+        equals = [name for name, each in found.items() if each.calls + each.given == bound]
+        for name in equals[len(equals) - (self._most - len(kept)) :]:  # the oldest of them go
+            kept[name] = found[name]
+        self._all = kept
         self._floor = max(self._floor, bound)

@@ -16,16 +16,17 @@ def test_never_more_than_there_were_nor_more_than_there_is_room_for(calls: list[
     for name in calls:
         consumers.count(name, 0.5)
     assert len(consumers) <= BETWEEN * most
-    assert all(entry[0] <= exact[name] and entry[1] == entry[0] / 2 for name, entry in consumers.items())
+    counted = dict(consumers.busiest(len(consumers)))
+    assert all(each.calls <= exact[name] and each.held == each.calls / 2 for name, each in counted.items())
     if len(exact) <= BETWEEN * most:
-        assert {name: entry[0] for name, entry in consumers.items()} == exact
+        assert {name: each.calls for name, each in counted.items()} == exact
 
 
 def test_who_makes_every_third_call_stays_though_ten_thousand_others_pass() -> None:
     consumers = Consumers(10)
     for turn in range(30_000):
         consumers.count(f"passing-{turn % 10_000}" if turn % 3 else "busy", 1.0)
-    assert consumers.busiest(1) == [("busy", [10_000, 10_000.0])]
+    assert [(name, each.calls, each.held) for name, each in consumers.busiest(1)] == [("busy", 10_000, 10_000.0)]
 
 
 def test_who_begins_late_passes_those_who_began_early() -> None:
@@ -34,5 +35,6 @@ def test_who_begins_late_passes_those_who_began_early() -> None:
         consumers.count(f"early-{turn % 20}", 0.0)  # 100 calls each, and room for no more
     for turn in range(20_000):
         consumers.count("late" if turn % 2 else f"passing-{turn}", 0.0)
-    name, (calls, _) = consumers.busiest(1)[0]
-    assert name == "late" and calls > 9_000
+    name, counted = consumers.busiest(1)[0]
+    assert name == "late" and counted.calls > 9_000
+    assert consumers.of("late") is counted and consumers.of("passing-0") is None

@@ -184,7 +184,8 @@ def test_consumers_are_a_label_only_where_that_is_wanted() -> None:
     for each in (counted, labelled):
         for _ in range(2):
             each.count(call(Outcome.NEWS, poll=True, consumer="alice"))
-        assert dict(each.consumers) == {"alice": [2, 57.0]}
+        alice = each.consumers.of("alice")
+        assert len(each.consumers) == 1 and alice is not None and (alice.calls, alice.held) == (2, 57.0)
     assert counted.labelled is None
     assert labelled.labelled is not None
     assert (labelled.labelled["alice"].outcomes, labelled.labelled["alice"].held) == ({Outcome.NEWS: 2}, 57.0)
