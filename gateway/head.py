@@ -159,7 +159,8 @@ class ResponseHead:
     """
 
     __slots__ = (
-        "bodiless", "chunked", "headers", "idle", "keep_alive", "length", "raw_headers", "reason", "status", "version",
+        "bodiless", "chunked", "dated", "headers", "idle", "keep_alive", "length", "raw_headers", "reason", "status",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -176,6 +177,7 @@ class ResponseHead:
         self.chunked = chunked
         self.keep_alive = keep_alive
         self.idle = idle
+        self.dated = "Date" in headers
 
 
 def _decode(text: str) -> str:

@@ -82,7 +82,7 @@ _CLIENT: Final = Ending(Blame.DOWNSTREAM)
 _REFUSED: Final = Ending(Blame.DOWNSTREAM, level="notice")
 _UPSTREAM: Final = Ending(Blame.UPSTREAM, Sign.STRIKE, share="error", level="warning")
 
-ENDINGS: dict[Outcome, Ending] = {
+ENDINGS: Final[dict[Outcome, Ending]] = {
     Outcome.ANSWERED: _ANSWER,
     Outcome.NEWS: _ANSWER,
     Outcome.EMPTY: Ending(sign=Sign.QUIET, share="empty"),

@@ -7,13 +7,14 @@ from __future__ import annotations
 import time
 from email.utils import formatdate
 from functools import lru_cache
+from typing import Final
 
 from gateway.head import END, ResponseHead
 from gateway.pipeline import HeaderList
 from gateway.problem import reason
 from gateway.upstream.headers import Drops, response_head
 
-_BODILESS = (204, 304)
+_BODILESS: Final = (204, 304)
 
 
 @lru_cache(maxsize=2)
@@ -49,7 +50,7 @@ def relay_bytes(
 ) -> tuple[bytes, bool, bool]:
     """An upstream's head for this client but for its END (lines of one call alone may follow), whether its body is
     chunked from here, and whether the connection stays."""
-    second = 0 if "Date" in head.headers else int(time.time())
+    second = 0 if head.dated else int(time.time())
     return _relay_bytes(head, drops, extra, method == "HEAD", version, keep, second)
 
 

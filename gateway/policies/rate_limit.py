@@ -130,7 +130,7 @@ class Shown:
     """What clients are told of a plan's limits: `RateLimit-Policy` and `RateLimit`
     (draft-ietf-httpapi-ratelimit-headers). A caller who was not identified is told of no limit of a consumer."""
 
-    __slots__ = ("_all", "_asked", "_by_consumer", "_form", "_store", "limits")
+    __slots__ = ("_all", "_asked", "_by_consumer", "_form", "_line", "_numbers", "_store", "limits")
 
     def __init__(self, limits: Sequence[RateLimit], store: Store) -> None:
         self.limits = tuple(limits)
@@ -140,6 +140,8 @@ class Shown:
         self._form = _lines(limits)
         self._store = store
         self._asked = store.prepare(limits, ())
+        self._numbers: tuple[int, ...] = ()  # what was told last, and how it is written: a crowd is told alike
+        self._line = END
 
     def lines(self, call: Call, now: float) -> bytes:
         """Ready header lines and the END of a head; read from the store now, for others may have called since."""
@@ -148,7 +150,10 @@ class Shown:
             if self._all is None or (self._by_consumer and call.identity is None):
                 return self._some(call, now)
             keys += tuple([limit.payer(call) for limit in self.limits[len(keys) :]])
-        return self._form % self._asked.levels(keys, now, call.started)
+        numbers = self._asked.levels(keys, now, call.started)
+        if numbers != self._numbers:
+            self._numbers, self._line = numbers, self._form % numbers
+        return self._line
 
     def _some(self, call: Call, now: float) -> bytes:
         """For a call that did not get through, or that some limits are not meant for."""

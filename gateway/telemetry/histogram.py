@@ -1,11 +1,13 @@
-"""A distribution as a plain array of counts: what a call pays for is one bisection and two additions. Belongs here: the
-array, the bounds the metrics use, and what a reader asks of them (docs/metrics.md).
+"""A distribution as a plain array of counts: a call pays for two additions, and for a bisection where its value lies in
+another bucket than the one before it: those of a crowd lie in the same. Belongs here: the array, the bounds the metrics
+use, and what a reader asks of them (docs/metrics.md).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from math import inf
 from typing import NamedTuple
 
 # Seconds, each the inclusive upper end of its bucket; one more bucket takes what is above the last.
@@ -27,21 +29,30 @@ class Histogram:
     """`buckets[i]` counts values up to `bounds[i]`, not cumulatively. `exemplars` has the last value of a bucket whose
     trace was kept."""
 
-    __slots__ = ("bounds", "buckets", "exemplars", "sum")
+    __slots__ = ("_above", "_at", "_upto", "bounds", "buckets", "exemplars", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.buckets = [0] * (len(bounds) + 1)
         self.sum = 0.0
         self.exemplars: dict[int, Exemplar] | None = None
+        self._turn_to(0.0)
 
     @property
     def count(self) -> int:
         return sum(self.buckets)
 
     def record(self, value: float) -> None:
-        self.buckets[bisect_left(self.bounds, value)] += 1
+        if not self._above < value <= self._upto:
+            self._turn_to(value)
+        self.buckets[self._at] += 1
         self.sum += value
+
+    def _turn_to(self, value: float) -> None:
+        """Finds the bucket of a value."""
+        at = self._at = bisect_left(self.bounds, value)
+        self._above = self.bounds[at - 1] if at else -inf
+        self._upto = self.bounds[at] if at < len(self.bounds) else inf
 
     def mark(self, value: float, trace: str, span: str, wall: float) -> None:
         """Remembers the trace of a value that was recorded."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-import orjson
+from orjson import OPT_APPEND_NEWLINE, dumps
 
 from gateway.telemetry.writer import Sink, Writer
 
@@ -40,7 +40,7 @@ class CallLog:
         if self._worker is not None:
             record["worker"] = self._worker
         try:
-            line = orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
+            line = dumps(record, default=str, option=OPT_APPEND_NEWLINE)
         except TypeError:  # a bug in what made the record: it must not end the call's connection
             self._unfit += 1
             return

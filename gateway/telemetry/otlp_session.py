@@ -20,10 +20,14 @@ class Session(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.hooks["response"].append(_read)
+        self._settings: dict[str, Any] | None = None
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """`requests` lets the environment win over what a session was told."""
-        return super().merge_environment_settings(url, proxies, stream, verify or self.verify, cert)
+        """`requests` lets the environment win over what a session was told. It is looked through once: each time would
+        be a quarter of an export."""
+        if self._settings is None:
+            self._settings = super().merge_environment_settings(url, proxies, stream, verify or self.verify, cert)
+        return self._settings
 
 
 def _read(response: requests.Response, timeout: float = TIMEOUT, **_: Any) -> None:

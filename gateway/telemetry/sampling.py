@@ -34,7 +34,7 @@ def keeps(call: Call, sample: Sample) -> bool:
     """Whether a settled call leaves a trace. A caller whose trace was adopted has decided for all but errors."""
     share = ENDINGS[call.outcome or Outcome.INTERNAL_ERROR].share
     arrival = call.arrival
-    if arrival is not None and arrival.role is ADOPTED:
+    if arrival is not None and arrival.parent and arrival.role is ADOPTED:
         if arrival.sampled:
             return True
         if share != "error":

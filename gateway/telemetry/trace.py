@@ -20,7 +20,7 @@ MAX_AGENT: Final = 256  # characters of a User-Agent that are kept
 MAX_STATE: Final = 512  # characters of a tracestate that travel on (3.3.1.5: at least so many)
 MAX_MEMBERS: Final = 32
 LONG_MEMBER: Final = 128  # characters; longer entries go first
-_NUMBERS = tuple(f"{number:02x}" for number in range(256))
+_NUMBERS: Final = tuple(f"{number:02x}" for number in range(256))
 _PARENT: Final = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _MEMBER: Final = re.compile(r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]")
 
@@ -147,7 +147,9 @@ def _shortened(members: list[str]) -> str:
 def trace_id(call: Call) -> str:
     """The trace of a call, 32 hexadecimal digits: its own id, unless it belongs to a trace of its caller's."""
     arrival = call.arrival
-    return call.id if arrival is None or arrival.role < ADOPTED else arrival.trace_id
+    if arrival is None or not arrival.parent or arrival.role < ADOPTED:  # most have no parent, which costs least to see
+        return call.id
+    return arrival.trace_id
 
 
 def span_id(call: Call, number: int) -> str:
