@@ -19,6 +19,7 @@ from gateway.edge.answer import answer_bytes
 from gateway.edge.http1 import LINGER, Downstream
 from gateway.edge.proxy_header import BadHeaderError
 from gateway.edge.room import AWAY, Shed
+from gateway.edge.seal import seal
 from gateway.edge.tls import Introduced
 from gateway.networks import within
 from gateway.pipeline import Refusal
@@ -69,15 +70,17 @@ class Acceptor:
             self._reading = False
             self._loop.remove_reader(self._sock)
 
-    def close(self, taking: bool = True) -> None:
+    def close(self, taking: bool = True, last: bool = False) -> None:
         """Stops listening. Who is in the kernel's queue by now is still taken: it was told that it is connected. Not
-        where another process takes it."""
+        where another process takes it. `last`: nobody will ever listen on this socket again."""
         if self._sock.fileno() < 0:
             return
         self._pause()
+        if taking and last:
+            seal(self._sock)
         while taking and self._take_batch(BATCH) == BATCH:
             pass
-        self._sock.close()  # nothing comes between: who joined the queue since would be lost
+        self._sock.close()  # nothing comes between: where it could not be sealed, who joins the queue here is lost
         if self._later is not None:
             self._later.cancel()
 

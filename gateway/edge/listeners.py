@@ -40,8 +40,9 @@ class Listeners:
     def close(self) -> None:
         """Takes nobody new; who is connected stays."""
         self._leave()
-        for acceptor in self._all():
-            acceptor.close()
+        for name, acceptors in self._acceptors.items():
+            for acceptor in acceptors:
+                acceptor.close(last=not name.startswith("fd:"))  # that socket stays with whoever opened it
 
     def hand_over(self, addresses: Collection[str]) -> None:
         """Takes nobody new: at these addresses another process does, also who is in the queue there by now."""
@@ -49,7 +50,7 @@ class Listeners:
         self._leave()
         for name, acceptors in self._acceptors.items():
             for acceptor in acceptors:
-                acceptor.close(taking=name not in addresses)
+                acceptor.close(taking=name not in addresses, last=not name.startswith("fd:"))
 
     def abort(self) -> None:
         """Closes now, handshakes included."""
