@@ -5,10 +5,10 @@ asks meanwhile asks again a second later, and is refused, or finds a successor.
 
 from __future__ import annotations
 
-import ctypes
 import socket
 import struct
 import sys
+from array import array
 
 SO_ATTACH_FILTER = 26  # of Linux; Python has no name for it
 FLAGS, SYN = 13, 0x02  # of a TCP header: the byte of its flags, and that of who asks for a connection (RFC 9293 3.1)
@@ -24,10 +24,9 @@ def seal(sock: socket.socket) -> None:
     have begun still end. Where a system has no such filter, or does not let us, nothing changes."""
     if sys.platform != "linux" or sock.family == socket.AF_UNIX:
         return
-    program = ctypes.create_string_buffer(_PROGRAM, len(_PROGRAM))
-    try:
-        sock.setsockopt(
-            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(_PROGRAM) // 8, ctypes.addressof(program))
-        )
+    program = array("B", _PROGRAM)
+    address, size = program.buffer_info()
+    try:  # struct sock_fprog: so many steps of eight bytes, and where they are
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", size // 8, address))
     except OSError:
         pass

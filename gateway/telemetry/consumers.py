@@ -56,7 +56,7 @@ class Consumers:
 
     def _clear(self) -> None:
         """Without what is given to newcomers, nobody who began late could ever pass those who began early. Who stays is
-        put into a new dictionary: to take all others out of the old one costs twice as much."""
+        put into a new dictionary, which costs less than to take all others out of the old one."""
         found = self._all
         bound = sorted([each.calls + each.given for each in found.values()])[len(found) - self._most - 1]
         kept = {name: each for name, each in found.items() if each.calls + each.given > bound}

@@ -110,7 +110,7 @@ def start(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
 
 
 def _thousandths(seconds: float | None) -> float | None:
-    """As exact as is told of a hold. `round` goes through text, which is a sixth of the whole record."""
+    """As exact as is told of a hold. `round` goes through text, which is a seventh of the whole record."""
     if seconds is None:
         return None
     return int(seconds * 1e3 + 0.5) / 1e3 if seconds < 1e9 else seconds  # it may be infinite, or no number
