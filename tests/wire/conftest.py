@@ -5,6 +5,7 @@ A test that need not says `@pytest.mark.asyncio(loop_factories=["asyncio"])`.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -30,3 +31,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     is what they say. Gateways in a process of their own gather them as ever."""
     monkeypatch.setattr(log, "FLUSH_EVERY", 0.002)
     monkeypatch.setattr(otlp_traces, "FLUSH_EVERY", 0.002)
+
+
+@pytest.fixture
+def halfway(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever draws an instant of a drain draws the middle: one who draws its very beginning is not held at all."""
+    monkeypatch.setattr(random, "random", lambda: 0.5)

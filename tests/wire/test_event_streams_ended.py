@@ -139,6 +139,7 @@ async def connect_to(port: int) -> RawClient:
     return raw
 
 
+@pytest.mark.usefixtures("halfway")
 async def test_a_stream_that_begins_while_the_gateway_drains_ends_in_its_window(tmp_path: Path) -> None:
     begin = asyncio.Event()
     script = held_back(begin, OPEN, chunked(ONE, end=False))

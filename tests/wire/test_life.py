@@ -165,6 +165,7 @@ async def test_what_may_not_be_answered_for_the_upstream_is_ended_with_the_windo
         await raw.close()
 
 
+@pytest.mark.usefixtures("halfway")
 async def test_a_poll_on_a_live_connection_is_held_for_a_while_inside_the_window(tmp_path: Path) -> None:
     more = hold(absent='"1000s"', max='"1000s"')
     text = {"more": more, "routes": route(policies=["poll"])}

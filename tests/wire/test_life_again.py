@@ -17,6 +17,7 @@ from tests.kit.waiting import soon, until
 from .test_life import LONG, SHORT, leave, listening, park, polls
 
 
+@pytest.mark.usefixtures("halfway")
 async def test_a_draining_gateway_waits_a_moment_for_who_was_just_answered_and_no_longer(tmp_path: Path) -> None:
     async with HoldingUpstream() as up, gateway(config(up.port, server=LONG, **polls()), tmp_path) as gw:
         silent, torn = await connect(gw.port), await connect(gw.port)
@@ -34,6 +35,7 @@ async def test_a_draining_gateway_waits_a_moment_for_who_was_just_answered_and_n
         await leave([silent, torn])
 
 
+@pytest.mark.usefixtures("halfway")
 async def test_a_connection_between_two_calls_has_its_moment_late_in_the_drain_too(tmp_path: Path) -> None:
     """Counted from the last call that was under way, not from the beginning."""
     async with HoldingUpstream() as up, gateway(config(up.port, server=LONG, **polls()), tmp_path) as gw:

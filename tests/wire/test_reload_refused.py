@@ -58,6 +58,7 @@ async def test_what_only_a_restart_can_change_is_said(tmp_path: Path, caplog: py
         assert [line.partition(":")[0] for line in said] == ["server.listen", "log.calls"]
 
 
+@pytest.mark.usefixtures("halfway")
 async def test_a_draining_gateway_reloads_nothing(tmp_path: Path) -> None:
     async with HoldingUpstream() as up, gateway(config(up.port, **POLLS), tmp_path) as gw:
         raw = await parked(gw, up)
