@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from gateway.app import App
 from gateway.config import read_config
+from gateway.interpreter import SLOW, optimised
 from gateway.machine.handover import CONTROL, Offer, Taken, take_over
 from gateway.machine.link import Link
 from gateway.machine.notify import Notifier
@@ -54,6 +55,8 @@ def run(path: Path, replace: bool = False) -> int:
     sys.unraisablehook = tell_of_bugs
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     config, notices = read_config(path)
+    if not optimised():
+        logger.info("%s", SLOW)
     handed_over(os.environ, config.server.listen)
     notifier = Notifier(os.environ)
     workers = config.server.workers or cores()

@@ -99,7 +99,7 @@ BEHAVIOUR += [
     "config.upstreams",
 ]  # the last four bind what all of these make
 EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "top", "past"]
-TOP = ["built", "machine", "operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
+TOP = ["built", "interpreter", "machine", "operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]
 
 TOP_LEVEL = {

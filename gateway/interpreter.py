@@ -1,0 +1,25 @@
+"""Whether the Python we run on was built for speed. Only the standard library is imported: the Makefile runs this file
+to choose among the Pythons of a machine.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+
+SLOW = (
+    "this Python was built without optimisations, which costs a third more CPU for every call; take that of a "
+    "distribution or of the image (docs/compiled.md)"
+)
+
+
+def optimised() -> bool:
+    """Whether it was compiled by a profile of itself: that of a distribution was, and does not always say so, others
+    say how they were configured. `pyenv` and a plain `make` leave it out. Where nothing is said it is taken for well
+    built, as on Windows."""
+    configured = sysconfig.get_config_var("CONFIG_ARGS")
+    return sys.base_prefix == "/usr" or configured is None or "--enable-optimizations" in configured
+
+
+if __name__ == "__main__":  # exit code 0 where it is, 1 where it is not
+    sys.exit(not optimised())
