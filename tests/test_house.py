@@ -47,6 +47,7 @@ PURE = [
     "config",
     "state.bucket",
     "state.store",
+    "telemetry.fields",
     "telemetry.paths",
     "telemetry.record",
     "telemetry.sampling",
@@ -99,7 +100,19 @@ BEHAVIOUR += [
     "config.upstreams",
 ]  # the last four bind what all of these make
 EDGES = ["edge", "admin", "middleware", "poll", "polling", "health", "demo", "explain", "top", "past"]
-TOP = ["built", "interpreter", "machine", "operating", "loading", "reloading", "app", "process", "cli", "__main__", "demo.run"]
+TOP = [
+    "built",
+    "interpreter",
+    "machine",
+    "operating",
+    "loading",
+    "reloading",
+    "app",
+    "process",
+    "cli",
+    "__main__",
+    "demo.run",
+]
 LAYERS = [NOUNS, PURE, BEHAVIOUR, EDGES, TOP]
 
 TOP_LEVEL = {

@@ -12,6 +12,7 @@ import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from msgspec import to_builtins
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import SpanExportResult
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.config import schema
     from gateway.shapes import Sample
+    from gateway.telemetry.fields import Record
 
 logger = logging.getLogger("gateway")
 
@@ -62,7 +64,7 @@ class Traces:
         self._background = threading.Thread(target=self._send_all, name="traces", daemon=True)
         self._background.start()
 
-    def settled(self, call: Call, record: dict[str, object], sample: Sample, base: float) -> bool:
+    def settled(self, call: Call, record: Record, sample: Sample, base: float) -> bool:
         """Makes the spans of a call if they shall be kept; whether it did. `base` is Unix seconds at loop second 0."""
         if not keeps(call, sample):
             return False
@@ -70,7 +72,7 @@ class Traces:
             self.kept += 1 + call.attempts
             self._lose(1 + call.attempts)
             return False
-        spans = self._spans.of(call, record, int(base * 1e9))
+        spans = self._spans.of(call, to_builtins(record), int(base * 1e9))
         self.kept += len(spans)
         self._batch += spans
         if len(self._batch) >= BATCH:

@@ -1,4 +1,4 @@
-"""One call as one record: a pure function from a settled Call to a flat dictionary. The fields are a contract with
+"""One call as one record: a pure function from a settled Call to a flat value. The fields are a contract with
 whoever reads the log (docs/record.md). Never a token, a secret, or a query value that was not allowed by name.
 """
 
@@ -13,6 +13,7 @@ from gateway.clock import NEVER
 from gateway.head import parse_query
 from gateway.outcome import ENDINGS, Outcome
 from gateway.telemetry import paths
+from gateway.telemetry.fields import Record
 from gateway.telemetry.trace import trace_id
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ REPEATED: Final = 256  # characters of a query of which it is remembered what is
 _MILLISECONDS: Final = tuple(f".{number:03d}Z" for number in range(1000))
 
 
-def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, object]:
+def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> Record:
     """The record of a settled call. `wall` is Unix seconds and `now` loop seconds of the same instant.
 
     Times are in seconds with microseconds, sizes in bytes; what does not apply to a call is absent.
@@ -38,52 +39,52 @@ def build(call: Call, wall: float, now: float, snapshot: Snapshot) -> dict[str, 
     took = ended - call.started
     held = call.held(ended) if call.hold is not None else 0.0
     passed = call.passing(ended) if call.lasts else 0.0
-    record: dict[str, object] = {
-        "v": VERSION,
-        "time": timestamp(wall - (now - call.started)),
-        "id": call.id,
-        "trace": trace_id(call),
-        "route": call.plan.route if call.plan is not None else None,
-        "method": call.method[:MAX_METHOD],
-        "path": shown_path(call, snapshot.secret_prefixes),
-        "status": call.status or None,
-        "outcome": outcome._value_,  # `.value` is a descriptor: five times the price
-        "blame": ending.blame._value_,
-        "level": ending.level,
-        "peer": call.peer if snapshot.log_peer == "full" else shown_peer(call.peer, snapshot.log_peer),
-        "took": int(took * 1e6) / 1e6,  # to the microsecond; `round` costs five times as much
-        "work": int((took - held - passed - call.waited) * 1e6) / 1e6,
-        "bytes_in": call.bytes_in,
-        "bytes_out": call.bytes_out,
-        "attempts": call.attempts,
-    }
+    record = Record(  # in their order: by their names it takes three times as long
+        VERSION,
+        timestamp(wall - (now - call.started)),
+        call.id,
+        trace_id(call),
+        call.plan.route if call.plan is not None else None,
+        call.method[:MAX_METHOD],
+        shown_path(call, snapshot.secret_prefixes),
+        call.status or None,
+        outcome._value_,  # `.value` is a descriptor: five times the price
+        ending.blame._value_,
+        ending.level,
+        call.peer if snapshot.log_peer == "full" else shown_peer(call.peer, snapshot.log_peer),
+        int(took * 1e6) / 1e6,  # to the microsecond; `round` costs five times as much
+        int((took - held - passed - call.waited) * 1e6) / 1e6,
+        call.bytes_in,
+        call.bytes_out,
+        call.attempts,
+    )
     if call.identity is not None:
-        record["consumer"] = call.identity.consumer
-        record["tenant"] = call.identity.tenant
+        record.consumer = call.identity.consumer
+        record.tenant = call.identity.tenant
     if call.conn.certificate is not None:
-        record["certificate"] = clean(call.conn.certificate[:MAX_TEXT])
+        record.certificate = clean(call.conn.certificate[:MAX_TEXT])
     if call.query:
-        record["query"], values = _query(call, snapshot.log_values)
+        record.query, values = _query(call, snapshot.log_values)
         if values:
-            record["query_values"] = values
+            record.query_values = values
     if call.endpoint is not None:
-        record["endpoint"] = call.endpoint.name
+        record.endpoint = call.endpoint.name
     if call.first_byte_at is not None:
-        record["first_byte"] = int((call.first_byte_at - call.started) * 1e6) / 1e6
+        record.first_byte = int((call.first_byte_at - call.started) * 1e6) / 1e6
     if call.hold is not None:
-        record["dialect"] = call.hold.dialect
-        record["hold_asked"] = call.asked
-        record["hold_granted"] = _thousandths(call.granted)
-        record["clamped_by"] = call.clamped_by
-        record["held"] = int(held * 1e6) / 1e6
+        record.dialect = call.hold.dialect
+        record.hold_asked = call.asked
+        record.hold_granted = _thousandths(call.granted)
+        record.clamped_by = call.clamped_by
+        record.held = int(held * 1e6) / 1e6
         if call.news_latency is not None and outcome is Outcome.NEWS:
-            record["news_latency"] = int(call.news_latency * 1e6) / 1e6
+            record.news_latency = int(call.news_latency * 1e6) / 1e6
     if call.cursor is not None and snapshot.log_cursor:
-        record["cursor"] = _text(call, call.cursor)
+        record.cursor = _text(call, call.cursor)
     if call.waited:
-        record["waited"] = int(call.waited * 1e6) / 1e6
+        record.waited = int(call.waited * 1e6) / 1e6
     if call.note is not None:
-        record["note"] = call.note
+        record.note = call.note
     return record
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.telemetry import files, log, writer
 from gateway.telemetry.files import LogFile, Stream
-from gateway.telemetry.log import FLUSH_BYTES, FLUSH_EVERY, CallLog
+from gateway.telemetry.log import FLUSH_EVERY, FLUSH_LINES, CallLog
 from tests.kit.serving import HandLoop
 from tests.kit.waiting import until_sync
 
@@ -94,13 +94,23 @@ def test_a_full_batch_does_not_wait_for_the_clock(loop: HandLoop, tmp_path: Path
     path = tmp_path / "log"
     written = open_log(loop, path)
     record: dict[str, object] = {"text": "x" * (1024 - 12)}  # a line of 1 KiB
-    for _ in range(FLUSH_BYTES // 1024 - 1):
+    for _ in range(FLUSH_LINES - 1):
         written.write(record)
     assert path.stat().st_size == 0
     written.write(record)
-    until_sync(lambda: path.stat().st_size == FLUSH_BYTES, "all of it is written, though no time has passed")
+    until_sync(lambda: path.stat().st_size == FLUSH_LINES * 1024, "all of it is written, though no time has passed")
     assert not [handle for handle in loop.handles if not handle.cancelled]
     written.close()
+
+
+def test_a_record_that_is_no_line_loses_no_other_and_is_counted(loop: HandLoop, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    written = open_log(loop, path)
+    for number, text in enumerate(("a", "\udc80", "b")):  # half a character is none
+        written.write({"n": number, "text": text})
+    written.close()
+    assert [json.loads(line)["n"] for line in path.read_bytes().splitlines()] == [0, 2]
+    assert written.dropped == 1
 
 
 def test_lines_are_added_to_what_is_there(loop: HandLoop, tmp_path: Path) -> None:
@@ -179,14 +189,14 @@ def test_a_writer_that_is_behind_writes_what_waits_at_once(
     monkeypatch.setattr(files, "_write", watched)
     path, reader = pipe
     written = open_log(loop, path)
-    for number in range(12_000):  # 6 MB in a hundred batches, and nobody reads yet
+    for number in range(12_000):  # 6 MB in 125 batches, and nobody reads yet
         written.write({"n": number, "text": "x" * 500})
     until_sync(lambda: writes, "the writer has begun")
     monkeypatch.setattr(log, "CLOSE_WITHIN", 0.01)
     written.close()
     found = [json.loads(line)["n"] for line in drain(reader, written).splitlines()]
     assert found == list(range(12_000)) and written.dropped == 0
-    assert len(writes) <= 9 and max(writes) <= writer.WRITE_BYTES + FLUSH_BYTES + 600
+    assert len(writes) <= 9 and max(writes) <= writer.WRITE_BYTES + FLUSH_LINES * 600
 
 
 FULL = Path("/dev/full")

@@ -21,9 +21,9 @@ from gateway.holds.idle import compile_idle
 from gateway.holds.plan import Jitter
 from gateway.identity.claims import Identity
 from gateway.outcome import Outcome
-from gateway.telemetry.record import build
 from gateway.upstream import failure
 from tests.kit.holds import hold_plan
+from tests.kit.records import record_of
 from tests.kit.serving import POLLS, WALL, Scene
 
 from .test_serve_events import drain, end, failed, fill, head, passes
@@ -113,7 +113,7 @@ def test_a_hold_whose_answer_began_ends_as(
     assert call.held(call.ended or 0.0) == pytest.approx(held, abs=0.1)
     cut = outcome in (Outcome.TRUNCATED, Outcome.DRAINED)
     assert scene.conn.named("abort") == ([("abort", True)] if cut else [])
-    record = build(call, WALL, scene.loop.now, scene.snapshot)
+    record = record_of(call, WALL, scene.loop.now, scene.snapshot)
     assert ("news_latency" in record) == (outcome is Outcome.NEWS)
     scene.check_settled()
 

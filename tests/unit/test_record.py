@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,9 +21,12 @@ from gateway.outcome import Outcome
 from gateway.parse import Parsers
 from gateway.plan import Snapshot
 from gateway.streams import Stream
+from gateway.telemetry.columns import COLUMNS
+from gateway.telemetry.fields import ENCODER, Record
 from gateway.telemetry.record import MAX_ARGS, MAX_TEXT, build, start, timestamp
 from tests.kit.calls import head_of
 from tests.kit.heads import response
+from tests.kit.records import record_of
 from tests.kit.schema import wrongs
 from tests.kit.serving import POLLS, WALL, HandLoop, Scene
 
@@ -89,7 +91,7 @@ SINCE = shown("since")
 
 def line_of(call: Call, snapshot: Snapshot = SINCE) -> bytes:
     """As `CallLog` writes it."""
-    return orjson.dumps(build(call, WALL + 126.5, 126.5, snapshot), default=str, option=orjson.OPT_APPEND_NEWLINE)
+    return ENCODER.encode_lines([build(call, WALL + 126.5, 126.5, snapshot)])
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -176,7 +178,7 @@ def test_everything_a_client_can_make_long_is_cut() -> None:
     call.path = "/" + "x" * 8000
     call.query = "&".join(f"{'n' * 200}{number}={'v' * 2000}" for number in range(100)) + "&since=" + "v" * 9000
     call.cursor = "c" * 9000
-    record = build(call, WALL, 126.5, SINCE)
+    record = record_of(call, WALL, 126.5, SINCE)
     assert len(cast(str, record["path"])) == len(cast(str, record["cursor"])) == MAX_TEXT
     assert len(cast(list[str], record["query"])) <= MAX_ARGS and max(map(len, cast(list[str], record["query"]))) <= 64
     assert len(line_of(call)) < 4096
@@ -191,7 +193,7 @@ def test_no_duration_is_ever_negative(times: list[float], sent: bool, answered: 
     call.started, sent_at, first, call.ended = times
     call.hold = hold
     call.sent_at, call.first_byte_at = sent_at if sent else None, first if sent and answered else None
-    record = build(call, WALL, times[3], shown())
+    record = record_of(call, WALL, times[3], shown())
     durations = [cast(float, record[name]) for name in ("took", "work", "held", "first_byte") if name in record]
     assert all(value >= 0 for value in durations)
 
@@ -209,7 +211,7 @@ def test_no_duration_is_ever_negative(times: list[float], sent: bool, answered: 
     ],
 )
 def test_of_an_address_its_network_or_nothing_may_be_shown(peer: str, network: str, none: None) -> None:
-    for call, kept in ((ended(Outcome.NEWS), start), (ended(Outcome.NEWS), build)):
+    for call, kept in ((ended(Outcome.NEWS), start), (ended(Outcome.NEWS), record_of)):
         call.peer = peer
         shown_peers = [kept(call, WALL, 126.5, shown(peer=how))["peer"] for how in ("full", "network", "none")]
         assert shown_peers == [peer, network, none]
@@ -248,6 +250,10 @@ def test_a_timestamp_is_rfc_3339_in_utc(wall: float, text: str) -> None:
 
 def test_a_certificate_is_cut_and_harmless_like_all_that_others_write() -> None:
     call = ended(Outcome.EMPTY)
-    assert "certificate" not in build(call, WALL, 126.5, SINCE)
+    assert "certificate" not in record_of(call, WALL, 126.5, SINCE)
     cast(Any, call.conn).certificate = "CN=\x1b" + "x" * 600
-    assert build(call, WALL, 126.5, SINCE)["certificate"] == "CN=\\x1b" + "x" * 508
+    assert record_of(call, WALL, 126.5, SINCE)["certificate"] == "CN=\\x1b" + "x" * 508
+
+
+def test_a_record_has_the_columns_of_what_is_kept_of_it() -> None:
+    assert set(Record.__struct_fields__) == set(COLUMNS)

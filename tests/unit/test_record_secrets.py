@@ -12,8 +12,9 @@ from gateway.policies.cors import compile_cors
 from gateway.routing import Rule
 from gateway.target import canonical_path
 from gateway.telemetry.paths import beside
-from gateway.telemetry.record import MAX_TEXT, build, shown_path
+from gateway.telemetry.record import MAX_TEXT, shown_path
 from tests.kit.calls import head_of
+from tests.kit.records import record_of
 from tests.kit.serving import WALL, Scene
 
 from .test_record import SINCE, ended, line_of, shown
@@ -22,9 +23,9 @@ from .test_record import SINCE, ended, line_of, shown
 def test_of_a_query_only_names_and_allowed_values_are_shown() -> None:
     call = ended(Outcome.NEWS)
     call.query = "since=5&access_token=secret&since=6"
-    record = build(call, WALL, 126.5, SINCE)
+    record = record_of(call, WALL, 126.5, SINCE)
     assert record["query"] == ["since", "access_token", "since"] and "secret" not in str(record)
-    assert "query_values" not in build(call, WALL, 126.5, shown())
+    assert "query_values" not in record_of(call, WALL, 126.5, shown())
 
 
 BOT = Rule(None, "/bot/{token}/updates", ("GET",))
@@ -104,7 +105,7 @@ def test_a_path_that_nobody_serves_shows_no_secret(path: str, seen: str) -> None
     """Such as one that lacks what a client was told to put before it, or has it twice, or in capitals."""
     call = ended(Outcome.NO_ROUTE)
     call.plan, call.path = None, path
-    assert build(call, WALL, 126.5, PREFIXES)["path"] == seen
+    assert record_of(call, WALL, 126.5, PREFIXES)["path"] == seen
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_a_route_knows_the_secrets_of_others_in_what_it_captures(
 def test_a_token_is_shown_in_no_path_and_as_no_name() -> None:
     call = ended(Outcome.NEWS)
     call.path, call.query = f"/files/{JWT}", f"{JWT}&{JWT}x=1"
-    record = build(call, WALL, 126.5, SINCE)
+    record = record_of(call, WALL, 126.5, SINCE)
     assert (record["path"], record["query"]) == ("/files/***", ["***", "***"])
 
 
@@ -134,7 +135,7 @@ def test_what_looks_like_a_megabyte_of_tokens_takes_no_time(wild: str) -> None:
     """A search that begins again and again would take minutes."""
     call = ended(Outcome.NO_ROUTE)
     call.plan, call.path, call.query = None, "/" + wild * (1_000_000 // len(wild)), wild * 2000
-    assert len(str(build(call, WALL, 126.5, PREFIXES)["path"])) == MAX_TEXT or "***" in line_of(call).decode()
+    assert len(str(record_of(call, WALL, 126.5, PREFIXES)["path"])) == MAX_TEXT or "***" in line_of(call).decode()
 
 
 def test_of_two_secrets_of_which_one_begins_the_other_nothing_is_left() -> None:
@@ -142,9 +143,9 @@ def test_of_two_secrets_of_which_one_begins_the_other_nothing_is_left() -> None:
     assert call.plan is not None
     call.plan = replace(call.plan, secret_params=("x", "y"))
     call.params, call.path = {"x": "abc", "y": "abcdef"}, "/a/abc/abcdef"
-    assert build(call, WALL, 126.5, shown())["path"] == "/a/***/***"
+    assert record_of(call, WALL, 126.5, shown())["path"] == "/a/***/***"
     call.params, call.path = {"x": "abcdefgh", "y": "abcdefghij"}, "/a/abcdefgh/x-abcdefghij-x"
-    assert build(call, WALL, 126.5, shown())["path"] == "/a/***/x-***-x"
+    assert record_of(call, WALL, 126.5, shown())["path"] == "/a/***/x-***-x"
 
 
 @pytest.mark.parametrize("value", ["123:abcdefg", "123%3Aabcdefg", "short"])
@@ -155,5 +156,5 @@ def test_a_secret_of_the_path_is_hidden_in_the_query_and_in_the_cursor_too(value
     call.params, call.cursor = {"token": value}, value
     call.query = f"{value}&since={value}&{'x' * 60 if value != 'short' else '&'}{value}=1"
     line = line_of(call).decode()
-    assert build(call, WALL, 126.5, SINCE)["query_values"] == {"since": "***"}
+    assert record_of(call, WALL, 126.5, SINCE)["query_values"] == {"since": "***"}
     assert "abcdefg" not in line and "123" not in line.split('"query"')[1] and "short" not in line

@@ -17,11 +17,11 @@ from gateway.identity.claims import Identity
 from gateway.outcome import Outcome
 from gateway.routing import Rule
 from gateway.shapes import RequestShape
-from gateway.telemetry.record import build
 from gateway.telemetry.spans import Spans
 from gateway.telemetry.trace import ADOPTED, LINKED, Arrival, arrivals
 from gateway.upstream import failure
 from tests.kit.calls import head_of
+from tests.kit.records import record_of
 from tests.kit.serving import NO_PAUSE, POLLS, WALL, Scene
 
 from .test_serve_events import drain, end, failed, head, passes
@@ -35,7 +35,7 @@ BASE = int(WALL * 1e9)
 def spans(scene: Scene) -> list[ReadableSpan]:
     """Those of a settled call; they can be encoded."""
     now = scene.loop.now
-    record = build(scene.call, WALL + now, now, scene.serve.snapshot)
+    record = record_of(scene.call, WALL + now, now, scene.serve.snapshot)
     found = Spans(Resource({})).of(scene.call, record, BASE)
     assert len(encode_spans(found).resource_spans[0].scope_spans[0].spans) == len(found)
     return found

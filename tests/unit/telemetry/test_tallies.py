@@ -15,9 +15,9 @@ from gateway.call import Call, Try
 from gateway.identity.claims import Identity
 from gateway.outcome import Outcome
 from gateway.telemetry import tallies as module
-from gateway.telemetry.record import build
 from gateway.telemetry.tallies import KEPT_GONE, OTHER, Tallies, error_type
 from tests.kit.calls import head_of
+from tests.kit.records import record_of
 from tests.kit.serving import POLLS, Scene
 
 SCENE = Scene()
@@ -86,7 +86,7 @@ def test_a_poll_that_was_sent_again_was_held_all_the_while() -> None:
     tally = counted.routes["updates"]
     assert (tally.hold.sum, tally.work.sum) == (28.5, 1.5)
     assert [found.value for found in (tally.hold.exemplars or {}).values()] == [28.5]
-    record = build(again, 0.0, 130.0, SCENE.serve.snapshot)
+    record = record_of(again, 0.0, 130.0, SCENE.serve.snapshot)
     assert (record["held"], record["work"]) == (28.5, 1.5)
 
 
