@@ -17,6 +17,7 @@ from gateway.identity.claims import Identity
 from gateway.outcome import Outcome
 from gateway.routing import Rule
 from gateway.shapes import RequestShape
+from gateway.telemetry.otlp_spans import request
 from gateway.telemetry.spans import Spans
 from gateway.telemetry.trace import ADOPTED, LINKED, Arrival, arrivals
 from gateway.upstream import failure
@@ -30,14 +31,17 @@ Move = Callable[[Scene], None]
 IDLE, LIMIT, _ = compile_idle(["status == 204", "status == 409"])
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 BASE = int(WALL * 1e9)
+SENDER = Resource(
+    {"service.name": "gateway", "gateway.worker": 1, "on": True, "of": 1.0, "all": ("a", "b")}, "https://x/1"
+)
 
 
 def spans(scene: Scene) -> list[ReadableSpan]:
-    """Those of a settled call; they can be encoded."""
+    """Those of a settled call; they are told as the SDK tells them."""
     now = scene.loop.now
     record = record_of(scene.call, WALL + now, now, scene.serve.snapshot)
-    found = Spans(Resource({})).of(scene.call, record, BASE)
-    assert len(encode_spans(found).resource_spans[0].scope_spans[0].spans) == len(found)
+    found = Spans(SENDER).of(scene.call, record, BASE)
+    assert request(found, SENDER) == encode_spans(found)
     return found
 
 
