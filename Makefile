@@ -83,18 +83,15 @@ chaos: $(TEST) $(FAST)
 	@sh tests/install-debian-packages.sh faketime
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-# One that was built for speed before a newer one that was not: what is tested and measured is what is shipped.
 $(BIN)/python:
 	@fit='import sys; sys.exit(sys.version_info < (3, 11))'; \
-	for test in "-I gateway/interpreter.py" -V; do \
-	  for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 /usr/bin/python3 python); do \
-	    if "$$python" -c "$$fit" 2>/dev/null && "$$python" $$test >/dev/null; then \
-	      echo "Making $(VENV) with $$("$$python" --version) .."; \
-	      "$$python" -m venv $(VENV) && exit 0; \
-	      rm -rf $(VENV); \
-	      echo "$$python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; \
-	    fi; \
-	  done; \
+	for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
+	  if "$$python" -c "$$fit" 2>/dev/null; then \
+	    echo "Making $(VENV) with $$("$$python" --version) .."; \
+	    "$$python" -m venv $(VENV) && exit 0; \
+	    rm -rf $(VENV); \
+	    echo "$$python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	  fi; \
 	done; \
 	echo 'Error: no Python >= 3.11 found that makes one; install it, or name it: make PYTHON=/path/to/python3.11' >&2; \
 	exit 1

@@ -1,6 +1,4 @@
-"""Whether the Python we run on was built for speed. Only the standard library is imported: the Makefile runs this file
-to choose among the Pythons of a machine.
-"""
+"""Whether the Python we run on was built for speed."""
 
 from __future__ import annotations
 
@@ -19,7 +17,3 @@ def optimised() -> bool:
     built, as on Windows."""
     configured = sysconfig.get_config_var("CONFIG_ARGS")
     return sys.base_prefix == "/usr" or configured is None or "--enable-optimizations" in configured
-
-
-if __name__ == "__main__":  # exit code 0 where it is, 1 where it is not
-    sys.exit(not optimised())

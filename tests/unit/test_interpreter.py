@@ -33,13 +33,12 @@ def test_a_python_that_was_built_for_speed_is_known(
     assert optimised() is found
 
 
-def python(path: Path, fast: bool, new_enough: bool = True, makes: bool = True) -> Path:
+def python(path: Path, new_enough: bool = True, makes: bool = True) -> Path:
     """A program that answers the Makefile as a Python does, and leaves its name where it is told to make a venv."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(
         '#!/bin/sh\ncase "$1" in\n'
         f"  -c) exit {int(not new_enough)};;\n"
-        f"  -I) exit {int(not fast)};;\n"
         f'  -m) mkdir -p "$3/bin" && echo {path.name} > "$3/bin/python"; exit {int(not makes)};;\n'
         "  *) echo Python;;\nesac\n"
     )
@@ -58,27 +57,27 @@ def chosen(tmp_path: Path, *arguments: str) -> tuple[str | None, str]:
     return made.read_text().strip() if made.exists() else None, found.stdout + found.stderr
 
 
-def test_one_that_was_built_for_speed_is_taken_before_a_newer_one_that_was_not(tmp_path: Path) -> None:
-    python(tmp_path / "bin" / "python3.13", fast=False)
-    python(tmp_path / "bin" / "python3.12", fast=True)
-    assert chosen(tmp_path)[0] == "python3.12"
+def test_the_newest_is_taken(tmp_path: Path) -> None:
+    python(tmp_path / "bin" / "python3.12")
+    python(tmp_path / "bin" / "python3.13")
+    assert chosen(tmp_path)[0] == "python3.13"
 
 
 def test_one_that_makes_no_virtual_environment_is_passed_over(tmp_path: Path) -> None:
-    python(tmp_path / "bin" / "python3.13", fast=True, makes=False)
-    python(tmp_path / "bin" / "python3.12", fast=True)
+    python(tmp_path / "bin" / "python3.13", makes=False)
+    python(tmp_path / "bin" / "python3.12")
     made, said = chosen(tmp_path)
     assert made == "python3.12" and "python3.13 cannot make a virtual environment" in said
 
 
-def test_the_one_that_is_named_is_taken_however_it_was_built(tmp_path: Path) -> None:
-    named = python(tmp_path / "other" / "slow", fast=False)
-    python(tmp_path / "bin" / "python3.13", fast=True)
-    assert chosen(tmp_path, f"PYTHON={named}")[0] == "slow"
+def test_the_one_that_is_named_is_taken(tmp_path: Path) -> None:
+    named = python(tmp_path / "other" / "named")
+    python(tmp_path / "bin" / "python3.13")
+    assert chosen(tmp_path, f"PYTHON={named}")[0] == "named"
 
 
 @pytest.mark.parametrize("there", [True, False])
 def test_no_other_is_taken_in_the_place_of_the_one_that_is_named(tmp_path: Path, there: bool) -> None:
-    named = python(tmp_path / "old", fast=True, new_enough=False) if there else tmp_path / "none"
+    named = python(tmp_path / "old", new_enough=False) if there else tmp_path / "none"
     made, said = chosen(tmp_path, f"PYTHON={named}")
     assert made is None and "no Python >= 3.11" in said
