@@ -6,8 +6,8 @@ import sys
 import sysconfig
 
 SLOW = (
-    "this Python was built without optimisations, which costs 5 to 10 % more CPU; that of a distribution, and that of "
-    "the image, was built with them (docs/compiled.md)"
+    "this Python was built without optimisations, which costs up to a tenth more CPU; that of a distribution, and "
+    "that of the image, was built with them (docs/compiled.md)"
 )
 
 
