@@ -132,7 +132,7 @@ def _machine() -> dict[str, float | str]:
 @click.option("--proxies", help=f"Proxies, separated by commas: {', '.join(PROXIES)}; with --peers {', '.join(PEERS)}.")
 @click.option("--polls", type=int, default=5000, show_default=True, help="Held polls.")
 @click.option("--repeat", type=int, help="Runs, 1 by default, 3 with --peers; the tables show medians.")
-@click.option("--quick", is_flag=True, help="5 s of idling instead of 30 s, fewer requests, one wake.")
+@click.option("--quick", is_flag=True, help="5 s of idling instead of 30 s, fewer requests and wakes.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write every figure to this file.")
 @click.option("--interpreted", is_flag=True, help="Measure the sources, not their compiled copy.")
 @click.option("--peers", is_flag=True, help="Compare with nginx, HAProxy and others that are installed.")

@@ -26,6 +26,7 @@ class Scale:
 
     polls: int = 5000
     wakes: int = 3
+    pair_wakes: int = 16  # of each of two proxies that are woken in turn
     idle: float = 30.0
     short_turns: int = 3  # the proxies take turns, so that a machine that drifts favours neither
     short: float = 2.0
@@ -37,7 +38,7 @@ class Scale:
     patience: float = 5.0  # how long a storm or a drain is waited for
 
     def quick(self) -> Scale:
-        return replace(self, wakes=1, idle=5.0, short_turns=1, unseen=5000, echoes=100_000, patience=4.0)
+        return replace(self, wakes=1, pair_wakes=8, idle=5.0, short_turns=1, unseen=5000, echoes=100_000, patience=4.0)
 
 
 def percentile(values: list[float], share: float) -> float:

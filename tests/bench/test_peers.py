@@ -18,9 +18,10 @@ from .load import Control
 from .measure import Figures, Scale, hold, idle, short, warm
 from .peers import comparing
 from .peers import verify as verifying
-from .peers.bars import BARS, Bar, by_turn
+from .peers.bars import BARS, Bar
 from .peers.comparing import Comparison, bodies, compare
 from .peers.gateway import CONF, GATEWAY, NAIVE, SHARED
+from .peers.judging import by_turn
 from .peers.known import PEERS
 from .peers.machine import Machine
 from .peers.page import write

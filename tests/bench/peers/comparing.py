@@ -1,5 +1,6 @@
 """The run: every peer that is there is verified, then measured in turn with the others, each time in a fresh process.
-Whoever is missing, is not what its row says or fails under the load is named with the reason, and the rest goes on.
+Wakes are measured once more, in pairs. Whoever is missing, is not what its row says or fails under the load is named
+with the reason, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from ..process import MeasureError
 from ..proxies import Stage
 from ..table import median
 from ..wire import LARGE_BODY, request
+from .bars import PAIRED
 from .known import OURS, PEERS
+from .pairs import FailedError, Pair, paired
 from .peer import Limits, Peer
 from .playing import Told, playing
 from .verify import HELD, UntrueError, verify
@@ -26,13 +29,15 @@ QUICK_HELD = 2.0
 
 @dataclass(slots=True)
 class Comparison:
-    """What came of it: figures of each turn and what was written for each peer, by name; and who is not in it, why."""
+    """What came of it: figures of each turn and what was written for each peer, by name; who is not in it, why; and the
+    runs of pairs, by the name of the one beside the gateway."""
 
     peers: dict[str, Peer] = field(default_factory=dict)
     turns: dict[str, list[Figures]] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     held_for: float = HELD
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)
 
     def figures(self, name: str) -> Figures:
         """Medians over the turns; empty for one that is not in it."""
@@ -44,6 +49,7 @@ class Comparison:
             raise MeasureError(reason)
         self.peers.pop(name, None)
         self.turns.pop(name, None)
+        self.pairs.pop(name, None)
         self.absent.append(reason)
         click.echo(f"not compared: {reason}", err=True)
 
@@ -66,9 +72,10 @@ async def bodies(stage: Stage, scale: Scale) -> list[Figures]:
     return [figures]
 
 
-MEASURES: dict[str, Callable[[Stage, Scale], Awaitable[list[Figures]]]] = {
+ALONE: dict[str, Callable[[Stage, Scale], Awaitable[list[Figures]]]] = {
     "hold": hold, "short": short, "bodies": bodies, "idle": idle,
 }  # fmt: skip
+MEASURES = (*ALONE, "pairs")
 
 
 async def compare(names: list[str], measures: list[str], scale: Scale, repeat: int, quick: bool) -> Comparison:
@@ -82,13 +89,21 @@ async def compare(names: list[str], measures: list[str], scale: Scale, repeat: i
     await _verify(done)
     for measure in measures:
         for turn in range(repeat):
-            names = list(done.peers)
+            names = [name for name in done.peers if _plays(done, name, measure)]
             for name in names if turn % 2 == 0 else names[::-1]:
-                if measure == "idle" and name in OURS[1:]:
-                    continue
                 click.echo(f"{measure} {turn + 1}/{repeat}: {name}", err=True)
-                await _measure(done, name, measure, scale)
+                if measure == "pairs":
+                    await _pair(done, name, scale)
+                else:
+                    await _measure(done, name, measure, scale)
     return done
+
+
+def _plays(done: Comparison, name: str, measure: str) -> bool:
+    """Whether that one is measured so: beside the gateway only who has a bar about it."""
+    if measure == "pairs":
+        return name in PAIRED and "gateway" in done.peers
+    return measure != "idle" or name not in OURS[1:]
 
 
 async def _verify(done: Comparison) -> None:
@@ -108,7 +123,18 @@ async def _measure(done: Comparison, name: str, measure: str, scale: Scale) -> N
     told = Told()
     try:
         async with playing(done.peers[name], Limits(), told) as on:
-            done.turns.setdefault(name, []).append(median(await MEASURES[measure](on, scale)))
+            done.turns.setdefault(name, []).append(median(await ALONE[measure](on, scale)))
     except (MeasureError, OSError) as error:
         done.leaves(name, f"{name} failed under the load ({measure}): {error}")
     done.told[name] = told
+
+
+async def _pair(done: Comparison, name: str, scale: Scale) -> None:
+    """One turn of one and the gateway."""
+    told: dict[str, Told] = {}
+    try:
+        pair = await paired(done.peers["gateway"], done.peers[name], scale, told)
+        done.pairs.setdefault(name, []).append(pair)
+    except FailedError as error:
+        done.leaves(error.name, f"{error.name} failed under the load (pairs): {error}")
+    done.told |= told

@@ -46,6 +46,11 @@ connection; "0 % cached": each request has a token that was never seen.
 
 The ratio of the medians, and that of each turn. "MISS" is a bar that was missed in this run.
 
+The bars about wakes do not come from the table of held polls but from pairs: the gateway and the peer are up at once,
+each before an upstream of its own, and are woken in turn, {pair_wakes} times each, because a shared machine drifts
+within seconds and two wakes next to each other drift alike. A turn's figure is the median of the ratios of its pairs,
+and what is reached is the median of the turns.
+
 ## What each proxy does
 
 Each has the nearest it has to the gateway's work; its upstream connections are kept alive and one worker, thread or
@@ -96,12 +101,13 @@ def write(path: Path, done: Comparison, scale: Scale, repeat: int, machine: Mach
     picture.write_text(plot(done))
     absent = "".join(f"Not compared: {reason}.\n\n" for reason in done.absent)
     page = PAGE.format(
-        name=path.name, polls=scale.polls, repeat=repeat, picture=picture.name, held_for=done.held_for, absent=absent,
+        name=path.name, polls=scale.polls, pair_wakes=scale.pair_wakes, repeat=repeat, picture=picture.name,
+        held_for=done.held_for, absent=absent,
         holds=as_markdown(costs(done, HOLDS)), shorts=as_markdown(costs(done, SHORTS)), bars=as_markdown(bars(done)),
         duties=as_markdown(duties(done)), gateway=as_markdown(costs(done, HOLDS[:-1], ours=True)),
         less=as_markdown(costs(done, SHORTS, ours=True)), machine=machine.described(),
         versions="\n".join(f"- {line}" for line in versions(done)), tokens=TOKENS,
-        configurations="\n".join(_configured(done, name) for name in done.peers),
+        configurations="\n".join(_configured(done, name) for name in done.peers if name in done.told),
     )  # fmt: skip
     path.write_text(page)
 

@@ -8,8 +8,9 @@ import click
 import orjson
 
 from ..measure import Scale
-from .bars import BARS, by_turn
+from .bars import BARS
 from .comparing import Comparison
+from .judging import by_turn, reached
 from .machine import Machine
 from .page import versions, write
 from .tables import HOLDS, SHORTS, as_text, bars, costs, duties
@@ -33,10 +34,13 @@ def report(
 def _plain(done: Comparison, machine: Machine) -> dict[str, object]:
     judged = {
         f"{bar.key} {bar.peer}".strip(): {
-            "ratio": (ratio := bar.reached(done.figures("gateway"), done.figures(bar.peer))), "bar": bar.text(),
+            "ratio": (ratio := reached(bar, done)), "bar": bar.text(),
             "verdict": bar.verdict(ratio), "turns": by_turn(bar, done),
         }
         for bar in BARS
     }  # fmt: skip
     medians = {name: done.figures(name) for name in done.peers}
-    return {"bars": judged, "medians": medians, "turns": done.turns, "absent": done.absent, "machine": machine}
+    return {
+        "bars": judged, "medians": medians, "turns": done.turns, "pairs": done.pairs, "absent": done.absent,
+        "machine": machine,
+    }  # fmt: skip

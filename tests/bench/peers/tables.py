@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..measure import Figures
-from .bars import BARS, by_turn
+from .bars import BARS
 from .comparing import Comparison
+from .judging import by_turn, reached
 from .known import OURS
 
 
@@ -65,11 +66,11 @@ def duties(done: Comparison) -> Table:
 def bars(done: Comparison) -> Table:
     table = [["the gateway beside", "reached", "bar", "", "aimed at", "turn by turn"]]
     for bar in BARS:
-        ratio = bar.reached(done.figures("gateway"), done.figures(bar.peer))
-        reached = "-" if ratio is None else f"{ratio:.2f}{bar.unit()}"
+        ratio = reached(bar, done)
+        figure = "-" if ratio is None else f"{ratio:.2f}{bar.unit()}"
         aim = "" if bar.stretch is None else f"{bar.stretch:g}x"
         turns = ", ".join(f"{one:.2f}" for one in by_turn(bar, done))
-        table.append([bar.title, reached, bar.text(), bar.verdict(ratio), aim, turns])
+        table.append([bar.title, figure, bar.text(), bar.verdict(ratio), aim, turns])
     return table
 
 
