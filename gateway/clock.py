@@ -27,7 +27,7 @@ class Entry(Protocol):
     """Something with one running clock. `due` and `filed` belong to Timers once armed."""
 
     due: float
-    filed: float  # the beginning of the bucket it stands in; NEVER: in none
+    filed: float  # the number of the bucket it stands in; NEVER: in none
 
     def on_due(self, now: float) -> None: ...
 
@@ -43,47 +43,51 @@ class Timers:
         self._loop = loop
         # uvloop's own clock stands still within a turn and counts milliseconds; both read CLOCK_MONOTONIC
         self.now = time.monotonic if type(loop).__module__.startswith("uvloop") else loop.time
-        self._buckets: dict[float, set[Entry]] = {}  # by their beginning; each fires at its end
-        self._order: list[float] = []  # heap of those
+        self._buckets: dict[int, set[Entry]] = {}  # by number: one TICK each, and each fires at its end
+        self._order: list[int] = []  # heap of those
         self._handle: asyncio.TimerHandle | None = None
-        self._next = NEVER
+        self._next = NEVER  # the number of the one that fires next
 
     def arm(self, entry: Entry, due: float) -> None:
         """Calls `entry.on_due(now)` once `due` (loop seconds) has passed; replaces what was armed before."""
         entry.due = due
-        if due < entry.filed:
-            self._file(entry, due)
+        filed = entry.filed
+        if due < filed * TICK:
+            self._file(entry, due, filed)
 
     def cancel(self, entry: Entry) -> None:
         """Forgets the entry; no reference to it is kept."""
         entry.due = NEVER
-        if entry.filed != NEVER:
-            self._take_out(entry)
+        filed = entry.filed
+        if filed != NEVER:
+            entry.filed = NEVER
+            self._take_out(entry, filed)
 
-    def _take_out(self, entry: Entry) -> None:
-        bucket = self._buckets.get(entry.filed)
-        entry.filed = NEVER
+    def _take_out(self, entry: Entry, filed: float) -> None:
+        bucket = self._buckets.get(int(filed))
         if bucket is not None:
             bucket.discard(entry)
 
-    def _file(self, entry: Entry, due: float) -> None:
-        if entry.filed != NEVER:
-            self._take_out(entry)
-        begin = entry.filed = int(due / TICK) * TICK
-        bucket = self._buckets.get(begin)
+    def _file(self, entry: Entry, due: float, filed: float) -> None:
+        """It stands in the bucket `filed`, if anywhere."""
+        if filed != NEVER:
+            self._take_out(entry, filed)
+        number = int(due / TICK)
+        entry.filed = float(number)
+        bucket = self._buckets.get(number)
         if bucket is not None:
             bucket.add(entry)
             return
-        self._buckets[begin] = {entry}
-        heapq.heappush(self._order, begin)
-        if begin < self._next:
-            self._schedule(begin)
+        self._buckets[number] = {entry}
+        heapq.heappush(self._order, number)
+        if number < self._next:
+            self._schedule(number)
 
-    def _schedule(self, begin: float) -> None:
+    def _schedule(self, number: int) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._next = begin
-        self._handle = self._loop.call_at(begin + TICK, self._fire)
+        self._next = float(number)
+        self._handle = self._loop.call_at((number + 1) * TICK, self._fire)
 
     def _call(self, entry: Entry, now: float) -> None:
         try:
@@ -95,16 +99,17 @@ class Timers:
         self._handle = None
         self._next = NEVER
         now = self.now()
-        while self._order and self._order[0] + TICK <= now:
+        while self._order and (self._order[0] + 1) * TICK <= now:
             bucket = self._buckets.pop(heapq.heappop(self._order))
             for entry in bucket:
                 entry.filed = NEVER
             for entry in bucket:
-                if entry.due <= now:
+                due = entry.due
+                if due <= now:
                     entry.due = NEVER
                     self._call(entry, now)
-                elif entry.due < entry.filed:
-                    self._file(entry, entry.due)
+                elif due < entry.filed * TICK:
+                    self._file(entry, due, entry.filed)
         while self._order and not self._buckets[self._order[0]]:
             del self._buckets[heapq.heappop(self._order)]  # everything in it was cancelled
         if self._order and self._order[0] < self._next:
