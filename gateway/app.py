@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gateway.admin.api import make_admin
 from gateway.admin.listener import AdminListener
-from gateway.call import Call, State
+from gateway.call import State
 from gateway.clock import Clock, Timers
 from gateway.config import read_config
 from gateway.config.disk import Copy, reading
@@ -133,12 +133,13 @@ class App:
         clients, upstreams = self._pollers = open_pollers(loop, MOST, ANSWERS)  # no crowd is before another
         parsers.rush.outbox = upstreams.outbox if upstreams is not None else None
         crowds = (*self._pollers, parsers.rush)
-        self._telemetry = Telemetry(loop, self._clock, self._timers, config, self._part, crowds)
+        self._telemetry = Telemetry(loop, self._clock, self._timers, config, built.snapshot, self._part, crowds)
         self.members.changed = self._look_after
         self._forwarder = Forwarder(loop, parsers, self._timers, config.server.vanished_after, upstreams)
         self._limits = Limits(loop, self._timers, self._store)
         self._wards = Wards(loop, self._timers, self._telemetry.happened)
-        self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits, self._record)
+        self._serve = Serve(built.snapshot, self._clock, self._timers, self._forwarder, self._limits,
+                            self._telemetry.settled)  # fmt: skip
         self._edge = Edge(
             self._serve, parsers, self._timers, built.snapshot.edge, config.server.half_close,
             Room(neighbours=self._part.neighbours),
@@ -186,9 +187,6 @@ class App:
     def _ramped(self) -> None:
         """Who was to come back after the start has come."""
         self._serve.ramp = None
-
-    def _record(self, call: Call) -> None:
-        self._telemetry.settled(call, self._serve.snapshot)
 
     # -- another configuration -----------------------------------------------------------------------------------
 
@@ -239,6 +237,7 @@ class App:
         self._config = config
         prefixes = {*old.secret_prefixes, *snapshot.secret_prefixes}  # clients ask on for a route that is gone
         self._serve.snapshot = replace(snapshot, secret_prefixes=tuple(sorted(prefixes, key=len)))
+        self._telemetry.renew(self._serve.snapshot)
         self._edge.limits, self._edge.half_close = snapshot.edge, config.server.half_close
         self._edge.room.allow(built.files.connections, snapshot.edge.per_address, snapshot.edge.exempt)
         self._forwarder.allow(built.files.connections)

@@ -80,7 +80,7 @@ class Sample:
     """Which calls leave a trace (`telemetry.sampling`): the bound of each class of endings, and the one for the flag
     that is told to the upstream. Without bounds there are none."""
 
-    kept: Mapping[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
     sent: str = ""
 
 

@@ -1,6 +1,6 @@
 """A distribution as a plain array of counts: a call pays for two additions, and for a bisection where its value lies in
-another bucket than the one before it: those of a crowd lie in the same. Belongs here: the array, the bounds the metrics
-use, and what a reader asks of them (docs/metrics.md).
+another bucket than the one before it: those of a crowd lie in the same, and get there together. Belongs here: the
+array, the bounds the metrics use, and what a reader asks of them (docs/metrics.md).
 """
 
 from __future__ import annotations
@@ -26,17 +26,29 @@ class Exemplar(NamedTuple):
 
 
 class Histogram:
-    """`buckets[i]` counts values up to `bounds[i]`, not cumulatively. `exemplars` has the last value of a bucket whose
+    """`exemplars` has the last value of a bucket whose
     trace was kept."""
 
-    __slots__ = ("_above", "_at", "_upto", "bounds", "buckets", "exemplars", "sum")
+    __slots__ = ("_above", "_at", "_buckets", "_run", "_upto", "bounds", "exemplars", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
-        self.buckets = [0] * (len(bounds) + 1)
+        self._buckets = [0] * (len(bounds) + 1)
+        self._at = self._run = 0  # so many since the last value in another bucket than that one
         self.sum = 0.0
         self.exemplars: dict[int, Exemplar] | None = None
         self._turn_to(0.0)
+
+    @property
+    def buckets(self) -> list[int]:
+        """`buckets[i]` counts values up to `bounds[i]`, not cumulatively."""
+        self._buckets[self._at] += self._run
+        self._run = 0
+        return self._buckets
+
+    @buckets.setter
+    def buckets(self, counts: list[int]) -> None:
+        self._buckets, self._run = counts, 0
 
     @property
     def count(self) -> int:
@@ -45,11 +57,13 @@ class Histogram:
     def record(self, value: float) -> None:
         if not self._above < value <= self._upto:
             self._turn_to(value)
-        self.buckets[self._at] += 1
+        self._run += 1
         self.sum += value
 
     def _turn_to(self, value: float) -> None:
         """Finds the bucket of a value."""
+        self._buckets[self._at] += self._run
+        self._run = 0
         at = self._at = bisect_left(self.bounds, value)
         self._above = self.bounds[at - 1] if at else -inf
         self._upto = self.bounds[at] if at < len(self.bounds) else inf

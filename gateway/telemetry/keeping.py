@@ -52,8 +52,8 @@ class Telemetry:
     """Begins with the process and outlives every reload; `close()` writes out what is left."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, clock: Clock, timers: Timers, config: Config, part: Part = ALONE,
-        crowds: Sequence[Crowd | None] = (),
+        self, loop: asyncio.AbstractEventLoop, clock: Clock, timers: Timers, config: Config, snapshot: Snapshot,
+        part: Part = ALONE, crowds: Sequence[Crowd | None] = (),
     ) -> None:  # fmt: skip
         self._worker = part.number if part.workers > 1 else None  # stands in every line, if there are others
         self._loop = loop
@@ -66,7 +66,7 @@ class Telemetry:
         self._crowds = tuple(crowds)
         self._ended: deque[Call] = deque()
         self._since = 0.0  # loop seconds: when the first of them ended
-        self._snapshot: Snapshot | None = None  # under which they ended
+        self._snapshot = snapshot  # under which they ended
         self._handle: asyncio.Handle | None = None
         self._tallies = Tallies(Lag(loop), label_consumers=table.consumer_label)
         self.traces: Traces | None = None
@@ -96,13 +96,17 @@ class Telemetry:
             series = Series()
             self._pusher = Pusher(self._loop, self._table, self._resource, lambda: series.read(gauges()))
 
-    def settled(self, call: Call, snapshot: Snapshot) -> None:
+    def renew(self, snapshot: Snapshot) -> None:
+        """Calls that end from now on are recorded as this says."""
+        self.catch_up()
+        self._snapshot = snapshot
+
+    def settled(self, call: Call) -> None:
         """A call ended: it is kept with others for a moment, and then all are counted and recorded. The path of every
         call."""
         ended = self._ended
         ended.append(call)
-        self._snapshot = snapshot
-        if len(ended) >= TOGETHER and (len(ended) >= MOST or not self._crowded()):
+        if len(ended) % TOGETHER == 0 and (len(ended) >= MOST or not self._crowded()):
             self._keep_some(TOGETHER)
         elif self._handle is None:
             self._since = self._timers.now()
@@ -142,7 +146,6 @@ class Telemetry:
     def _keep(self, call: Call, wall: float, now: float) -> None:
         """`wall` and `now` are of the same instant, after the call's end."""
         snapshot = self._snapshot
-        assert snapshot is not None
         self._tallies.count(call)
         record = build(call, wall, now, snapshot)
         self.log.write(record)

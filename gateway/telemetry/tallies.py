@@ -68,26 +68,66 @@ class ConsumerTally:
         self.held = 0.0  # seconds
 
 
+class Run:
+    """Calls one after the other that count alike, as those of a crowd do: they are added up together, when one of
+    another kind comes or somebody looks. That is a thirtieth of a wake."""
+
+    __slots__ = ("clamped", "endpoint", "number", "outcome", "plan", "poll", "tally")
+
+    def __init__(self, call: Call, outcome: Outcome, tally: RouteTally) -> None:
+        self.plan = call.plan
+        self.endpoint = call.endpoint
+        self.poll = call.hold is not None
+        self.clamped = call.clamped_by
+        self.outcome = outcome
+        self.tally = tally
+        self.number = 0
+
+    def fits(self, call: Call, outcome: Outcome) -> bool:
+        return (
+            call.plan is self.plan
+            and outcome is self.outcome
+            and call.endpoint is self.endpoint
+            and (call.hold is not None) is self.poll
+            and call.clamped_by == self.clamped
+        )
+
+
 class Tallies:
     """All of them. `labelled` has every consumer apart, if that is wanted; `consumers` only the busiest."""
 
     def __init__(self, lag: Lag, *, label_consumers: bool = False) -> None:
         self.lag = lag
-        self.routes: dict[str, RouteTally] = {"": RouteTally()}  # "": of calls that no route matched
-        self.endpoints: dict[tuple[str, str], dict[Outcome, int]] = {}  # by upstream and endpoint
+        self._routes: dict[str, RouteTally] = {"": RouteTally()}
+        self._endpoints: dict[tuple[str, str], dict[Outcome, int]] = {}
+        self._run: Run | None = None
         self.requests: dict[Request, Histogram] = {}  # ordinary calls
         self.other_requests = Histogram(REQUEST)  # those beyond MAX_REQUESTS
         self.consumers = Consumers()
         self.labelled: dict[str, ConsumerTally] | None = {} if label_consumers else None
 
+    @property
+    def routes(self) -> dict[str, RouteTally]:
+        """By name; "" are calls that no route matched."""
+        self._bring_in()
+        return self._routes
+
+    @property
+    def endpoints(self) -> dict[tuple[str, str], dict[Outcome, int]]:
+        """By upstream and endpoint."""
+        self._bring_in()
+        return self._endpoints
+
     def count(self, call: Call) -> None:
         """A call ended. The path of every call: dictionaries and integers, nothing else."""
-        plan, outcome = call.plan, call.outcome or INTERNAL_ERROR
-        ended = call.ended if call.ended is not None else call.started
-        tally = self.routes.get(plan.route if plan is not None else "") or self._route(plan.route if plan else "")
-        held = 0.0
+        outcome, ended = call.outcome or INTERNAL_ERROR, call.ended if call.ended is not None else call.started
+        run = self._run
+        if run is None or not run.fits(call, outcome):
+            self._bring_in()
+            run = self._run = Run(call, outcome, self._route(call.plan.route if call.plan is not None else ""))
+        run.number += 1
+        tally, held = run.tally, 0.0
         if call.hold is None:
-            tally.calls[outcome] = tally.calls.get(outcome, 0) + 1
             took = ended - call.started
             self._request(call, outcome).record(took - call.passing(ended) if call.lasts else took)
             if call.upgrade is not None:
@@ -95,19 +135,26 @@ class Tallies:
         else:
             held = call.held(ended)
             self._poll(tally, call, outcome, ended - call.started, held)
-        if call.endpoint is not None and plan is not None:
-            key = (plan.upstream.name, call.endpoint.name)
-            counts = self.endpoints.get(key)
-            if counts is None:
-                counts = self.endpoints[key] = {}
-            counts[outcome] = counts.get(outcome, 0) + 1
         if call.identity is not None:
             self.consumers.count(call.identity.consumer, held)
             if self.labelled is not None:
                 self._label(self.labelled, call.identity.consumer, outcome, held)
 
+    def _bring_in(self) -> None:
+        """Adds up the calls of the run that is over."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        outcome, tally, number = run.outcome, run.tally, run.number
+        outcomes = tally.outcomes if run.poll else tally.calls
+        outcomes[outcome] = outcomes.get(outcome, 0) + number
+        if run.poll and run.clamped is not None:
+            tally.clamped[run.clamped] = tally.clamped.get(run.clamped, 0) + number
+        if run.endpoint is not None and run.plan is not None:
+            counts = self._endpoints.setdefault((run.plan.upstream.name, run.endpoint.name), {})
+            counts[outcome] = counts.get(outcome, 0) + number
+
     def _poll(self, tally: RouteTally, call: Call, outcome: Outcome, took: float, held: float) -> None:
-        tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + 1
         if call.parked_at is not None:
             hold = tally.holds.get(outcome)
             if hold is None:
@@ -118,8 +165,6 @@ class Tallies:
             tally.news.record(call.news_latency)
         elif outcome is EVICTED and call.note is not None and call.note.startswith("for "):
             tally.evictions += 1
-        if call.clamped_by is not None:
-            tally.clamped[call.clamped_by] = tally.clamped.get(call.clamped_by, 0) + 1
 
     def mark(self, call: Call, trace: str, span: str, wall: float) -> None:
         """The trace of a call that was counted is kept: its values are examples of their buckets."""
@@ -156,7 +201,7 @@ class Tallies:
         tally.held += held
 
     def _route(self, name: str) -> RouteTally:
-        return self.routes.setdefault(name, RouteTally())
+        return self._routes.get(name) or self._routes.setdefault(name, RouteTally())
 
     # -- reload --------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,14 @@ def test_a_bucket_counts_what_is_above_the_bound_before_and_not_above_its_own(va
     assert (found.count, found.sum) == (len(values), pytest.approx(sum(values)))
 
 
+@given(VALUES, st.sets(st.integers(0, 50)))
+def test_whoever_looks_sees_every_value_so_far(values: list[float], looks: set[int]) -> None:
+    found = Histogram(HOLD)
+    for number, value in enumerate(values, 1):
+        found.record(value)
+        assert number not in looks or found.buckets == of(values[:number]).buckets
+
+
 @given(VALUES, VALUES)
 def test_two_as_one_are_as_if_all_had_been_recorded_in_one(first: list[float], second: list[float]) -> None:
     both = merged(HOLD, [of(first), of(second)])

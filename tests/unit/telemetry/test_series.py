@@ -92,7 +92,8 @@ def test_a_series_that_is_gone_makes_room() -> None:
     assert seen.tallies is not None
     seen.tallies.routes["late"] = RouteTally()
     assert OVERFLOW in points(series, seen, "longpoll.evictions")
-    seen.tallies.routes = {"a": RouteTally(), "b": RouteTally()}
+    seen.tallies.routes.clear()
+    seen.tallies.routes.update(a=RouteTally(), b=RouteTally())
     assert set(points(series, seen, "longpoll.evictions")) == {(("route", "a"),), (("route", "b"),)}
 
 

@@ -65,6 +65,50 @@ def test_the_sum_over_all_endings_is_the_number_of_calls(calls: list[tuple[Outco
     assert sum(each.count for each in counted.requests.values()) == ordinary
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([Outcome.NEWS, Outcome.EMPTY, Outcome.CAPPED]),
+            st.booleans(),
+            st.booleans(),
+            st.sampled_from([None, "max", "token"]),
+            st.booleans(),
+        ),
+        max_size=40,
+    ),
+    st.sets(st.integers(0, 40)),
+)
+def test_whoever_looks_sees_all_calls_that_ended_however_many_in_a_row_were_alike(
+    calls: list[tuple[Outcome, bool, bool, str | None, bool]], looks: set[int]
+) -> None:
+    endpoint, seen, unseen = SCENE.upstream.endpoints[0], tallies(), tallies()
+    model: dict[tuple[object, ...], int] = {}
+    for number, (outcome, poll, planned, clamped, sent) in enumerate(calls):
+        for counted in (seen, unseen):
+            reached = endpoint if sent else None
+            counted.count(call(outcome, poll=poll, planned=planned, clamped_by=clamped, endpoint=reached))
+        route = "updates" if planned else ""
+        keys: list[tuple[object, ...]] = [("ended", route, poll, outcome)]
+        keys += [("clamped", route, clamped)] if poll and clamped is not None else []
+        keys += [("endpoint", outcome)] if sent and planned else []
+        for key in keys:
+            model[key] = model.get(key, 0) + 1
+        if number in looks:
+            assert flat(seen) == model
+    assert flat(seen) == flat(unseen) == model
+
+
+def flat(counted: Tallies) -> dict[tuple[object, ...], int]:
+    found: dict[tuple[object, ...], int] = {}
+    for name, tally in counted.routes.items():
+        for poll, outcomes in ((True, tally.outcomes), (False, tally.calls)):
+            found |= {("ended", name, poll, outcome): number for outcome, number in outcomes.items()}
+        found |= {("clamped", name, cause): number for cause, number in tally.clamped.items()}
+    for outcomes in counted.endpoints.values():
+        found |= {("endpoint", outcome): number for outcome, number in outcomes.items()}
+    return found
+
+
 def test_a_poll_is_its_hold_and_its_work_and_what_its_news_took() -> None:
     counted = tallies()
     counted.count(call(Outcome.NEWS, poll=True, waited=0.5, news_latency=0.0002, clamped_by="max"))
@@ -222,7 +266,7 @@ def test_of_routes_that_are_gone_only_the_last_are_kept() -> None:
 def test_of_endpoints_that_are_gone_only_the_last_are_kept() -> None:
     counted = tallies()
     counted.count(call(endpoint=SCENE.upstream.endpoints[0]))
-    counted.endpoints |= {("old", f"e{number}"): {} for number in range(KEPT_GONE + 50)}
+    counted.endpoints.update({("old", f"e{number}"): {} for number in range(KEPT_GONE + 50)})
     counted.renew(SCENE.snapshot)
     live = {(up.name, each.name) for up in SCENE.snapshot.upstreams.values() for each in up.endpoints}
     assert live <= counted.endpoints.keys() and len(counted.endpoints) == len(live) + KEPT_GONE
