@@ -58,7 +58,7 @@ class Sending(asyncio.Transport):
             if self._posted and len(self._unsent) > SMALL:
                 self.leaves()
         elif self._poller.outbox.gathers and len(data) <= SMALL:
-            self._unsent = bytes(data)  # no copy of what is bytes
+            self._unsent = data if isinstance(data, bytes) else bytes(data)
             self._posted = True
             self._poller.outbox.post(self)
             return

@@ -14,7 +14,8 @@ from typing import Any, cast
 import pytest
 import uvloop
 
-from gateway.poller import Outbox, Poller, Sender
+from gateway.poller import Outbox, Poller
+from gateway.sending import Sending
 from gateway.transport import Transport
 
 RESET = struct.pack("ii", 1, 0)
@@ -31,7 +32,7 @@ class Gathering(Outbox):
     @gathers.setter
     def gathers(self, value: bool) -> None: ...
 
-    def post(self, sender: Sender) -> None:
+    def post(self, sender: Sending) -> None:
         super().post(sender)
         asyncio.get_running_loop().call_soon(self.send)
 
