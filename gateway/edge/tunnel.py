@@ -45,7 +45,6 @@ class Tunnel:
         self._conn = conn
         self._up = up
         self._timers = timers
-        timers.cancel(up)  # of a connection that had rested: it would still close when its rest is over
         self._failed: tuple[Half, Exception] | None = None  # who broke it off
         self.closing = False
         self.due = NEVER

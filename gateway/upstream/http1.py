@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from gateway.bodies import BadBodyError, Body, ChunkedBody, CloseBody
 from gateway.call import Call
-from gateway.clock import NEVER, Timers
+from gateway.clock import Timers
 from gateway.head import ResponseHead
 from gateway.parse import Parsers
 from gateway.pipeline import Refusal
@@ -27,8 +27,8 @@ MAX_INFORMATIONAL: Final = 16  # 1xx answers before the real one
 
 class UpstreamConnection(asyncio.BufferedProtocol):
     __slots__ = (
-        "_body", "_buffer", "_informational", "_keep", "_parsers", "_timers", "call", "due", "endpoint", "filed",
-        "idle_since", "keepalive", "reading_paused", "transport", "upload_done", "uploading",
+        "_body", "_buffer", "_informational", "_keep", "_parsers", "_timers", "call", "endpoint", "idle_since",
+        "keepalive", "reading_paused", "transport", "upload_done", "uploading",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, parsers: Parsers, timers: Timers) -> None:
@@ -40,8 +40,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self.reading_paused = False
         self.uploading = False  # the request's body is chunked by us
         self.upload_done = True
-        self.due = NEVER
-        self.filed = NEVER
         self._parsers = parsers
         self._timers = timers
         self._buffer = b""
@@ -200,7 +198,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self.resume()
         self.idle_since = self._timers.now()
         endpoint.idle.append(self)
-        self._timers.arm(self, self.idle_since + self.keepalive)
+        endpoint.idle.until(self.idle_since + self.keepalive, self._timers)
 
     # -- flow, end and loss --------------------------------------------------------------------------------------
 
@@ -235,11 +233,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def alive(self) -> bool:
         return self.transport is not None and not self.transport.is_closing()
 
-    def on_due(self, now: float) -> None:
-        """The idle time is over."""
-        if self.call is None:
-            self.close()
-
     def _fail(self, refusal: Refusal, note: str) -> None:
         call = self.call
         self.cancel()
@@ -262,7 +255,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
                     break
                 self.data_received(data)
         self.transport = None
-        self._timers.cancel(self)
         call, body = self.call, self._body
         self.call = self._body = None
         self.endpoint.lost(self, idle=call is None)
