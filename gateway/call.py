@@ -5,7 +5,7 @@ parked this object, its two sockets and one timer slot are all that is alive; no
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.clock import NEVER
 
@@ -46,7 +46,7 @@ class Lease:
         raise NotImplementedError
 
 
-NO_LEASES: tuple[Lease, ...] = ()  # to a compiler `()` itself is a type that has room for none
+NO_LEASES: Final[tuple[Lease, ...]] = ()  # to a compiler `()` itself is a type that has room for none
 
 
 class Try(NamedTuple):

@@ -17,22 +17,26 @@ Crowd = OrderedDict["Call", None]  # oldest first, and the oldest is found at on
 Freed = Callable[[str, str], None]
 
 
-class Holders(dict[str, "Call | Crowd"]):
+class Holders:
     """Under one limit: key -> who holds a place. Most have one: that one needs no table."""
 
-    __slots__ = ("freed", "limit")
+    __slots__ = ("by_key", "freed", "limit")
 
     def __init__(self, limit: str, freed: Freed | None) -> None:
-        super().__init__()
+        self.by_key: dict[str, Call | Crowd] = {}
         self.limit = limit
         self.freed = freed
 
+    def __len__(self) -> int:
+        """Keys under which somebody has a place."""
+        return len(self.by_key)
+
     def count(self, key: str) -> int:
-        holders = self.get(key)
+        holders = self.by_key.get(key)
         return len(holders) if isinstance(holders, OrderedDict) else int(holders is not None)
 
     def of(self, key: str) -> Collection[Call]:
-        holders = self.get(key)
+        holders = self.by_key.get(key)
         if holders is None:
             return ()
         return holders if isinstance(holders, OrderedDict) else (holders,)
@@ -49,7 +53,7 @@ class PlaceLease(Lease):
         self._holder = holder
 
     def take(self) -> None:
-        table, key = self._table, self._key
+        table, key = self._table.by_key, self._key
         others = table.get(key)
         if others is None:
             table[key] = self._holder
@@ -59,7 +63,8 @@ class PlaceLease(Lease):
             table[key] = OrderedDict(((others, None), (self._holder, None)))
 
     def release(self) -> None:
-        table, key = self._table, self._key
+        key, limit, freed = self._key, self._table.limit, self._table.freed
+        table = self._table.by_key
         holders = table.get(key)
         if holders is self._holder:
             del table[key]
@@ -67,5 +72,5 @@ class PlaceLease(Lease):
             holders.pop(self._holder, None)
             if not holders:
                 del table[key]
-        if table.freed is not None:
-            table.freed(table.limit, key)
+        if freed is not None:
+            freed(limit, key)

@@ -116,15 +116,17 @@ class MemoryStore:
         for gone in self._meters.keys() - set(limits):
             del self._meters[gone]
         for gone in self._holders.keys() - set(limits):
-            if not self._holders[gone]:
+            if not len(self._holders[gone]):
                 del self._holders[gone]
 
     def keys(self, limit: str) -> int:
-        return len(self._meters.get(limit, ())) + len(self._holders.get(limit, ()))
+        holders = self._holders.get(limit)
+        return len(self._meters.get(limit, ())) + (len(holders) if holders is not None else 0)
 
     def newest(self, limit: str, most: int) -> Sequence[str]:
-        meters = self._meters.get(limit)
-        known = chain(reversed(self._holders.get(limit, {})), reversed(meters.until if meters is not None else {}))
+        meters, holders = self._meters.get(limit), self._holders.get(limit)
+        tables = (holders.by_key if holders is not None else {}, meters.until if meters is not None else {})
+        known = chain.from_iterable(reversed(each) for each in tables)
         return list(islice(known, most))
 
     def leaves(self, call: Call) -> None:

@@ -131,13 +131,15 @@ class Prepared:
         return self._store.lacking(places, now, yields)
 
     def levels(self, keys: Keys, now: float, since: float) -> tuple[int, ...]:
-        numbers: tuple[int, ...] = ()
+        numbers: list[int] = []
         for meter, key in zip(self._meters, keys):  # noqa: B905  # to look whether they are as many costs as much
             owed = meter.until.get(key, FULL) - now  # type: ignore[arg-type]
             if owed <= 0.0:  # bucket.told, without the call
-                numbers += (meter.burst, 0)
+                numbers.append(meter.burst)
+                numbers.append(0)
             elif (missing := ceil(owed / meter.interval - SLACK)) <= meter.burst:
-                numbers += (meter.burst - missing, ceil(owed - (missing - 1) * meter.interval) if missing else 0)
+                numbers.append(meter.burst - missing)
+                numbers.append(ceil(owed - (missing - 1) * meter.interval) if missing else 0)
             else:
                 numbers += bucket.told(owed, meter.rate, 0.0)
-        return numbers
+        return tuple(numbers)
