@@ -5,9 +5,10 @@ and are kept as they are sent.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.trace import Link, SpanContext
 
+TURN: Final = 32  # spans that are encoded in a row, in 0.3 ms: meanwhile the loop waits
 KINDS = {SpanKind.SERVER: Span.SPAN_KIND_SERVER, SpanKind.CLIENT: Span.SPAN_KIND_CLIENT}
 CODES = {StatusCode.UNSET: Status.STATUS_CODE_UNSET, StatusCode.ERROR: Status.STATUS_CODE_ERROR}
 KNOWN = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK  # whether a parent is remote is told
@@ -36,14 +38,16 @@ class Exporter(OTLPSpanExporter):
 
 
 def request(spans: Sequence[ReadableSpan], resource: Resource) -> ExportTraceServiceRequest:
-    """All of one resource, made by `Spans`."""
+    """All of one resource, made by `Spans`. Not for the loop: it lets other threads have their turn."""
     message = ExportTraceServiceRequest()
     sender = message.resource_spans.add(schema_url=resource.schema_url)
     sender.resource.attributes.extend(_pair(name, value) for name, value in resource.attributes.items())
     scope = sender.scope_spans.add(schema_url=SCOPE.schema_url)
     scope.scope.name, scope.scope.version = SCOPE.name, SCOPE.version or ""
-    for span in spans:
+    for number, span in enumerate(spans, 1):
         _fill(scope.spans.add(), span)
+        if number % TURN == 0:
+            time.sleep(0)
     return message
 
 
