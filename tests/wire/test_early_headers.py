@@ -97,7 +97,8 @@ async def test_it_is_cut_visibly_at_its_deadline_whatever_heartbeats_say(tmp_pat
         beating.cancel()
         record = await gw.record()
         assert (record["outcome"], record["note"], record["blame"]) == ("truncated", "overdue", "upstream")
-        assert record["status"] == 200 and record["held"] >= 1.1
+        assert record["status"] == 200
+        assert record["took"] >= 1.1  # its time runs from when it came, not from when it was sent
         overview = (await gw.admin("/api/upstreams"))[1]
         assert b'"overruns":1' in overview
 
