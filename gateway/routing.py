@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from sys import intern
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.templates import TAIL, Capture, capture, parts_of
 
 if TYPE_CHECKING:
     from gateway.plan import Plan
+
+
+_NONE: Final[dict[Any, Any]] = {}
 
 
 class RouteConflictError(ValueError):
@@ -70,6 +74,8 @@ class Router:
             leaves = _insert(root, rule, plan)
             if "{" not in rule.path and not rule.path.endswith(TAIL):
                 root.exact[rule.path] = {method: Found(leaf.plan, None) for method, leaf in leaves.items()}
+        for root in self._trees():
+            _slim(root)
         if not self._hosts and not self._suffixes:
             self._usual = tuple(self._roots(""))
 
@@ -80,6 +86,10 @@ class Router:
             return self._any
         table, name = (self._suffixes, host[1:]) if host.startswith("*.") else (self._hosts, host)
         return table.setdefault(name.lower(), _Node())
+
+    def _trees(self) -> list[_Node]:
+        trees = [*self._hosts.values(), *self._suffixes.values()]
+        return [*trees, self._any] if self._any is not None else trees
 
     def find(self, host: str, path: str, method: str) -> Found | NotFound:
         """The plan for a request: host without port in lower case, canonical path. An exact host is tried before a
@@ -118,7 +128,7 @@ def _insert(node: _Node, rule: Rule, plan: Plan) -> dict[str, _Leaf]:
         if wanted is None:
             node = node.literal.setdefault(part, _Node())
         else:
-            names.append(wanted.name)
+            names.append(intern(wanted.name))
             node = _capturing(node, wanted)
     leaves = node.tail if tail else node.leaf
     if tail:
@@ -129,6 +139,16 @@ def _insert(node: _Node, rule: Rule, plan: Plan) -> dict[str, _Leaf]:
             raise RouteConflictError(f"routes '{other}' and '{plan.route}' match the same requests ({rule.path})")
         leaves[method] = _Leaf(plan, tuple(names))
     return leaves
+
+
+def _slim(node: _Node) -> None:
+    """One empty dict for all: most nodes have several, and looking into each is a miss of the cache."""
+    for below in (*node.literal.values(), *(each for nodes in node.around.values() for each in nodes.values())):
+        _slim(below)
+    if node.param is not None:
+        _slim(node.param)
+    node.literal, node.around = node.literal or _NONE, node.around or _NONE
+    node.tail, node.leaf, node.exact = node.tail or _NONE, node.leaf or _NONE, node.exact or _NONE
 
 
 def _capturing(node: _Node, wanted: Capture) -> _Node:

@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from gateway.config.merge import Merged
+from gateway.config.sharing import Shared
 from gateway.policies.caps import Cap, compile_cap
 from gateway.policies.rate_limit import RateLimit, compile_rate_limit
 
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 MAX_WAITING = 10  # calls in line for a place, where the cap does not say
 
 
-def compile_rates(merged: Merged) -> tuple[RateLimit, ...]:
+def compile_rates(merged: Merged, shared: Shared) -> tuple[RateLimit, ...]:
     """The rates of a route, in the order in which they were written."""
     names = _told([limit.name for limit, _ in merged.rate_limits])
     return tuple(
-        compile_rate_limit(name, limit.key, table.rate or (1.0, 1.0), table.burst, table.per, table.when_claims,
-                           table.refund_empty, merged.jwt is not None, table.mode == "delay")
+        shared(compile_rate_limit, name, limit.key, table.rate or (1.0, 1.0), table.burst, table.per,
+               table.when_claims, table.refund_empty, merged.jwt is not None, table.mode == "delay")
         for name, (limit, table) in zip(names, merged.rate_limits, strict=True)
     )  # fmt: skip
 
@@ -35,15 +36,15 @@ def _told(names: Iterable[str]) -> list[str]:
     return told
 
 
-def compile_caps(merged: Merged) -> tuple[Cap, ...]:
+def compile_caps(merged: Merged, shared: Shared) -> tuple[Cap, ...]:
     """The caps of a route: of polls, then of ordinary calls."""
     holds = [
-        compile_cap(limit.key, True, table.max or 1, table.per, table.when_claims, table.on_excess == "evict-oldest",
-                    table.evict_grace, _waiting(table))
+        shared(compile_cap, limit.key, True, table.max or 1, table.per, table.when_claims,
+               table.on_excess == "evict-oldest", table.evict_grace, _waiting(table))
         for limit, table in merged.hold_caps
     ]  # fmt: skip
     calls = [
-        compile_cap(limit.key, False, table.max or 1, table.per, table.when_claims, max_waiting=_waiting(table))
+        shared(compile_cap, limit.key, False, table.max or 1, table.per, table.when_claims, False, 0.0, _waiting(table))
         for limit, table in merged.concurrency_caps
     ]
     return (*holds, *calls)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.config.references import read_secret, read_text
+from gateway.config.sharing import Shared
 from gateway.identity.keys import KeySet
 from gateway.identity.verify import Provider
 from gateway.policies.allow_list import compile_allow_list
@@ -24,18 +25,18 @@ Environ = Mapping[str, str]
 
 def compile_steps(
     merged: Merged, early: Sequence[RateLimit], providers: Mapping[str, Provider], config: Config,
-    wall: Callable[[], float], screen: Screen,
+    wall: Callable[[], float], screen: Screen, shared: Shared,
 ) -> tuple[Step, ...]:  # fmt: skip
     """SCREEN before IDENTIFY: a stranger is turned away before any signature is checked. Who is known goes past it, and
     is asked everything at once: in a store elsewhere that is one way instead of two."""
-    steps: list[Step] = [compile_allow_list(table.addresses) for table in merged.allow_lists]
+    steps: list[Step] = [shared(compile_allow_list, table.addresses) for table in merged.allow_lists]
     identify = None
     if merged.jwt is not None:
-        chosen = [providers[name] for name in merged.jwt.provider]
-        sources = [tuple(str(place) for place in config.jwt[name].from_) for name in merged.jwt.provider]
-        identify = compile_jwt(chosen, sources, merged.jwt.scopes, merged.jwt.claims, merged.route.name, wall)
+        chosen = tuple(providers[name] for name in merged.jwt.provider)
+        sources = tuple(tuple(str(place) for place in config.jwt[name].from_) for name in merged.jwt.provider)
+        identify = shared(compile_jwt, chosen, sources, merged.jwt.scopes, merged.jwt.claims, wall)
     if early:
-        steps.append(screen.step(early, identify.knows if identify is not None else None))
+        steps.append(shared(screen.step, early, identify.knows if identify is not None else None))
     if identify is not None:
         steps.append(identify.identify)
     if merged.sse is not None:

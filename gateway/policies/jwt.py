@@ -1,5 +1,5 @@
 """The kind `jwt`: finds the token of a call, has a provider verify it, asks for scopes and claims, and writes
-`call.identity`. Its refusals are challenges (RFC 6750 3); none repeats a byte of the token.
+`call.identity`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from gateway.identity.places import (
     names_of,
     without_cookie,
 )
-from gateway.outcome import Outcome
-from gateway.pipeline import Refusal, Verdict
+from gateway.pipeline import Verdict
+from gateway.policies.challenge import MISSING, REPEATED, Challenge, refusal
 
 if TYPE_CHECKING:
     from gateway.call import Call
@@ -33,10 +33,10 @@ __all__ = ["compile_jwt", "credential_cookies", "credential_headers", "without_c
 
 Verifier: TypeAlias = "Callable[[str, float, bytes | None], Identity | Rejected]"
 Wanted: TypeAlias = "Mapping[str, Sequence[object] | str | int]"
-Permit: TypeAlias = "Callable[[Identity], Refusal | None]"
+Permit: TypeAlias = "Callable[[Identity], Challenge | None]"
 Places: TypeAlias = "tuple[tuple[Finder, Verifier], ...]"
 
-_OUTCOMES: Final = {400: Outcome.BAD_REQUEST, 401: Outcome.UNAUTHENTICATED, 403: Outcome.FORBIDDEN}
+
 _NO_ISSUER: Final = Rejected("wrong_issuer", "the token is from an issuer that is not known here")
 
 
@@ -45,42 +45,42 @@ def compile_jwt(
     sources: Sequence[tuple[str, ...]],
     scopes: tuple[str, ...],
     claims: Wanted,
-    realm: str,
     wall: Callable[[], float],
 ) -> Identify:
     """What identifies a call, as a step. `sources` are the places of each provider, in the order of `providers`.
 
     The first place that holds a token decides; the providers that list this place are asked. Query
     parameters that may hold a token are taken out of the call wherever it was found. `claims` maps a claim to
-    the values of which it must have one. `wall` tells Unix seconds. Raises ValueError for an unknown place
-    and for a claim that some provider does not keep.
+    the values of which it must have one. The realm of a challenge is the name of the call's route. `wall` tells
+    Unix seconds. Raises ValueError for an unknown place and for a claim that some provider does not keep.
     """
     _check_kept(providers, claims)
-    return Identify(providers, sources, scopes, claims, realm, wall)
+    return Identify(providers, sources, scopes, claims, wall)
 
 
 class Identify:
-    """The step of one route."""
+    """The step of every route that asks the same: a token that was let in on one is known on the others."""
 
-    __slots__ = ("_missing", "_permit", "_places", "_query_names", "_realm", "_remembers", "_repeated", "_wall")
+    __slots__ = ("_permit", "_places", "_query_names", "_remembers", "_wall")
 
     def __init__(
         self, providers: Sequence[Provider], sources: Sequence[tuple[str, ...]], scopes: tuple[str, ...],
-        claims: Wanted, realm: str, wall: Callable[[], float],
+        claims: Wanted, wall: Callable[[], float],
     ) -> None:  # fmt: skip
         self._places = _places(providers, sources)
         self._query_names = names_of("query", (source for listed in sources for source in listed))
-        self._permit = _permit(realm, scopes, claims)
+        self._permit = _permit(scopes, claims)
         self._remembers = _remembers(providers, sources)
-        self._realm = realm
         self._wall = wall
-        self._missing = _refusal(realm, 401, "token_missing", "a token is needed here", None)
-        self._repeated = _refusal(realm, 400, "token_repeated", "the token was sent twice", "invalid_request")
 
     def identify(self, call: Call) -> Verdict:
+        lacks = self._lacks(call)
+        return refusal(lacks, call.plan.route if call.plan is not None else "") if lacks is not None else None
+
+    def _lacks(self, call: Call) -> Challenge | None:
         head = call.head
         if head is None:
-            return self._missing
+            return MISSING
         if call.identity is not None:  # `knows` said so
             return None
         token = head.repeats.token if head.repeats is not None else None
@@ -119,22 +119,22 @@ class Identify:
             head.repeats.token = token
         return token
 
-    def _look(self, call: Call, head: RequestHead) -> Verdict:
+    def _look(self, call: Call, head: RequestHead) -> Challenge | None:
         """Finds the token, and has it verified."""
         verify, tokens = _first_tokens(self._places, head, call.params)
         if self._query_names and head.query:
             _strip_query(call, head, self._query_names)
         if len(tokens) != 1:
-            return self._repeated if tokens else self._missing
+            return REPEATED if tokens else MISSING
         digest = digest_of(tokens[0])
         found = verify(tokens[0], self._wall(), digest)
         if isinstance(found, Rejected):
-            return _refusal(self._realm, 401, found.slug, found.detail, "invalid_token")
+            return Challenge(401, found.slug, found.detail, "invalid_token")
         call.identity = found  # also when it is forbidden: the record then says who was refused
-        refusal = self._permit(found)
+        lacks = self._permit(found)
         if head.repeats is not None and digest is not None:
-            head.repeats.token = Verified(self, digest, found if refusal is None else None)
-        return refusal
+            head.repeats.token = Verified(self, digest, found if lacks is None else None)
+        return lacks
 
 
 def _places(providers: Sequence[Provider], sources: Sequence[tuple[str, ...]]) -> Places:
@@ -201,16 +201,16 @@ def _check_kept(providers: Sequence[Provider], claims: Wanted) -> None:
                 raise ValueError(f"jwt: the provider {provider.name} does not keep the claim {name}")
 
 
-def _permit(realm: str, scopes: tuple[str, ...], claims: Wanted) -> Permit:
-    """The check of an identity against what a route asks for, with its refusals made once."""
+def _permit(scopes: tuple[str, ...], claims: Wanted) -> Permit:
+    """The check of an identity against what a route asks for."""
     needed = frozenset(scopes)
     rules = tuple((name, _allowed(values)) for name, values in claims.items())
     lacking = "the token lacks a scope that is needed here"
-    no_scope = _refusal(realm, 403, "insufficient_scope", lacking, "insufficient_scope", scopes)
+    no_scope = Challenge(403, "insufficient_scope", lacking, "insufficient_scope", scopes)
     unfit = "a claim of the token does not have a value that is allowed here"
-    no_claim = _refusal(realm, 403, "claim_not_allowed", unfit, "insufficient_scope")
+    no_claim = Challenge(403, "claim_not_allowed", unfit, "insufficient_scope")
 
-    def permit(identity: Identity) -> Refusal | None:
+    def permit(identity: Identity) -> Challenge | None:
         if not needed <= identity.scopes:
             return no_scope
         for name, allowed in rules:
@@ -224,21 +224,3 @@ def _permit(realm: str, scopes: tuple[str, ...], claims: Wanted) -> Permit:
 def _allowed(values: Sequence[object] | str | int) -> frozenset[str]:
     listed = [values] if isinstance(values, str | int) else list(values)
     return frozenset(texts_of(listed))
-
-
-def _refusal(
-    realm: str, status: int, slug: str, detail: str, error: str | None, scopes: tuple[str, ...] = ()
-) -> Refusal:
-    """A refusal with its challenge; a request without credentials is told no error code (RFC 6750 3.1)."""
-    parts = [f'realm="{_quotable(realm)}"']
-    if error is not None:
-        parts += [f'error="{error}"', f'error_description="{_quotable(detail)}"']
-    if scopes:
-        parts.append(f'scope="{_quotable(" ".join(scopes))}"')
-    challenge = (b"WWW-Authenticate", ("Bearer " + ", ".join(parts)).encode("ascii"))
-    return Refusal(_OUTCOMES[status], status, slug, detail, (challenge,))
-
-
-def _quotable(text: str) -> str:
-    """Text as RFC 6750 3 lets it stand between quotes: printable ASCII without quote and backslash."""
-    return "".join(char if " " <= char <= "~" and char not in '"\\' else "'" for char in text)

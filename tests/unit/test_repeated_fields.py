@@ -72,7 +72,7 @@ def test_every_request_of_a_connection_is_forwarded_in_its_own_shape_for_its_own
 
 
 def route(who: Provider, claims: Mapping[str, list[str]], clock: list[float]) -> Step:
-    return compile_jwt([who], [("header:Authorization",)], (), claims, "updates", lambda: clock[0]).identify
+    return compile_jwt([who], [("header:Authorization",)], (), claims, lambda: clock[0]).identify
 
 
 GOLD, ANY = {"tier": ["gold"]}, {"tier": ["gold", "silver"]}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -17,9 +18,11 @@ HEADER = ("header:Authorization",)
 OTHER = "https://other.test/"
 
 
-def call_with(text: str | None = None, target: str = "/updates", **kwargs: Any) -> Call:
+def call_with(text: str | None = None, target: str = "/updates", route: str = "updates", **kwargs: Any) -> Call:
     headers = [] if text is None else [("Authorization", f"Bearer {text}")]
-    return call_of(head_of(target, *headers), **kwargs)
+    call = call_of(head_of(target, *headers), **kwargs)
+    call.plan = cast(Any, SimpleNamespace(route=route))
+    return call
 
 
 def refused(call: Call, *providers: Any, sources: Any = None, **rules: Any) -> Refusal | None:
@@ -29,7 +32,6 @@ def refused(call: Call, *providers: Any, sources: Any = None, **rules: Any) -> R
         sources or [HEADER] * len(providers),
         rules.get("scopes", ()),
         rules.get("claims", {}),
-        rules.get("realm", "updates"),
         lambda: NOW,
     )
     verdict = step.identify(call)
@@ -98,7 +100,7 @@ def test_two_credentials_of_one_kind_are_a_bad_request() -> None:
 
 
 def test_a_realm_cannot_leave_its_quotes() -> None:
-    assert challenge(refused(call_with(), realm='a"b\\c\r\nü')) == "Bearer realm=\"a'b'c'''\""
+    assert challenge(refused(call_with(route='a"b\\c\r\nü'))) == "Bearer realm=\"a'b'c'''\""
 
 
 @pytest.mark.parametrize(
