@@ -70,9 +70,10 @@ class ConsumerTally:
 
 class Run:
     """Calls one after the other that count alike, as those of a crowd do: they are added up together, when one of
-    another kind comes or somebody looks. That is a thirtieth of a wake."""
+    another kind comes or somebody looks. That is a thirtieth of a wake. `there` are the last of them, at one endpoint:
+    where calls are balanced each goes to another."""
 
-    __slots__ = ("clamped", "endpoint", "number", "outcome", "plan", "poll", "tally")
+    __slots__ = ("clamped", "endpoint", "number", "outcome", "plan", "poll", "tally", "there")
 
     def __init__(self, call: Call, outcome: Outcome, tally: RouteTally) -> None:
         self.plan = call.plan
@@ -82,12 +83,12 @@ class Run:
         self.outcome = outcome
         self.tally = tally
         self.number = 0
+        self.there = 0
 
     def fits(self, call: Call, outcome: Outcome) -> bool:
         return (
             call.plan is self.plan
             and outcome is self.outcome
-            and call.endpoint is self.endpoint
             and (call.hold is not None) is self.poll
             and call.clamped_by == self.clamped
         )
@@ -126,6 +127,10 @@ class Tallies:
             self._bring_in()
             run = self._run = Run(call, outcome, self._route(call.plan.route if call.plan is not None else ""))
         run.number += 1
+        if call.endpoint is not run.endpoint:
+            self._bring_in_endpoint(run)
+            run.endpoint = call.endpoint
+        run.there += 1
         tally, held = run.tally, 0.0
         if call.hold is None:
             took = ended - call.started
@@ -150,9 +155,13 @@ class Tallies:
         outcomes[outcome] = outcomes.get(outcome, 0) + number
         if run.poll and run.clamped is not None:
             tally.clamped[run.clamped] = tally.clamped.get(run.clamped, 0) + number
+        self._bring_in_endpoint(run)
+
+    def _bring_in_endpoint(self, run: Run) -> None:
         if run.endpoint is not None and run.plan is not None:
             counts = self._endpoints.setdefault((run.plan.upstream.name, run.endpoint.name), {})
-            counts[outcome] = counts.get(outcome, 0) + number
+            counts[run.outcome] = counts.get(run.outcome, 0) + run.there
+        run.there = 0
 
     def _poll(self, tally: RouteTally, call: Call, outcome: Outcome, took: float, held: float) -> None:
         if call.parked_at is not None:
