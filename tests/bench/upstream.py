@@ -1,5 +1,5 @@
 """The upstream of the bench, a process of its own: `/now` answers at once, `/poll` is held until somebody
-says `POST /publish`, or with `for=5` for five seconds; `/ticks` is a stream without an end, `/big` an answer of
+says `POST /publish`, either with `?for=5` for five seconds; `/ticks` is a stream without an end, `/big` an answer of
 1 MiB, `/large` one of 100 KiB, `/upload` takes as much, `/held` and `/stats` count. It may listen on several addresses,
 as many endpoints would. Raw asyncio so that it costs little beside what is measured.
 """
@@ -122,7 +122,10 @@ class Connection(asyncio.Protocol):
 
     def _request(self, head: bytes) -> None:
         if head.startswith(b"GET /now"):
-            self.write(NOW)
+            if b"?for=" in head:
+                self._board.hold(self, head)
+            else:
+                self.write(NOW)
         elif head.startswith(b"GET /poll"):
             self._board.hold(self, head)
         elif head.startswith(b"GET /ticks"):

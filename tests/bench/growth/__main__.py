@@ -27,10 +27,10 @@ def _say(text: str) -> None:
     click.echo(text, err=True)
 
 
-async def run(names: list[str], rounds: int, seconds: float, small: bool, found: Found) -> None:
+async def run(names: list[str], sittings: int, rounds: int, seconds: float, small: bool, found: Found) -> None:
     for name in names:
         axis = AXES[name]
-        found[name] = await curves(axis, axis.small if small else axis.levels, rounds, seconds, _say)
+        found[name] = await curves(axis, axis.small if small else axis.levels, sittings, rounds, seconds, _say)
         click.echo("\n".join(table(name, found[name])))
 
 
@@ -52,12 +52,15 @@ def _chosen(only: str | None) -> list[str]:
 
 @click.command()
 @click.option("--only", help=f"What grows, separated by commas: {', '.join(AXES)}.")
-@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True, help="The tables show medians.")
-@click.option("--seconds", type=float, default=0.7, show_default=True, help="Of each figure in each round.")
+@click.option("--sittings", type=click.IntRange(1), default=5, show_default=True, help="Each in fresh processes.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="In each sitting.")
+@click.option("--seconds", type=float, default=0.5, show_default=True, help="Of each figure in each round.")
 @click.option("--quick", is_flag=True, help="Two small sizes of each.")
 @click.option("--interpreted", is_flag=True, help="Measure the sources, not their compiled copy.")
 @click.option("--docs", is_flag=True, help="Write docs/growth.md and its plots; only with everything that grows.")
-def main(only: str | None, rounds: int, seconds: float, quick: bool, interpreted: bool, docs: bool) -> None:
+def main(
+    only: str | None, sittings: int, rounds: int, seconds: float, quick: bool, interpreted: bool, docs: bool
+) -> None:
     """Measure whether a request costs the same with little as with much."""
     if sys.platform != "linux":
         raise click.ClickException("the bench reads /proc: run it on Linux")
@@ -72,13 +75,13 @@ def main(only: str | None, rounds: int, seconds: float, quick: bool, interpreted
     found: Found = {}
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(names, rounds, seconds, quick, found))
+            runner.run(run(names, sittings, rounds, seconds, quick, found))
     except (MeasureError, OSError) as error:
         raise click.ClickException(f"measuring failed: {error}") from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise click.ClickException("interrupted; every process was stopped") from None
     if docs:
-        write(ROOT / "docs", found, rounds, machine())
+        write(ROOT / "docs", found, sittings, rounds, machine())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from importlib import import_module
 from pathlib import Path
 
 from .axes import AXES
-from .turns import FLAT, Curve
+from .steady import CLIENTS
+from .turns import FLAT, SLICE, Curve
 
 Found = dict[str, list[Curve]]  # by axis
 PAGE = """\
@@ -19,9 +20,12 @@ PAGE = """\
 However many polls are held beside it, routes are configured, consumers are known, endpoints are there: that should not
 change what a request costs. `make growth` measures it on your machine: for each size a gateway of its own with all that
 the bench knows on (a JWT, two rate limits, a cap, the call log, metrics by consumer, traces of 1 %), all of them at
-once, asked in turn. Microseconds of CPU time of the gateway, system calls included, medians of {rounds} rounds. The
-ratio is to the first size of the same round; *flat* means that no size differs from the first by more than {flat:.0%}.
-A *short poll* is held for 10 ms.
+once, asked in turn in slices of {slice:.0f} ms. {clients:,} clients ask as soon as they were answered; the service
+takes 40 ms for a request, and holds a poll for as long.
+
+The tables tell microseconds of CPU time of the gateway, system calls included: medians of {sittings} sittings, each in
+fresh processes, of {rounds} rounds. The ratio is to the first size of the same round; *flat* means that no size differs
+from the first by more than {flat:.0%}.
 
 {machine}
 """
@@ -41,10 +45,11 @@ def verdict(curve: Curve) -> str:
     return "flat" if curve.flat() else "NOT FLAT"
 
 
-def write(docs: Path, found: Found, rounds: int, machine: str) -> None:
+def write(docs: Path, found: Found, sittings: int, rounds: int, machine: str) -> None:
     """`growth.md`, and beside it `img/growth-*.svg`."""
     (docs / "img").mkdir(exist_ok=True)
-    parts = [PAGE.format(rounds=rounds, flat=FLAT, machine=machine)]
+    said = {"flat": FLAT, "slice": SLICE * 1000, "clients": CLIENTS, "machine": machine}
+    parts = [PAGE.format(sittings=sittings, rounds=rounds, **said)]
     for name, curves in found.items():
         title = AXES[name].title
         (docs / "img" / f"growth-{name}.svg").write_text(plot(title, curves))

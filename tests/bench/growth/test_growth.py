@@ -27,7 +27,7 @@ def test_flat_is_a_tenth_more_or_less(figure: float, flat: bool) -> None:
 def test_the_page_shows_each_figure_and_a_plot_that_needs_nothing_else(tmp_path: Path) -> None:
     curve = Curve("short request", (1, 5000), {1: [50.0], 5000: [60.0]})
     assert "NOT FLAT" in "\n".join(table("routes", [curve]))
-    write(tmp_path, {"routes": [curve]}, 1, "A machine.")
+    write(tmp_path, {"routes": [curve]}, 1, 1, "A machine.")
     page = (tmp_path / "growth.md").read_text()
     assert "| short request | 50.0 (1.00x) | 60.0 (1.20x) | NOT FLAT |" in page
     assert "(img/growth-routes.svg)" in page
@@ -38,5 +38,6 @@ def test_the_page_shows_each_figure_and_a_plot_that_needs_nothing_else(tmp_path:
 
 @pytest.mark.parametrize("name", AXES)
 async def test_every_axis_grows_in_a_real_gateway(name: str) -> None:
-    found = await curves(AXES[name], (1, 3), rounds=1, seconds=0.05, say=lambda _: None)
-    assert len(found) >= 2 and all(curve.middle(level) > 0 for curve in found for level in (1, 3))
+    found = await curves(AXES[name], (1, 3), sittings=2, rounds=1, seconds=0.1, say=lambda _: None)
+    assert len(found) >= 2
+    assert all(len(curve.rounds[level]) == 2 and curve.middle(level) > 0 for curve in found for level in (1, 3))

@@ -1,19 +1,21 @@
-"""The figures: every level of an axis stands at once, and they are asked in turn, so that what else the machine does
-meets all alike. A level is compared with the first of the same round.
+"""The figures: every level of an axis stands at once, and they are asked in turn, in slices so short that what else the
+machine does meets all alike. A level is compared with the first of the same round.
 """
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from tests.bench.measure import CONNECTIONS, settle, short_requests
-
 from .axes import Axis, Grown
+from .steady import Steady
 
 FLAT = 0.10  # a level costs as much as the first, give or take
+SLICE = 0.1  # seconds
+WARM = 0.05  # seconds before each slice: the caches are full of what the one before it needed
 
 
 @dataclass
@@ -36,34 +38,59 @@ class Curve:
         return all(abs(self.ratio(level) - 1) <= FLAT for level in self.levels)
 
 
+@dataclass
+class Turn:
+    """One level, asked one thing: what that has cost so far in this round."""
+
+    grown: Grown
+    load: Steady
+    cpu: float = 0.0
+    answered: int = 0
+
+    async def take(self) -> None:
+        await self.load.go(WARM)
+        before = self.grown.on.proxy.cpu()
+        self.answered += await self.load.go(SLICE)
+        await asyncio.sleep(0.003)  # what the last of them left to be done
+        self.cpu += self.grown.on.proxy.cpu() - before
+
+    def over(self) -> float:
+        """Microseconds each; the next round begins."""
+        figure = self.cpu / self.answered * 1e6
+        self.cpu, self.answered = 0.0, 0
+        return figure
+
+
 async def curves(
-    axis: Axis, levels: tuple[int, ...], rounds: int, seconds: float, say: Callable[[str], None]
+    axis: Axis, levels: tuple[int, ...], sittings: int, rounds: int, seconds: float, say: Callable[[str], None]
 ) -> list[Curve]:
-    """Each level in a gateway of its own."""
-    async with AsyncExitStack() as stack:
-        grown: list[Grown] = []
-        for level in levels:
-            say(f"{axis.title}: {level:,} ..")
-            grown.append(await stack.enter_async_context(asynccontextmanager(axis.make)(level)))
-        found = {what: Curve(what, levels, {level: [] for level in levels}) for what in grown[0].wires}
-        for each in grown:  # what is done for the first time is in no figure
-            for what in found:
-                await _asked(each, what, seconds / 2)
-        for turn in range(rounds):
-            say(f"{axis.title}: round {turn + 1} of {rounds}")
-            for what, curve in found.items():
-                for each in grown if turn % 2 == 0 else grown[::-1]:
-                    curve.rounds[each.level].append(await _asked(each, what, seconds))
+    """Each level in a gateway of its own, in each sitting in a new one: one process is up to a tenth quicker than
+    another that does the same, for as long as it lives. `seconds` of each figure in each round."""
+    found: dict[str, Curve] = {}
+    for sitting in range(sittings):
+        async with AsyncExitStack() as stack:
+            grown: list[Grown] = []
+            for level in levels:
+                say(f"{axis.title}: {level:,} .. (sitting {sitting + 1} of {sittings})")
+                grown.append(await stack.enter_async_context(asynccontextmanager(axis.make)(level)))
+            for what in grown[0].wires:
+                curve = found.setdefault(what, Curve(what, levels, {level: [] for level in levels}))
+                await _measure(curve, grown, rounds, seconds, say)
     return list(found.values())
 
 
-async def _asked(grown: Grown, what: str, seconds: float) -> float:
-    """Those who repeat themselves do so for that time, and once at least; what is drawn is asked once."""
-    wire, on = grown.wires[what](), grown.on
-    repeats = len(wire) == CONNECTIONS
-    cpu = on.proxy.cpu()
-    answered = len((await short_requests(on, wire, seconds)).latencies) if repeats else 0
-    if not answered:
-        answered = len((await short_requests(on, wire, 0)).latencies)
-    await settle()
-    return (on.proxy.cpu() - cpu) / answered * 1e6
+async def _measure(
+    curve: Curve, grown: list[Grown], rounds: int, seconds: float, say: Callable[[str], None]
+) -> None:  # fmt: skip
+    turns = [Turn(each, await Steady.begin(each.on, each.wires[curve.what])) for each in grown]
+    for turn in turns:
+        await turn.load.go(seconds)  # what is done for the first time is in no figure
+    for number in range(rounds):
+        say(f"{curve.what}: round {number + 1} of {rounds}")
+        for _ in range(max(round(seconds / SLICE), 1)):
+            for turn in turns:
+                await turn.take()
+        for turn in turns:
+            curve.rounds[turn.grown.level].append(turn.over())
+    for turn in turns:
+        turn.load.leave()
