@@ -66,9 +66,9 @@ def left(found: Message) -> list[int]:
 
 async def polled(up: HoldingUpstream, raw: RawClient, request: bytes) -> None:
     """Sends a poll and waits until the upstream holds it."""
-    before = len(up.requests)
+    before, taken = len(up.requests), up.taken
     await raw.send(request)
-    await until(lambda: len(up.requests) == before + 1)
+    await until(lambda: len(up.requests) == before + 1 and up.taken > taken)
 
 
 async def waits(gw: InProcess, raw: RawClient, request: bytes) -> None:

@@ -220,15 +220,18 @@ class ScriptedUpstream:
 
 
 class HoldingUpstream(ScriptedUpstream):
-    """Holds every request until `publish`; `held` says how many are waiting now."""
+    """Holds every request until `publish`; `held` says how many are waiting now, `taken` how many it has held: one that
+    has only just arrived is not among them, and would miss the news."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(then=self._hold, tls=tls)
         self._waiting: list[asyncio.Future[bytes]] = []
+        self.taken = 0
 
     def _hold(self, request: Message) -> Sequence[Step]:
         news: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting.append(news)
+        self.taken += 1
         return (news,)
 
     def publish(self, body: bytes = b'["news"]', status: str = "200 OK", *fields: str) -> int:
