@@ -26,30 +26,27 @@ def load(endpoint: Endpoint) -> float:
 class LeastHeld:
     """The endpoint that carries least for its share; equals take turns.
 
-    Endpoints stand in levels: those that carry equally much, in the order in which they take their turns. A call that
-    is taken is seen when its endpoint is looked at next, for one that stands too low only comes up too early; one that
-    is given back is noted in `eased`, for one that stands too high would be hidden. Nothing is compared but the levels,
-    of which there are few: a heap of all endpoints cost 5,000 instructions a call, a tenth of a short one.
+    A heap with one entry an endpoint that counts. A call that is taken is seen when its endpoint is looked at next, for
+    an entry too low only comes up too early; one that is given back is noted in `eased`, for an entry too high would
+    hide its endpoint.
     """
 
-    __slots__ = ("_at", "_choice", "_levels", "_lows", "eased")
+    __slots__ = ("_choice", "_counts", "_heap", "_turn", "eased")
 
     def __init__(self) -> None:
         self.eased: set[Endpoint] = set()
         self._choice: tuple[Endpoint, ...] = ()
-        self._at: dict[Endpoint, float] = {}  # the level of each that counts
-        self._levels: dict[float, dict[Endpoint, None]] = {}
-        self._lows: list[float] = []  # heap of those, and of some that nobody stands in any more
+        self._heap: list[Entry] = []
+        self._counts: dict[Endpoint, Entry] = {}
+        self._turn = 0
 
     def renew(self, choice: tuple[Endpoint, ...]) -> None:
         """Whose turn it was it still is; who joins comes last among equals."""
-        before = [each for low in sorted(self._levels) for each in self._levels[low]]
-        wanted = set(choice)
+        known, self._choice, self._counts = self._counts, choice, {}
         self.eased.clear()  # all are looked at now, and nothing is kept of those that left
-        self._choice, self._at, self._levels, self._lows = choice, {}, {}, []
-        for endpoint in (*before, *choice):
-            if endpoint in wanted and endpoint not in self._at:
-                self._enter(endpoint, load(endpoint))
+        for endpoint in choice:
+            self._enter(endpoint, known[endpoint][1] if endpoint in known else None)
+        self._rebuild()
 
     def pick(self, call: Call | None, tried: Collection[Endpoint], now: float) -> Endpoint | None:
         if tried:
@@ -57,44 +54,41 @@ class LeastHeld:
             return min(left, key=lambda each: (load(each), random.random()), default=None)
         if self.eased:
             self._rise()
-        while self._lows:
-            low = self._lows[0]
-            level = self._levels.get(low)
-            if level is None:
-                heappop(self._lows)
+        heap, counts = self._heap, self._counts
+        while heap:
+            entry = heap[0]
+            known, turn, endpoint = entry
+            if counts[endpoint][1] != turn:  # compiled, a tuple is not one and the same object
+                heappop(heap)
                 continue
-            endpoint = next(iter(level))
-            carries = load(endpoint)
-            self._leave(endpoint, low)
-            self._enter(endpoint, carries)  # behind its equals
-            if carries <= low:
+            self._turn += 1
+            carries = endpoint.lease.held / endpoint.share
+            counts[endpoint] = entry = (carries, self._turn, endpoint)
+            heapreplace(heap, entry)
+            if carries <= known:
                 return endpoint
         return None
 
     def _rise(self) -> None:
         """Those that gave calls back since the last time come up."""
+        counts = self._counts
         for endpoint in self.eased:
-            at = self._at.get(endpoint)
-            if at is not None and (carries := load(endpoint)) < at:
-                self._leave(endpoint, at)
-                self._enter(endpoint, carries)
+            entry = counts.get(endpoint)
+            if entry is not None and load(endpoint) < entry[0]:
+                heappush(self._heap, self._enter(endpoint))
         self.eased.clear()
-        if len(self._lows) > 2 * len(self._at) + 16:  # levels that were left stand in it until they are the lowest
-            self._lows = sorted(self._levels)
+        if len(self._heap) > 4 * len(counts) + 16:
+            self._rebuild()
 
-    def _leave(self, endpoint: Endpoint, at: float) -> None:
-        level = self._levels[at]
-        del level[endpoint]
-        if not level:
-            del self._levels[at]
+    def _enter(self, endpoint: Endpoint, turn: int | None = None) -> Entry:
+        """No two have the same turn, so endpoints themselves are never compared."""
+        self._turn += turn is None
+        entry = self._counts[endpoint] = (load(endpoint), self._turn if turn is None else turn, endpoint)
+        return entry
 
-    def _enter(self, endpoint: Endpoint, carries: float) -> None:
-        self._at[endpoint] = carries
-        level = self._levels.get(carries)
-        if level is None:
-            level = self._levels[carries] = {}
-            heappush(self._lows, carries)
-        level[endpoint] = None
+    def _rebuild(self) -> None:
+        self._heap = list(self._counts.values())
+        heapify(self._heap)
 
 
 class RoundRobin:

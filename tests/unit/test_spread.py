@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from gateway.call import Lease
 from gateway.upstream.balance import Upstream
 from gateway.upstream.endpoint import Endpoint
-from gateway.upstream.spread import LeastHeld
 from tests.kit.balancing import take, upstream
 
 WEIGHTS = st.lists(st.integers(1, 5), min_size=1, max_size=6)
@@ -69,13 +68,8 @@ def test_turns_leave_nothing_behind() -> None:
     for _ in range(3000):
         leases.pop(random.randrange(len(leases))).release()
         leases.append(take(made).lease)
+    assert len(made._picker._heap) <= 4 * 4 + 17  # type: ignore[attr-defined]
     assert sorted(one.held for one in made.endpoints) == [4, 8, 12, 16]
-    leases += [take(made).lease for _ in range(4000)]
-    while leases:
-        leases.pop(random.randrange(len(leases))).release()
-        made.pick()
-    picker = cast(LeastHeld, made._picker)
-    assert len(picker._levels) <= 4 and len(picker._lows) <= 2 * 4 + 17
 
 
 @pytest.mark.parametrize("balance", ["least-held", "round-robin"])
