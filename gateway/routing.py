@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.plan import Plan
 
 
-_NONE: Final[dict[Any, Any]] = {}
+_EMPTY: Final[dict[Any, Any]] = {}
 
 
 class RouteConflictError(ValueError):
@@ -147,8 +147,8 @@ def _slim(node: _Node) -> None:
         _slim(below)
     if node.param is not None:
         _slim(node.param)
-    node.literal, node.around = node.literal or _NONE, node.around or _NONE
-    node.tail, node.leaf, node.exact = node.tail or _NONE, node.leaf or _NONE, node.exact or _NONE
+    node.literal, node.around = node.literal or _EMPTY, node.around or _EMPTY
+    node.tail, node.leaf, node.exact = node.tail or _EMPTY, node.leaf or _EMPTY, node.exact or _EMPTY
 
 
 def _capturing(node: _Node, wanted: Capture) -> _Node:

@@ -21,12 +21,13 @@ from tests.bench.upstream import addresses
 from tests.bench.wire import request
 
 from .full import KIND, full
-from .steady import CLIENTS
+from .steady import CLIENTS, Asked
 
 # A service takes its time. Answered at once, all requests to one endpoint would share the few connections that those
 # before have just used, and find them in the cache: of 1 to 200 endpoints the last then cost 1.16 times as much as the
 # first, for 1.02 times the instructions.
-SHORT, POLL = "/now?for=0.04", "/poll?for=0.04"
+TIME = "?for=0.04"
+SHORT, POLL = f"/now{TIME}", f"/poll{TIME}"
 DRAWN = 20_000  # consumers of whom anybody asks
 ASKED = 5000  # requests over all routes, so that as many differ with one route
 ROUTE = """
@@ -40,11 +41,11 @@ policies = ["signed-in", "fair", "account"]
 
 @dataclass(slots=True)
 class Grown:
-    """A gateway with so much of something. `wires`: what is asked of it, by what that is called."""
+    """A gateway with so much of something. `asked`: what is asked of it, by what that is called."""
 
     level: int
     on: Stage
-    wires: dict[str, list[bytes]]
+    asked: dict[str, Asked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,11 @@ class Axis:
     make: Callable[[int], AsyncIterator[Grown]]
 
 
-def usual(on: Stage) -> dict[str, list[bytes]]:
+def usual(on: Stage) -> dict[str, Asked]:
     """The same consumers ask again and again, each on a connection of his own."""
     tokens = [next(on.tokens) for _ in range(CLIENTS)]
-    return {what: [request(path, token) for token in tokens] for what, path in (("request", SHORT), ("poll", POLL))}
+    paths = {"request": SHORT, "poll": POLL}
+    return {what: Asked([request(path, token) for token in tokens]) for what, path in paths.items()}
 
 
 async def parked(level: int) -> AsyncIterator[Grown]:
@@ -77,9 +79,9 @@ async def routes(level: int) -> AsyncIterator[Grown]:
     async with stage(KIND, partial(_changed, lambda text, ports: text + more)) as on:
         asked = usual(on)
         tokens = [next(on.tokens) for _ in range(CLIENTS)]
-        over = [request(f"/now/{each % level}/{each}?for=0.04", tokens[each % CLIENTS]) for each in range(ASKED)]
+        over = [request(f"/now/{each % level}/{each}{TIME}", tokens[each % CLIENTS]) for each in range(ASKED)]
         await short_requests(on, over, 0)  # each was asked before
-        yield Grown(level, on, asked | {"request, to any of the routes": over})
+        yield Grown(level, on, asked | {"request, to any of the routes": Asked(over, drawn=True)})
 
 
 async def endpoints(level: int) -> AsyncIterator[Grown]:
@@ -98,8 +100,8 @@ async def endpoints(level: int) -> AsyncIterator[Grown]:
             with spawn("upstreams", argv, LOAD_CORE, Path(name)) as process:
                 await process.listening(ports[0])
                 asked = usual(on)
-                for wire in asked.values():  # until each has its connection
-                    await short_requests(on, wire * max(1, 8 * level // CLIENTS), 0)
+                for each in asked.values():  # until each has its connection
+                    await short_requests(on, each.wires * max(1, 8 * level // CLIENTS), 0)
                 yield Grown(level, on, asked)
 
 
@@ -122,7 +124,7 @@ async def consumers(level: int) -> AsyncIterator[Grown]:
         await settle()
         drawn = random.sample(range(level), min(level, DRAWN))
         anybody = [request(SHORT, token(number, now)) for number in drawn]
-        yield Grown(level, on, usual(on) | {f"request, by any of {DRAWN:,} of them": anybody})
+        yield Grown(level, on, usual(on) | {f"request, by any of {DRAWN:,} of them": Asked(anybody, drawn=True)})
 
 
 def token(number: int, now: int) -> str:

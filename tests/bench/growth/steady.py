@@ -5,29 +5,37 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from typing import NamedTuple
 
 from tests.bench.load import Client, ClosedLoop, dial
 from tests.bench.process import MeasureError
 from tests.bench.proxies import Stage
 
-CLIENTS = 1000
+CLIENTS = 1000  # more than are answered at once: each request finds its connections cold, as those of many clients do
+
+
+class Asked(NamedTuple):
+    """Requests: one of each client, who repeats it, or (`drawn`) any of them over any connection."""
+
+    wires: list[bytes]
+    drawn: bool = False
 
 
 class Steady(ClosedLoop):
-    """As many requests as clients: each repeats its own. Else each request is any of them, over any connection."""
+    """They ask as soon as they were answered."""
 
-    def __init__(self, wires: list[bytes]) -> None:
+    def __init__(self, asked: Asked) -> None:
         super().__init__(iter(()), 0.0)
-        self._asked = wires
+        self._asked = asked.wires
         self._own: dict[Client, bytes] = {}
         self._clients: list[Client] = []
 
     @classmethod
-    async def begin(cls, on: Stage, wires: list[bytes]) -> Steady:
-        load = cls(wires)
+    async def begin(cls, on: Stage, asked: Asked) -> Steady:
+        load = cls(asked)
         load._clients = await dial(load, on.port, CLIENTS)
-        if len(wires) == CLIENTS:
-            load._own = dict(zip(load._clients, wires, strict=True))
+        if not asked.drawn:
+            load._own = dict(zip(load._clients, asked.wires, strict=True))
         return load
 
     async def go(self, seconds: float) -> int:

@@ -73,16 +73,14 @@ async def curves(
             for level in levels:
                 say(f"{axis.title}: {level:,} .. (sitting {sitting + 1} of {sittings})")
                 grown.append(await stack.enter_async_context(asynccontextmanager(axis.make)(level)))
-            for what in grown[0].wires:
+            for what in grown[0].asked:
                 curve = found.setdefault(what, Curve(what, levels, {level: [] for level in levels}))
                 await _measure(curve, grown, rounds, seconds, say)
     return list(found.values())
 
 
-async def _measure(
-    curve: Curve, grown: list[Grown], rounds: int, seconds: float, say: Callable[[str], None]
-) -> None:  # fmt: skip
-    turns = [Turn(each, await Steady.begin(each.on, each.wires[curve.what])) for each in grown]
+async def _measure(curve: Curve, grown: list[Grown], rounds: int, seconds: float, say: Callable[[str], None]) -> None:
+    turns = [Turn(each, await Steady.begin(each.on, each.asked[curve.what])) for each in grown]
     for turn in turns:
         await turn.load.go(seconds)  # what is done for the first time is in no figure
     for number in range(rounds):
