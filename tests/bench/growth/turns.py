@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.bench.process import MeasureError
+
 from .axes import Axis, Grown
 from .steady import Steady
 
@@ -25,6 +27,11 @@ class Curve:
     what: str
     levels: tuple[int, ...]
     rounds: dict[int, list[float]] = field(default_factory=dict)
+
+    def join(self, sitting: Curve) -> None:
+        """What was measured in one more sitting."""
+        for level in self.levels:
+            self.rounds.setdefault(level, []).extend(sitting.rounds[level])
 
     def middle(self, level: int) -> float:
         return statistics.median(self.rounds[level])
@@ -65,30 +72,44 @@ async def curves(
     axis: Axis, levels: tuple[int, ...], sittings: int, rounds: int, seconds: float, say: Callable[[str], None]
 ) -> list[Curve]:
     """Each level in a gateway of its own, in each sitting in a new one: one process is up to a tenth quicker than
-    another that does the same, for as long as it lives. `seconds` of each figure in each round."""
+    another that does the same, for as long as it lives. `seconds` of each figure in each round. Raises MeasureError
+    when a sitting failed twice."""
     found: dict[str, Curve] = {}
     for sitting in range(sittings):
-        async with AsyncExitStack() as stack:
-            grown: list[Grown] = []
-            for level in levels:
-                say(f"{axis.title}: {level:,} .. (sitting {sitting + 1} of {sittings})")
-                grown.append(await stack.enter_async_context(asynccontextmanager(axis.make)(level)))
-            for what in grown[0].asked:
-                curve = found.setdefault(what, Curve(what, levels, {level: [] for level in levels}))
-                await _measure(curve, grown, rounds, seconds, say)
+        say(f"{axis.title}: sitting {sitting + 1} of {sittings}")
+        try:
+            sat = await _sitting(axis, levels, rounds, seconds, say)
+        except MeasureError as error:  # a machine that stood still for a minute costs one sitting, not all before it
+            say(f"this sitting failed, it is repeated once: {error}")
+            sat = await _sitting(axis, levels, rounds, seconds, say)
+        for curve in sat:
+            found.setdefault(curve.what, Curve(curve.what, levels)).join(curve)
     return list(found.values())
 
 
-async def _measure(curve: Curve, grown: list[Grown], rounds: int, seconds: float, say: Callable[[str], None]) -> None:
-    turns = [Turn(each, await Steady.begin(each.on, each.asked[curve.what])) for each in grown]
+async def _sitting(
+    axis: Axis, levels: tuple[int, ...], rounds: int, seconds: float, say: Callable[[str], None]
+) -> list[Curve]:
+    async with AsyncExitStack() as stack:
+        grown: list[Grown] = []
+        for level in levels:
+            say(f"{axis.title}: {level:,} ..")
+            grown.append(await stack.enter_async_context(asynccontextmanager(axis.make)(level)))
+        return [await _measure(what, grown, rounds, seconds, say) for what in grown[0].asked]
+
+
+async def _measure(what: str, grown: list[Grown], rounds: int, seconds: float, say: Callable[[str], None]) -> Curve:
+    curve = Curve(what, tuple(each.level for each in grown))
+    turns = [Turn(each, await Steady.begin(each.on, each.asked[what])) for each in grown]
     for turn in turns:
         await turn.load.go(seconds)  # what is done for the first time is in no figure
     for number in range(rounds):
-        say(f"{curve.what}: round {number + 1} of {rounds}")
+        say(f"{what}: round {number + 1} of {rounds}")
         for _ in range(max(round(seconds / SLICE), 1)):
             for turn in turns:
                 await turn.take()
         for turn in turns:
-            curve.rounds[turn.grown.level].append(turn.over())
+            curve.rounds.setdefault(turn.grown.level, []).append(turn.over())
     for turn in turns:
         turn.load.leave()
+    return curve
