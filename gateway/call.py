@@ -37,6 +37,16 @@ class State(IntEnum):
     SETTLED = 6
 
 
+# As globals, for the reason in `outcome`.
+OPENING: Final[State] = State.OPENING
+ADMITTING: Final[State] = State.ADMITTING
+WAITING: Final[State] = State.WAITING
+PARKED: Final[State] = State.PARKED
+RELAYING: Final[State] = State.RELAYING
+TUNNELLING: Final[State] = State.TUNNELLING
+SETTLED: Final[State] = State.SETTLED
+
+
 class Lease:
     """Capacity borrowed, given back exactly once: the release is written next to the acquire, settle calls it."""
 

@@ -56,6 +56,17 @@ class Outcome(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+# Those that the hot path compares with, as globals: on CPython 3.11 an enum's attribute costs four times a global, and
+# compiled a final one costs nothing.
+ANSWERED: Final[Outcome] = Outcome.ANSWERED
+NEWS: Final[Outcome] = Outcome.NEWS
+EMPTY: Final[Outcome] = Outcome.EMPTY
+TUNNELLED: Final[Outcome] = Outcome.TUNNELLED
+EVICTED: Final[Outcome] = Outcome.EVICTED
+UPSTREAM_ERROR: Final[Outcome] = Outcome.UPSTREAM_ERROR
+INTERNAL_ERROR: Final[Outcome] = Outcome.INTERNAL_ERROR
+
+
 class Sign(StrEnum):
     """What an ending says of the endpoint that had the call (`upstream.ejection`)."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from gateway import refusals
 from gateway.bodies import BadBodyError, Body, Whole
-from gateway.call import Call, State
+from gateway.call import RELAYING, Call
 from gateway.clock import NEVER, Timers
 from gateway.edge.answer import answer_bytes, relay_bytes
 from gateway.edge.heads import take_head
@@ -61,7 +61,6 @@ BODY: Final[Phase] = Phase.BODY
 CALL: Final[Phase] = Phase.CALL
 LINGERING: Final[Phase] = Phase.LINGERING
 CLOSED: Final[Phase] = Phase.CLOSED
-RELAYING: Final[State] = State.RELAYING
 
 
 class Chunks(IntEnum):
