@@ -25,7 +25,7 @@ from gateway.config.disk import Copy, reading
 from gateway.config.schema import Server
 from gateway.drain import Drain
 from gateway.edge.accept import BATCH, SHARED_BATCH
-from gateway.edge.http1 import Edge
+from gateway.edge.edge import Edge
 from gateway.edge.listen import Bound, bind_all
 from gateway.edge.listeners import Listeners
 from gateway.edge.room import Room, Shed

@@ -15,7 +15,7 @@ from gateway.state.memory import MemoryStore
 if TYPE_CHECKING:
     from gateway.app import App
     from gateway.clock import Timers
-    from gateway.edge.http1 import Edge
+    from gateway.edge.edge import Edge
     from gateway.limits import Limits
     from gateway.reloading import Reloads
     from gateway.state.condition import Condition

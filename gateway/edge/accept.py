@@ -28,7 +28,7 @@ from gateway.transport import Transport
 from gateway.upstream import failure
 
 if TYPE_CHECKING:
-    from gateway.edge.http1 import Edge
+    from gateway.edge.edge import Edge
 
 BATCH = 64  # connections taken in one turn of the loop
 SHARED_BATCH = 1  # the same where other processes take them off the same socket

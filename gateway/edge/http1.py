@@ -8,113 +8,43 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import time
-from collections.abc import Callable
-from enum import IntEnum
 from random import getrandbits
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway import refusals
 from gateway.bodies import BadBodyError, Body, Whole
 from gateway.call import RELAYING, Call
-from gateway.clock import NEVER, Timers
+from gateway.clock import NEVER
 from gateway.edge.answer import answer_bytes, relay_bytes
 from gateway.edge.heads import take_head
-from gateway.edge.room import Room, Shed
+from gateway.edge.phase import (
+    BODY,
+    CALL,
+    CLOSED,
+    HEAD,
+    HELD_BODY,
+    IDLE,
+    LINGERING,
+    NO_CHUNKS,
+    OURS,
+    THEIRS,
+    WHOLE_BODY,
+    Phase,
+)
 from gateway.edge.tunnel import Tunnel
 from gateway.outcome import Outcome
-from gateway.parse import Parsers
 from gateway.pipeline import HeaderList, Refusal
-from gateway.telemetry.record import shown_peer
 from gateway.upstream.headers import response_head, switch_head
 
 if TYPE_CHECKING:
+    from gateway.edge.edge import Edge
     from gateway.head import Fields, RequestHead, ResponseHead
-    from gateway.poller import Poller
-    from gateway.serve import Serve
-    from gateway.shapes import EdgeLimits
     from gateway.upstream.headers import Drops
     from gateway.upstream.http1 import UpstreamConnection
 
 UPLOAD_BUFFER: Final = 64 * 1024  # bytes of a body read before the call is admitted; then the client is made to wait
 LINGER: Final = 2.0  # seconds an unread body is still taken in after the answer, so that a reset does not destroy it
 _RESET: Final = struct.pack("ii", 1, 0)
-
-
-class Phase(IntEnum):
-    IDLE = 0  # between requests
-    HEAD = 1  # part of a head has come
-    HELD_BODY = 2  # a call is being admitted, its body is not read yet
-    WHOLE_BODY = 3  # the body is read to its end before the call is admitted
-    BODY = 4  # the body is passing upstream
-    CALL = 5  # the request is complete, a call is under way
-    LINGERING = 6  # answered; what still comes is thrown away
-    CLOSED = 7  # nothing is read here any more: it is closing, or a tunnel reads
-
-
-# As globals: on CPython 3.11 an enum's attribute costs four times a global, and compiled a final one costs nothing.
-IDLE: Final[Phase] = Phase.IDLE
-HEAD: Final[Phase] = Phase.HEAD
-HELD_BODY: Final[Phase] = Phase.HELD_BODY
-WHOLE_BODY: Final[Phase] = Phase.WHOLE_BODY
-BODY: Final[Phase] = Phase.BODY
-CALL: Final[Phase] = Phase.CALL
-LINGERING: Final[Phase] = Phase.LINGERING
-CLOSED: Final[Phase] = Phase.CLOSED
-
-
-class Chunks(IntEnum):
-    """Who divides the answer that is under way into chunks."""
-
-    NONE = 0
-    OURS = 1  # a chunk for every piece that comes
-    THEIRS = 2  # the upstream: its chunks go on as they are
-
-
-NO_CHUNKS: Final[Chunks] = Chunks.NONE
-OURS: Final[Chunks] = Chunks.OURS
-THEIRS: Final[Chunks] = Chunks.THEIRS
-
-
-class Edge:
-    """What all connections of the process share."""
-
-    __slots__ = ("_say", "connections", "half_close", "limits", "parsers", "poller", "room", "serve", "timers", "wall")
-
-    def __init__(
-        self, serve: Serve, parsers: Parsers, timers: Timers, limits: EdgeLimits, half_close: str, room: Room,
-        say: Callable[[Shed], None] = lambda shed: None, wall: Callable[[], float] = time.time,
-        poller: Poller | None = None,
-    ) -> None:  # fmt: skip
-        self.serve = serve
-        self.wall = wall  # Unix seconds
-        self.parsers = parsers
-        self.timers = timers
-        self.limits = limits
-        self.half_close = half_close
-        self.room = room
-        self.poller = poller  # of plain connections; None: they are the loop's
-        self.connections: set[Downstream] = set()
-        self._say = say
-
-    def turned_away(self, shed: Shed, peer: str = "", why: str = "") -> None:
-        """Counts somebody who is not let in, and tells the operator, as much of an address as the log may have."""
-        self.room.shed[shed] += 1
-        if peer or why:
-            shown = shown_peer(peer, self.serve.snapshot.log_peer) or "an address that is not shown"
-            self.room.last[shed] = f"{shown if peer else 'a unix socket'}{': ' if why else ''}{why}"
-        self._say(shed)
-
-    def sheds_hold(self) -> bool:
-        """Whether a new poll is turned away because there is hardly room left."""
-        if not self.room.tight:
-            return False
-        self.turned_away(Shed.HOLD)
-        return True
-
-    def report(self, error: Exception) -> None:
-        """Tells the operator about a bug, as the loop tells about every other."""
-        asyncio.get_running_loop().call_exception_handler({"message": "a call failed", "exception": error})
 
 
 class Downstream(asyncio.Protocol):

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Collection, Iterator
 
 from gateway.edge.accept import BATCH, Acceptor
-from gateway.edge.http1 import Edge
+from gateway.edge.edge import Edge
 from gateway.edge.listen import Bound
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from gateway.call import Call, State
 from gateway.clock import NEVER, Clock, Timers
 from gateway.drain import Drain
-from gateway.edge.http1 import Downstream, Edge
+from gateway.edge.edge import Edge
+from gateway.edge.http1 import Downstream
 from gateway.edge.room import Room
 from gateway.explain.model import Answer
 from gateway.explain.wires import StillLoop

@@ -12,7 +12,8 @@ import pytest
 
 from gateway import refusals
 from gateway.edge.accept import Away
-from gateway.edge.http1 import LINGER, Edge
+from gateway.edge.edge import Edge
+from gateway.edge.http1 import LINGER
 from gateway.edge.room import Room
 from gateway.parse import Parsers
 from gateway.shapes import EdgeLimits

@@ -10,7 +10,8 @@ from typing import cast
 
 import pytest
 
-from gateway.edge.http1 import LINGER, Downstream, Edge
+from gateway.edge.edge import Edge
+from gateway.edge.http1 import LINGER, Downstream
 from gateway.edge.room import Room
 from gateway.parse import Parsers
 from gateway.shapes import EdgeLimits

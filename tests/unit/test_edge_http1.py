@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.edge.http1 import LINGER, UPLOAD_BUFFER, Downstream, Edge
+from gateway.edge.edge import Edge
+from gateway.edge.http1 import LINGER, UPLOAD_BUFFER, Downstream
 from gateway.edge.room import Room
 from gateway.outcome import Outcome
 from gateway.parse import Parsers

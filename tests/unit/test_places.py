@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.edge.http1 import Downstream, Edge
+from gateway.edge.edge import Edge
+from gateway.edge.http1 import Downstream
 from gateway.edge.room import Room
 from gateway.outcome import Outcome
 from gateway.parse import Parsers

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app import BETWEEN_POLLS
-from gateway.edge.http1 import Phase
+from gateway.edge.phase import Phase
 from tests.kit.gateways import config, gateway, read_records
 from tests.kit.raw import connect, get
 from tests.kit.upstreams import HoldingUpstream
