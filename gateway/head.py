@@ -49,12 +49,12 @@ class Forwarded(NamedTuple):
     lines: bytes
 
 
-class Verified(NamedTuple):
-    """A token that was found good: by which step, under which digest it is remembered, and whom that step let in."""
+class LetIn(NamedTuple):
+    """Whom a token of the request stands for: by which step he was let in, and in which era of what is remembered."""
 
     by: "object"
-    digest: bytes
-    admitted: "Identity | None"
+    identity: "Identity"
+    era: int
 
 
 class Arrived(NamedTuple):
@@ -70,7 +70,7 @@ class Fields:
     mostly repeats, byte for byte. Kept between ordinary calls only, and never while a poll is parked; and whatever is
     made of them only once they were repeated, for polls do not get that far."""
 
-    __slots__ = ("arrived", "block", "forwarded", "headers", "host", "raw_headers", "routed", "token")
+    __slots__ = ("arrived", "block", "forwarded", "headers", "host", "let_in", "raw_headers", "routed")
 
     def __init__(self, block: bytes, host: str, headers: CIMultiDictProxy[str], raw_headers: RawHeaders) -> None:
         self.block = block  # from behind the request line, with the empty line
@@ -80,7 +80,7 @@ class Fields:
         self.arrived: Arrived | None = None
         self.routed: Routed | None = None
         self.forwarded: Forwarded | None = None
-        self.token: Verified | None = None
+        self.let_in: LetIn | None = None
 
 
 class RequestHead:

@@ -36,7 +36,7 @@ class Provider:
 
     __slots__ = (
         "_audience", "_cache", "_consumer", "_leeway", "_nothing", "_required", "_tenant",
-        "algorithms", "issuer", "keep_claims", "keys", "name",
+        "algorithms", "era", "issuer", "keep_claims", "keys", "name",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class Provider:
         self._tenant = tenant
         self._required = required
         self._cache = TokenCache(cache_size)
+        self.era = 0  # whoever keeps an identity himself may go by it for as long as this is the same
         self._nothing: dict[str, object] = {}  # one for all identities without claims: 64 bytes per token
 
     def verify(self, token: str, wall: float, digest: bytes | None = None) -> Identity | Rejected:
@@ -89,6 +90,7 @@ class Provider:
     def forget(self) -> None:
         """Drops every remembered token: the keys, or what is read from tokens, have changed."""
         self._cache.clear()
+        self.era += 1
 
     @property
     def remembered(self) -> int:
