@@ -45,6 +45,7 @@ from gateway.sparing import Sparing
 from gateway.state.memory import MemoryStore
 from gateway.state.noting import notes_of
 from gateway.state.opening import open_store
+from gateway.state.sweep import Sweep
 from gateway.telemetry.keeping import Telemetry
 from gateway.upstream.forward import Forwarder
 from gateway.upstream.members import Members
@@ -154,7 +155,9 @@ class App:
             self._limits.pollers.notes = self.notes
         self._serve.sheds_hold = self._edge.sheds_hold
         self._serve.arrives = self._telemetry.arrives
-        if not isinstance(self._store, MemoryStore):
+        if isinstance(self._store, MemoryStore):
+            Sweep(self._timers, self._store)
+        else:
             await self._store.start()
         self._swap(built)
         await self.members.ahead(built.snapshot.upstreams)

@@ -112,6 +112,13 @@ class MemoryStore:
         elif full_at > now:
             meters.add(key, full_at, now, self.max_keys)
 
+    def sweep(self, then: float, most: int) -> None:
+        """Forgets buckets that were full again at that instant, and looks at no more than `most` of them."""
+        for table in (self._evicted, *self._meters.values()):
+            most -= table.sweep(then, most)
+            if most <= 0:
+                break
+
     def retain(self, limits: Collection[str]) -> None:
         for gone in self._meters.keys() - set(limits):
             del self._meters[gone]
