@@ -14,6 +14,8 @@ from tempfile import TemporaryDirectory
 
 import jwt
 
+from gateway.state.memory import MAX_KEYS
+from gateway.state.sweep import EVERY, MOST, STAYS
 from tests.bench.load import ClosedLoop, Crowd
 from tests.bench.measure import park, short_requests
 from tests.bench.process import MeasureError, spawn
@@ -122,6 +124,8 @@ async def consumers(level: int) -> AsyncIterator[Grown]:
         await loop.run(on.port, CLIENTS)
         if loop.bad is not None:
             raise MeasureError(f"the gateway answered with {loop.bad[:300]!r}")
+        if level > MAX_KEYS:  # until its buckets are forgotten; those of fewer are while this one is filled
+            await asyncio.sleep(STAYS + MAX_KEYS / MOST * EVERY)
         await rest(on)
         drawn = random.sample(range(level), min(level, DRAWN))
         anybody = [request(SHORT, token(number, now)) for number in drawn]
@@ -130,7 +134,7 @@ async def consumers(level: int) -> AsyncIterator[Grown]:
 
 
 async def rest(on: Stage) -> None:
-    """Until nothing is left to do of what came before: records of a million calls are packed for a while."""
+    """Until nothing is left to do of what came before."""
     for _ in range(240):
         before = on.proxy.cpu()
         await asyncio.sleep(0.5)

@@ -21,7 +21,8 @@ However many polls are held beside it, routes are configured, consumers are know
 change what a request costs. `make growth` measures it on your machine: for each size a gateway of its own with all that
 the bench knows on (a JWT, two rate limits, a cap, the call log, metrics by consumer, traces of 1 %), all of them at
 once, asked in turn in slices of {slice:.0f} ms. {clients:,} clients ask as soon as they were answered; the service
-takes 40 ms for a request, and holds a poll for as long.
+takes 40 ms for a request, and holds a poll for as long. The file of the call log is not compacted meanwhile: that costs
+the same for each record, but later.
 
 The tables tell microseconds of CPU time of the gateway, system calls included: medians of {sittings} sittings, each in
 fresh processes, of {rounds} rounds. The ratio is to the first size of the same round; *flat* means that no size differs
